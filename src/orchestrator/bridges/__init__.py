@@ -1,0 +1,1 @@
+"""The outside world; each module implements a port."""

@@ -1,0 +1,1 @@
+"""Facts and decisions. No I/O, no clock, no chance, no environment."""

@@ -1,0 +1,171 @@
+"""One try by one agent: the order it gets, what it says meanwhile, how it ends. All of it serialisable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core.events import Json, TaskUid
+
+
+class FailureKind(StrEnum):
+    """Why an attempt was no success. A closed list; each has its retry policy and hint in core/retry.py."""
+
+    TRANSIENT = "transient"  # provider overloaded, 5xx, network, cut stream
+    RATE_LIMITED = "rate_limited"  # a throttle: too many requests, not an exhausted account
+    USAGE_LIMIT = "usage_limit"  # the account's allowance is used up until a known time
+    AUTH = "auth"  # not logged in, wrong key, account blocked
+    BILLING = "billing"  # no credit
+    BUDGET = "budget"  # the task's own budget is used up
+    MAX_TURNS = "max_turns"
+    TIMEOUT = "timeout"
+    STALLED = "stalled"
+    CRASH = "crash"  # ended by a signal or a bug of its own
+    KILLED = "killed"  # SIGKILL not sent by us; usually out of memory
+    NO_RESULT = "no_result"  # ended without its final message
+    BAD_OUTPUT = "bad_output"  # the final message does not satisfy its schema
+    BAD_REQUEST = "bad_request"  # refused by the provider: retrying cannot help
+    PROMPT_TOO_LONG = "prompt_too_long"
+    MODEL_NOT_FOUND = "model_not_found"
+    START_REFUSED = "start_refused"  # the agent refused to start: flags, sandbox, root
+    AGENT_MISSING = "agent_missing"
+    AGENT_OUTDATED = "agent_outdated"
+    PREPARE_FAILED = "prepare_failed"  # the work area could not be made ready
+    AGENT_ERROR = "agent_error"  # the agent reports an error of no better known kind
+    EMPTY_ANSWER = "empty_answer"
+    ASKED_A_QUESTION = "asked_a_question"
+    GAVE_UP = "gave_up"  # "I could not", "I was unable to"
+    PERMISSION_DENIED = "permission_denied"  # tools it needed were denied and nothing came of it
+    NO_CHANGES = "no_changes"  # said done, but no file was changed
+    INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt used. None means unknown, never 0. *cost_usd* is this attempt's own share."""
+
+    turns: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None
+    session_cost_usd: float | None = None  # cumulative over the session, to subtract the next time
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """What an ended agent process said and did, as far as it is known.
+
+    *answer* is its final text. *exit_code* is as wait(2) tells: negative for a signal. *files_changed* are the
+    paths its own write tools reported; *denials* the tools it was denied. *tool_calls* counts by tool name.
+    """
+
+    answer: str = ""
+    exit_code: int | None = None
+    usage: Usage = field(default_factory=Usage)
+    session_id: str = ""
+    model: str = ""
+    agent_version: str = ""
+    duration_s: float | None = None
+    files_changed: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
+    tool_calls: Mapping[str, int] = field(default_factory=dict)
+    survivors_killed: int = 0
+    container: str = ""  # how the process tree was held together, for the result
+    confinement: str = ""  # what the agent could reach, for the result
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Exit code 0, a final result message, and that message says no error. Not yet believed: see validation."""
+
+    report: AgentReport
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt is no success. *resets_at* is seconds since the epoch for a limit with a known end, else 0."""
+
+    kind: FailureKind
+    detail: str
+    report: AgentReport = field(default_factory=AgentReport)
+    resets_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """We ended it: shutdown, cancel, or a crash of ours. Costs the task no try."""
+
+    reason: str
+    report: AgentReport = field(default_factory=AgentReport)
+
+
+Outcome = Finished | Failed | Interrupted
+
+
+class MessageKind(StrEnum):
+    """What an agent can say while it runs."""
+
+    SESSION = "session"  # it is up: session id, model, version
+    TEXT = "text"  # a piece of its answer
+    TOOL = "tool"  # it uses a tool
+    TOOL_FAILED = "tool_failed"
+    DENIED = "denied"  # a permission was denied
+    WAITING = "waiting"  # it waits for its provider and tries again by itself
+    LIMIT = "limit"  # a structured word on the account's allowance
+    NOTE = "note"  # anything else worth a line
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMessage:
+    """One milestone. *text* is short and for people; *data* for programs."""
+
+    kind: MessageKind
+    text: str
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """Everything an agent needs for one attempt; the seam where another dispatcher could take over.
+
+    Limits: *timeout_s* seconds of running time, *max_turns* 0 for the agent's own default, *budget_usd* 0 for
+    none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
+    continue *session_id* where that is possible.
+    """
+
+    uid: TaskUid
+    attempt: int
+    epoch: int
+    task_id: str
+    agent: str
+    prompt: str
+    cwd: str
+    session_id: str
+    attempt_dir: str
+    tools: tuple[str, ...]
+    model: str = ""
+    timeout_s: int = 300
+    max_turns: int = 0
+    budget_usd: float = 0.0
+    resume: bool = False
+    session_cost_usd: float | None = 0.0
+
+    @property
+    def mark(self) -> str:
+        """The value of ORCHESTRATOR_ATTEMPT in every process of this attempt."""
+        return f"{self.uid}.{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """What the store remembers of one attempt."""
+
+    uid: TaskUid
+    number: int
+    epoch: int
+    agent: str
+    session_id: str
+    started_ts: float
+    ended_ts: float = 0.0
+    outcome: Mapping[str, Json] = field(default_factory=dict)

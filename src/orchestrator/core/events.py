@@ -1,0 +1,67 @@
+"""Events: the only way anything changes, and the log that everything else is read from.
+
+The wire names (`task_received` … `retry`) are a contract: users and scripts grep for them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType, TypeAlias
+
+TaskUid = NewType("TaskUid", str)
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+
+class EventKind(StrEnum):
+    """What happened. The comment says who commits it."""
+
+    RECEIVED = "task_received"  # intake or another door: the exact bytes are stored
+    PARSED = "parsed"  # intake: a TaskSpec was read from them; names what was inferred
+    UPDATED = "task_updated"  # intake: the queued file was edited; a new revision replaces the old
+    REJECTED = "task_rejected"  # intake: never to be run; names file, line, field and what to do
+    DUPLICATE_ID = "duplicate_id"  # intake: waits behind a task with the same id
+    EDITED_AFTER_CLAIM = "edited_after_claim"  # intake: the file changed too late to matter for this run
+    STARTED = "claude_started"  # pool: written before the process is started
+    PROGRESS = "progress"  # executor: a milestone the agent reported
+    FINISHED = "claude_finished"  # executor: the process has ended, its outcome is known
+    VALIDATED = "validated"  # executor: the verdict and every criterion
+    SUCCEEDED = "task_succeeded"  # executor, last
+    FAILED = "task_failed"  # executor, last: no further try
+    RETRY = "retry"  # executor: will be tried again at not_before
+    LIMITED = "agent_limited"  # executor: account or login problem, costs no try
+    INTERRUPTED = "interrupted"  # pool or recovery: we ended it, costs no try
+    CANCEL_REQUESTED = "cancel_requested"  # a person, while it runs
+    CANCELLED = "task_cancelled"  # a person, or the file was removed while queued
+    SUMMARIZED = "summarized"  # projector: summary written
+    ARTIFACTS_WRITTEN = "artifacts_written"  # projector: result written
+    ARCHIVED = "task_archived"  # projector: the task file lies where it stays
+    ARTIFACTS_CLEANED = "artifacts_cleaned"  # a person, by `clean artifacts`: do not write them again
+    # Events of the daemon itself: no task
+    DAEMON_STARTED = "daemon_started"
+    DAEMON_STOPPED = "daemon_stopped"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_INVALID = "config_invalid"
+    INTAKE_PAUSED = "intake_paused"
+    INTAKE_RESUMED = "intake_resumed"
+    AGENT_HELD = "agent_held"
+    AGENT_RELEASED = "agent_released"
+    FILE_IGNORED = "file_ignored"  # something in tasks/ that can never be a task file
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One appended fact.
+
+    *seq* orders all events of a root, grows by exactly one, and is 0 until the store has assigned it.
+    *ts* is seconds since the epoch, UTC. *uid* is "" for events of the daemon itself.
+    *attempt* and *epoch* say on behalf of which attempt the event speaks; 0 where it speaks for none.
+    """
+
+    kind: EventKind
+    ts: float
+    uid: TaskUid = TaskUid("")
+    attempt: int = 0
+    epoch: int = 0
+    data: Mapping[str, Json] = field(default_factory=dict)
+    seq: int = 0

@@ -1,0 +1,89 @@
+"""The life of a task, as one table.
+
+Nothing else in the program says what may follow what: the store, the event log, every front door and
+the diagram in docs/lifecycle.md read NEXT.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from orchestrator.core.errors import IllegalEventError
+from orchestrator.core.events import EventKind as E
+
+
+class State(StrEnum):
+    """Where a task stands. The comment says who moves it on, and what a crash leaves."""
+
+    QUEUED = "queued"  # the pool moves it on, when a slot is free; a crash leaves it queued
+    RUNNING = "running"  # the agent does, by ending; a crash makes recovery collect it or queue it again
+    CHECKING = "checking"  # validation does; a crash makes recovery validate again, never run again
+    RETRY_WAIT = "retry_wait"  # the pool does, when its time has come
+    CANCELLING = "cancelling"  # the pool does, when every process of the attempt is gone
+    SUCCEEDED = "succeeded"  # nobody does
+    FAILED = "failed"  # nobody does: a retry is a new run with a uid of its own
+    CANCELLED = "cancelled"  # nobody does
+    REJECTED = "rejected"  # nobody does: the corrected file is a new task
+
+
+TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.REJECTED})
+ACTIVE = frozenset({State.RUNNING, State.CHECKING, State.CANCELLING})
+WAITING = frozenset({State.QUEUED, State.RETRY_WAIT})
+
+_BOOKKEEPING = (E.SUMMARIZED, E.ARTIFACTS_WRITTEN, E.ARCHIVED, E.ARTIFACTS_CLEANED, E.EDITED_AFTER_CLAIM)
+
+
+def _stays(state: State) -> dict[E, State]:
+    return dict.fromkeys(_BOOKKEEPING, state)
+
+
+NEXT: Mapping[State, Mapping[E, State]] = {
+    State.QUEUED: {
+        E.RECEIVED: State.QUEUED,
+        E.PARSED: State.QUEUED,
+        E.DUPLICATE_ID: State.QUEUED,
+        E.UPDATED: State.QUEUED,
+        E.REJECTED: State.REJECTED,
+        E.STARTED: State.RUNNING,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.RUNNING: {
+        E.PROGRESS: State.RUNNING,
+        E.EDITED_AFTER_CLAIM: State.RUNNING,
+        E.FINISHED: State.CHECKING,
+        E.LIMITED: State.RETRY_WAIT,
+        E.INTERRUPTED: State.QUEUED,
+        E.CANCEL_REQUESTED: State.CANCELLING,
+    },
+    State.CHECKING: {
+        E.EDITED_AFTER_CLAIM: State.CHECKING,
+        E.VALIDATED: State.CHECKING,
+        E.SUCCEEDED: State.SUCCEEDED,
+        E.FAILED: State.FAILED,
+        E.RETRY: State.RETRY_WAIT,
+        E.LIMITED: State.RETRY_WAIT,
+        E.CANCEL_REQUESTED: State.CANCELLING,
+    },
+    State.RETRY_WAIT: {
+        E.EDITED_AFTER_CLAIM: State.RETRY_WAIT,
+        E.STARTED: State.RUNNING,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.CANCELLING: {
+        E.PROGRESS: State.CANCELLING,
+        E.EDITED_AFTER_CLAIM: State.CANCELLING,
+        E.FINISHED: State.CANCELLING,
+        E.CANCEL_REQUESTED: State.CANCELLING,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.SUCCEEDED: _stays(State.SUCCEEDED),
+    State.FAILED: _stays(State.FAILED),
+    State.CANCELLED: _stays(State.CANCELLED),
+    State.REJECTED: {E.PARSED: State.REJECTED, E.REJECTED: State.REJECTED, **_stays(State.REJECTED)},
+}
+
+
+def next_state(state: State, kind: E) -> State:
+    """Return the state that *kind* leads to. Raises IllegalEventError, naming what was legal."""
+    if (after := NEXT[state].get(kind)) is None:
+        raise IllegalEventError(state, kind, legal=sorted(NEXT[state]))
+    return after

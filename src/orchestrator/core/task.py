@@ -1,0 +1,283 @@
+"""What was asked (`TaskSpec`), that with an identity and a state (`Task`), and the only change of state (`advance`)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.core.errors import IllegalEventError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import NEXT, State, next_state
+
+
+class Priority(StrEnum):
+    """The three words a task file may use."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 for high, 1 for medium, 2 for low: smaller runs first."""
+        return ("high", "medium", "low").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One line under Success Criteria. *ticked* is what the author wrote in the box, never evidence."""
+
+    text: str
+    ticked: bool = False
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """A value the author did not write and the deterministic reader chose, with the reason for the choice."""
+
+    field: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning that travels with the task into event and result. *line* and *column* are 0 where they say nothing."""
+
+    code: str
+    message: str
+    line: int = 0
+    column: int = 0
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """What a task file asks for.
+
+    None in an optional limit means "as configured". *cwd* "" means the configured base folder, *agent* and
+    *model* "" the configured ones. *created* is data for people; nothing is scheduled by it.
+    *timeout_s* in seconds, *budget_usd* in US dollars.
+    """
+
+    id: str
+    type: str
+    priority: Priority
+    title: str
+    prompt: str
+    created: datetime | None = None
+    target_files: tuple[str, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    context: str = ""
+    agent: str = ""
+    model: str = ""
+    cwd: str = ""
+    timeout_s: int | None = None
+    max_turns: int | None = None
+    budget_usd: float | None = None
+    retries: int | None = None
+    tags: tuple[str, ...] = ()
+    rerun: bool = False
+    inferred: tuple[Inference, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """A configured task type.
+
+    *tools* is the explicit list the agent gets. *expects_changes*: success without a changed file is not
+    believed. *words* are the patterns by which the deterministic reader recognises the type in free text.
+    """
+
+    name: str
+    tools: tuple[str, ...]
+    expects_changes: bool
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """Caps on a task file, in bytes, characters or entries."""
+
+    file_bytes: int = 1024 * 1024
+    front_matter_bytes: int = 16 * 1024
+    depth: int = 3
+    nodes: int = 400
+    prompt_bytes: int = 512 * 1024
+    line_bytes: int = 64 * 1024
+    list_entries: int = 200
+    id_chars: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRules:
+    """What the parser needs to know of the configuration.
+
+    *base_cwd* is where relative paths start, *allowed_root* what no path may leave; both absolute.
+    *strict* turns unknown keys into errors.
+    """
+
+    types: Mapping[str, TaskType]
+    agents: tuple[str, ...]
+    base_cwd: str
+    allowed_root: str
+    default_type: str = "analyze"
+    strict: bool = False
+    max_timeout_s: int = 86_400
+    max_budget_usd: float = 1000.0
+    limits: FileLimits = field(default_factory=FileLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What a directory entry looked like when its bytes were read; all 0 for a task that came by another door."""
+
+    inode: int = 0
+    mtime_ns: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task with its identity and state.
+
+    *name* is the stem of its result files, unique for ever in one root. *file_name* is the name in `tasks/`
+    (undecodable bytes as surrogates), "" when it came by another door. *attempt* counts every start, *tries*
+    only those that are charged; *epoch* grows with every change of owner and fences off stale writers.
+    *not_before* is seconds since the epoch. *reason* is one of FailureKind, a file reason or "".
+    *session_cost_usd* is the last cumulative cost the agent's session reported; None where it is unknown.
+    """
+
+    uid: TaskUid
+    name: str
+    spec: TaskSpec
+    sha256: str
+    created_ts: float
+    file_name: str = ""
+    stamp: FileStamp = field(default_factory=FileStamp)
+    state: State = State.QUEUED
+    reason: str = ""
+    detail: str = ""
+    revision: int = 1
+    attempt: int = 0
+    tries: int = 0
+    epoch: int = 0
+    not_before: float = 0.0
+    session_id: str = ""
+    session_cost_usd: float | None = 0.0
+    rerun_of: str = ""
+    ended_ts: float = 0.0
+    artifacts: bool = False
+    archived: bool = False
+    cleaned: bool = False
+    order: int = 0  # the order of acceptance, given by the store
+
+    @property
+    def id_key(self) -> str:
+        """Two tasks whose keys are equal never run at once."""
+        return id_key(self.spec.id)
+
+
+def id_key(task_id: str) -> str:
+    """Return the form of an id under which `Task_1` and `task_1` are the same."""
+    return task_id.casefold()
+
+
+ATTEMPT_BOUND = frozenset(
+    {
+        EventKind.PROGRESS,
+        EventKind.FINISHED,
+        EventKind.VALIDATED,
+        EventKind.SUCCEEDED,
+        EventKind.RETRY,
+        EventKind.LIMITED,
+        EventKind.INTERRUPTED,
+    }
+)
+
+
+def advance(task: Task, event: Event) -> Task:
+    """Return *task* as it is after *event*. The only place where a task changes.
+
+    Raises IllegalEventError, and changes nothing, when the event may not follow in this state or speaks for
+    an attempt that is no longer the current one.
+    """
+    if event.kind in ATTEMPT_BOUND and (event.attempt, event.epoch) != (task.attempt, task.epoch):
+        why = f"attempt {event.attempt}.{event.epoch} is not the current {task.attempt}.{task.epoch}"
+        raise IllegalEventError(task.state, event.kind, legal=sorted(NEXT[task.state]), why=why)
+    after = replace(task, state=next_state(task.state, event.kind))
+    change = _CHANGES.get(event.kind)
+    return change(after, event) if change else after
+
+
+def _started(task: Task, event: Event) -> Task:
+    if event.attempt != task.attempt + 1:
+        why = f"attempt {event.attempt} does not follow {task.attempt}"
+        raise IllegalEventError(task.state, event.kind, why=why)
+    session = _text(event, "session_id") or task.session_id
+    return replace(
+        task,
+        attempt=event.attempt,
+        tries=task.tries + 1,
+        epoch=task.epoch + 1,
+        not_before=0.0,
+        session_id=session,
+        reason="",
+        detail="",
+        session_cost_usd=task.session_cost_usd if session == task.session_id else 0.0,
+    )
+
+
+def _finished(task: Task, event: Event) -> Task:
+    return replace(task, session_cost_usd=_number(event, "session_cost_usd"))
+
+
+def _uncharged(task: Task, event: Event) -> Task:
+    waiting = _waits(task, event)
+    return replace(waiting, tries=max(0, task.tries - 1), epoch=task.epoch + 1)
+
+
+def _waits(task: Task, event: Event) -> Task:
+    return replace(
+        task,
+        not_before=_number(event, "not_before") or 0.0,
+        reason=_text(event, "reason"),
+        detail=_text(event, "detail"),
+    )
+
+
+def _ended(task: Task, event: Event) -> Task:
+    return replace(task, ended_ts=event.ts, reason=_text(event, "reason"), detail=_text(event, "detail"))
+
+
+def _updated(task: Task, _: Event) -> Task:
+    return replace(task, revision=task.revision + 1)
+
+
+_CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
+    EventKind.STARTED: _started,
+    EventKind.FINISHED: _finished,
+    EventKind.LIMITED: _uncharged,
+    EventKind.INTERRUPTED: _uncharged,
+    EventKind.RETRY: _waits,
+    EventKind.SUCCEEDED: _ended,
+    EventKind.FAILED: _ended,
+    EventKind.CANCELLED: _ended,
+    EventKind.REJECTED: _ended,
+    EventKind.UPDATED: _updated,
+    EventKind.ARTIFACTS_WRITTEN: lambda task, _: replace(task, artifacts=True),
+    EventKind.ARCHIVED: lambda task, _: replace(task, archived=True),
+    EventKind.ARTIFACTS_CLEANED: lambda task, _: replace(task, cleaned=True),
+}
+
+
+def _text(event: Event, key: str) -> str:
+    value = event.data.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+def _number(event: Event, key: str) -> float | None:
+    value: Json = event.data.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,1 @@
+"""The running program. Sees ports, never a bridge."""

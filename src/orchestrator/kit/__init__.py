@@ -1,0 +1,1 @@
+"""A scripted model and scripted programs: the demo and the tests run real parts against them."""

@@ -1,0 +1,1 @@
+"""Pure checks of what an agent says against what was measured."""
