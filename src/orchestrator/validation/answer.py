@@ -31,6 +31,8 @@ _SURRENDER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _ABOUT_CHECKING = re.compile(r"\b(run|execute|verify|test|check|confirm|start|install)\w*\b", re.IGNORECASE)
+# Quoted words are the subject matter, not the agent speaking. An apostrophe inside a word opens no quotation.
+_QUOTED = re.compile(r"""(?<!\w)'[^'\n]{2,200}'(?!\w)|"[^"\n]{2,200}"|“[^”\n]{2,200}”|`[^`\n]{1,200}`""")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _OPENING_SENTENCES = 2
 _CLOSING_SENTENCES = 2
@@ -68,5 +70,5 @@ def is_about_checking(sentence: str) -> bool:
 
 
 def _sentences(answer: str) -> list[str]:
-    plain = answer.replace("’", "'").replace("*", "").replace("`", "")
+    plain = _QUOTED.sub("[quoted]", answer.replace("’", "'").replace("*", ""))
     return [part.strip() for part in _SENTENCE_END.split(plain) if part.strip()]
