@@ -11,7 +11,7 @@ returns no metadata, silently, for a file with a byte order mark, without a clos
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ def split_front_matter(source: Source, limits: FileLimits) -> Split:
     Raises TaskFileError: front_matter_unterminated, _misplaced, _too_large, multiple_documents,
     directives_forbidden.
     """
-    lines = source.lines()
+    lines = source.lines
     opening = _opening(source, lines)
     if opening is None:
         return Split(-1, -1, 0)
@@ -114,6 +114,8 @@ def split_front_matter(source: Source, limits: FileLimits) -> Split:
         message = f"the front matter has {size:,} bytes"
         expected = f"at most {limits.front_matter_bytes:,} bytes"
         raise source.fault("front_matter_too_large", message, line=opening + 1, column=1, expected=expected)
+    if directive := next((line for line in lines[opening:closing] if line.text.startswith("%")), None):
+        raise _directive(source, directive)
     _check_single(source, lines[closing + 1 :])
     comments = sum(not line.blank for line in lines[:opening])
     return Split(front, end, lines[closing].end, comments)
@@ -123,8 +125,7 @@ def read_front_matter(source: Source, split: Split, limits: FileLimits) -> tuple
     """Return the entries of the front matter in the order written.
 
     Raises TaskFileError: yaml_syntax, control_character, front_matter_not_a_mapping, too_deep, too_many_nodes,
-    duplicate_key, non_string_key, anchors_forbidden, merge_key_forbidden, tags_forbidden, multiple_documents,
-    directives_forbidden.
+    duplicate_key, non_string_key, anchors_forbidden, merge_key_forbidden, tags_forbidden, multiple_documents.
     """
     text = source.text[split.front : split.front_end]
     if bad := _NO_YAML.search(text):
@@ -132,9 +133,6 @@ def read_front_matter(source: Source, split: Split, limits: FileLimits) -> tuple
         message = f"the front matter holds the control character {printable(bad.group())}"
         raise source.fault("control_character", message, line=line, column=column)
     first, _ = source.position(split.front)
-    if directive := re.search(r"^%", text, re.MULTILINE):
-        line, column = source.position(split.front + directive.start())
-        raise source.fault("directives_forbidden", f"line {line} is a YAML directive", line=line, column=column)
     reading = _Reading(source, split.front, limits, yaml.parse(text, Loader=Loader))
     try:
         return reading.document()
@@ -280,20 +278,24 @@ class _Reading:
         return self._source.fault(reason, message, line=line, column=column, field=field, expected=expected)
 
 
-def _opening(source: Source, lines: list[Line]) -> int | None:
+def _opening(source: Source, lines: Sequence[Line]) -> int | None:
     """Return the index of the line that opens the front matter, None when the file has none."""
     for index, line in enumerate(lines):
         if _FENCE.match(line.text):
             return _accepted_opening(source, lines, index)
         if line.text.startswith("%") and any(_FENCE.match(after.text) for after in lines[index : index + 4]):
-            message = f"line {line.number} is a YAML directive"
-            raise source.fault("directives_forbidden", message, line=line.number, column=1)
+            raise _directive(source, line)
         if not (line.blank or line.text.startswith(("#", "<!--"))):
             return None
     return None
 
 
-def _accepted_opening(source: Source, lines: list[Line], index: int) -> int | None:
+def _directive(source: Source, line: Line) -> TaskFileError:
+    message = f"line {line.number} is a YAML directive"
+    return source.fault("directives_forbidden", message, line=line.number, column=1)
+
+
+def _accepted_opening(source: Source, lines: Sequence[Line], index: int) -> int | None:
     comments = any(not line.blank for line in lines[:index])
     following = next((line.text for line in lines[index + 1 :] if not line.blank), "")
     if (comments or index > PREAMBLE_LINES) and not _KEY.match(following):
@@ -305,7 +307,7 @@ def _accepted_opening(source: Source, lines: list[Line], index: int) -> int | No
     return index
 
 
-def _check_single(source: Source, lines: list[Line]) -> None:
+def _check_single(source: Source, lines: Sequence[Line]) -> None:
     """Raise multiple_documents when the body begins with a second block of keys up to another `---`."""
     keys = 0
     for line in lines:
@@ -327,7 +329,7 @@ def _syntax(source: Source, split: Split, error: yaml.YAMLError) -> TaskFileErro
     context = str(getattr(error, "context", None) or "")
     if "tag" in f"{problem} {context}":
         return source.fault("tags_forbidden", "a YAML tag is not allowed", line=line, column=column)
-    text = source.line_text(line)
+    text = source.lines[line - 1].text
     return source.fault(
         "yaml_syntax",
         f"line {line} is not valid YAML: {printable(problem)}",

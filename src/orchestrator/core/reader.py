@@ -86,8 +86,8 @@ def infer_priority(text: str) -> Guess:
     head = text[:READ_CHARS]
     for priority, pattern in _URGENCY:
         if match := pattern.search(head):
-            return Guess(priority, f"the text says '{match.group()}'")
-    return Guess(Priority.MEDIUM, "no word on urgency was found")
+            return Guess(priority.value, f"the text says '{match.group()}'")
+    return Guess(Priority.MEDIUM.value, "no word on urgency was found")
 
 
 def infer_title(prompt: str) -> Guess:

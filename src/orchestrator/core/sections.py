@@ -67,7 +67,7 @@ def read_body(source: Source, start: int) -> Body:
 
     Raises TaskFileError: duplicate_section.
     """
-    lines = source.lines(start) if start < len(source.text) else []
+    lines = source.lines_from(start)
     blocks = Blocks()
     labels: list[tuple[SectionName, str, int]] = []  # name, text on the label's line, index of the line
     for index, line in enumerate(lines):
@@ -98,10 +98,14 @@ class Blocks:
 
     def is_text(self, line: Line) -> bool:
         """Take in *line*; return whether it is inside a block, so that it opens no section."""
-        indent, rest = _indent(line.text, 0)
         if self.comment:
-            self._close(comment=self.comment and "-->" not in line.text)
+            self._close(comment="-->" not in line.text)
             return True
+        if not self.fence and line.text[:1].isalpha():  # most lines: a paragraph in the first column
+            self.items.clear()
+            self.open_line = 0
+            return True
+        indent, rest = _indent(line.text, 0)
         if not rest:
             return True
         while self.items and indent < self.items[-1]:
@@ -211,7 +215,7 @@ def _indent(text: str, column: int) -> tuple[int, str]:
     return column, ""
 
 
-def _refuse_twice(source: Source, lines: list[Line], labels: list[tuple[SectionName, str, int]]) -> None:
+def _refuse_twice(source: Source, lines: Sequence[Line], labels: list[tuple[SectionName, str, int]]) -> None:
     seen: dict[SectionName, int] = {}
     for name, _, index in labels:
         line = lines[index].number
@@ -221,11 +225,11 @@ def _refuse_twice(source: Source, lines: list[Line], labels: list[tuple[SectionN
         seen[name] = line
 
 
-def _title(lines: list[Line]) -> tuple[str, int, list[Line]]:
+def _title(lines: Sequence[Line]) -> tuple[str, int, Sequence[Line]]:
     """Return the heading of level 1 that begins *lines*, its line (0 for none) and the lines behind it."""
     first = next((index for index, line in enumerate(lines) if not line.blank), len(lines))
     if first == len(lines):
-        return "", 0, []
+        return "", 0, ()
     line = lines[first]
     indent, rest = _indent(line.text, 0)
     heading = _HEADING.match(rest) if indent < TAB_STOP else None
@@ -237,7 +241,7 @@ def _title(lines: list[Line]) -> tuple[str, int, list[Line]]:
     return "", 0, lines[first:]
 
 
-def _section(source: Source, name: SectionName, inline: str, lines: list[Line]) -> Section:
+def _section(source: Source, name: SectionName, inline: str, lines: Sequence[Line]) -> Section:
     label = lines[0]
     if inline:
         begin = label.start + label.text.rindex(inline)
@@ -246,7 +250,7 @@ def _section(source: Source, name: SectionName, inline: str, lines: list[Line]) 
     return Section(name, label.number, text, line or label.number)
 
 
-def _slice(source: Source, lines: list[Line]) -> tuple[str, int]:
+def _slice(source: Source, lines: Sequence[Line]) -> tuple[str, int]:
     """Return the text of *lines* without blank lines around it and the line it begins on (0: there is none)."""
     filled = next((line for line in lines if not line.blank), None)
     if filled is None:

@@ -4,9 +4,11 @@ Lines end by LF, CRLF or a lone CR and nothing else; lines and columns count fro
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.reasons import TASK_FILE_REASONS
@@ -15,11 +17,11 @@ from orchestrator.core.text import printable
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_start = attrgetter("start")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line: its *text* without the line end, *number* from 1, *start* the offset of its first character,
     *end* the offset behind its line end."""
 
@@ -30,36 +32,26 @@ class Line:
 
     @property
     def blank(self) -> bool:
-        return not self.text.strip()
+        return not self.text or self.text.isspace()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A decoded file: *file* is its name as shown to people, *starts* the offset of every line's first character."""
+    """A decoded file: *file* is its name as shown to people, *lines* its lines, at least one."""
 
     file: str
     text: str
-    starts: Sequence[int]
+    lines: Sequence[Line]
 
-    def lines(self, start: int = 0) -> list[Line]:
-        """Return the lines from the one that holds offset *start* on; *start* must begin a line."""
-        first = bisect_right(self.starts, start) - 1
-        ends = [*self.starts[1:], len(self.text)]
-        return [
-            Line(self.text[begin:end].rstrip("\r\n"), number, begin, end)
-            for number, (begin, end) in enumerate(zip(self.starts[first:], ends[first:], strict=True), first + 1)
-        ]
+    def lines_from(self, start: int) -> Sequence[Line]:
+        """Return the lines from the one that begins at offset *start* on; none at the end of the text."""
+        return self.lines[bisect_left(self.lines, start, key=_start) :] if start < len(self.text) else ()
 
     def position(self, offset: int) -> tuple[int, int]:
         """Return line and column of *offset*."""
         at = max(0, min(offset, len(self.text)))
-        line = bisect_right(self.starts, at)
-        return line, at - self.starts[line - 1] + 1
-
-    def line_text(self, number: int) -> str:
-        """Return the line with that number without its line end."""
-        end = self.starts[number] if number < len(self.starts) else len(self.text)
-        return self.text[self.starts[number - 1] : end].rstrip("\r\n")
+        line = self.lines[bisect_right(self.lines, at, key=_start) - 1]
+        return line.number, at - line.start + 1
 
     def fault(
         self,
@@ -73,7 +65,7 @@ class Source:
         hint: str = "",
     ) -> TaskFileError:
         """Return the error for *reason* at that place; its hint is the catalogue's unless one is given."""
-        excerpt = printable(self.line_text(line)[:200].strip()) if line else ""
+        excerpt = printable(self.lines[line - 1].text[:200].strip()) if line else ""
         return TaskFileError(
             reason,
             message,
@@ -93,7 +85,7 @@ def read_source(data: bytes, *, file_name: str, limits: FileLimits) -> Source:
     Raises TaskFileError: empty_file, file_too_large, encoding_utf16, encoding_invalid, control_character (NUL).
     """
     file = printable(file_name)
-    nothing = Source(file, "", (0,))
+    nothing = source_of("", file=file)
     if len(data) > limits.file_bytes:
         size = f"the file has {len(data):,} bytes"
         raise nothing.fault("file_too_large", size, expected=f"at most {limits.file_bytes:,} bytes")
@@ -114,16 +106,19 @@ def read_source(data: bytes, *, file_name: str, limits: FileLimits) -> Source:
 
 
 def source_of(text: str, *, file: str = "") -> Source:
-    """Return *text* with its line table."""
-    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
-    if len(starts) > 1 and starts[-1] == len(text):
-        starts.pop()
-    return Source(file, text, tuple(starts))
+    """Return *text* cut into its lines."""
+    lines, start = [], 0
+    for number, match in enumerate(_LINE_END.finditer(text), 1):
+        lines.append(Line(text[start : match.start()], number, start, match.end()))
+        start = match.end()
+    if start < len(text) or not lines:
+        lines.append(Line(text[start:], len(lines) + 1, start, len(text)))
+    return Source(file, text, tuple(lines))
 
 
 def check_line_length(source: Source, start: int, limits: FileLimits) -> None:
     """Raise TaskFileError line_too_long for a line at or behind offset *start* that is longer than the limit."""
-    for line in source.lines(start):
+    for line in source.lines_from(start):
         size = len(line.text) if line.text.isascii() else len(line.text.encode())
         if size > limits.line_bytes:
             message = f"line {line.number} has {size:,} bytes"
