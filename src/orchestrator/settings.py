@@ -154,7 +154,7 @@ def _problem(error: ErrorDetails, merged: Mapping[str, Any], origin: Mapping[str
 def _is_echo(error: ErrorDetails, origin: Mapping[str, Layer]) -> bool:
     """An unset path takes over the value, and so the fault, of a path that is set."""
     key = ".".join(str(step) for step in error["loc"])
-    return key in ("paths.base_cwd", "paths.allowed_root") and error["type"] == "value_error" and key not in origin
+    return key in ("paths.base_cwd", "paths.allowed_root") and key not in origin
 
 
 def _place(key: str, origin: Mapping[str, Layer]) -> str:

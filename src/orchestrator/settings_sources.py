@@ -57,8 +57,8 @@ def yaml_layer(name: str, data: bytes | str) -> Layer:
     text, problem = _decoded(name, data)
     if problem:
         return Layer(name, {}, problems=(problem,))
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return Layer(name, {})
@@ -68,8 +68,6 @@ def yaml_layer(name: str, data: bytes | str) -> Layer:
         return Layer(name, {}, problems=(_yaml_problem(name, error),))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return Layer(name, {}, problems=(f"{name}: cannot be read as YAML: {_first_line(error)}",))
-    finally:
-        loader.dispose()
     if not isinstance(values, Mapping):
         return Layer(name, {}, problems=(f"{name}: expected groups of settings such as `pool:`",))
     return Layer(name, values, places, *_judged(places))

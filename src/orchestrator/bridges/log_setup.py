@@ -7,8 +7,10 @@ the finished line, traceback included, so no call site has to remember to.
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -47,11 +49,16 @@ class _PrivateFileHandler(RotatingFileHandler):
 
     def _open(self) -> Any:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)
         return open(descriptor, self.mode, encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Say nothing: the record also goes to standard error, and a traceback helps nobody there."""
+
+    def close(self) -> None:
+        with suppress(OSError):  # what a full disk has not taken by now is lost
+            super().close()
 
 
 class LogSetup:

@@ -5,7 +5,7 @@ breaks costs its own line, never the report.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from orchestrator.bridges import probes_programs as programs
 from orchestrator.bridges.root_lock import holder
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
-from orchestrator.settings import Loaded, effective
 
 Findings = Finding | Sequence[Finding]
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -37,11 +36,32 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Configured:
+    """The settings as `examine` needs them. *folders* are root, tasks, results, summaries, logs and state.
+    *effective* is every setting as (key, value for people, origin), with no secret in it; *warnings* are what
+    reading the settings brought up. *telegram_token* is looked at for its form only."""
+
+    folders: Mapping[str, Path]
+    base_cwd: Path
+    allowed_root: Path
+    min_free_bytes: int
+    sandbox: str
+    skip_permissions: bool
+    min_version: str
+    ollama_host: str
+    telegram_token: str
+    telegram_users: Sequence[int]
+    telegram_chat: int | None
+    effective: Sequence[tuple[str, str, str]]
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
     """The outside world as `examine` needs it. *now* in seconds since the epoch; *open_files* the soft limit of
     open files; *database* returns None while there is no database yet."""
 
-    loaded: Loaded
+    configured: Configured
     now: float
     uid: int
     python: tuple[int, int, int]
@@ -57,76 +77,57 @@ class Given:
 
 async def examine(given: Given) -> tuple[Finding, ...]:
     """Return the whole report, in the order in which it is to be read."""
-    paths = given.loaded.settings.paths
-    state, root = Path(paths.state), Path(paths.root)
+    configured = given.configured
+    root, state = configured.folders["root"], configured.folders["state"]
+    mounts = _text(given.proc / "self/mountinfo")
     findings: list[Finding] = [
         programs.python_finding(given.python, in_venv=given.in_venv),
-        *_configuration(given),
-        *_chosen_folders(given),
+        *_configuration(configured),
+        *_chosen_folders(configured),
+        *_guarded("folders", "folders", lambda: files.folder_findings(configured.folders, uid=given.uid)),
+        *_guarded(files.DISK, "kind", lambda: files.filesystem_finding(root, mounts)),
+        *_guarded(files.DISK, "space", lambda: files.space_finding(root, configured.min_free_bytes)),
+        *_guarded(files.DISK, "primitives", lambda: files.primitive_findings(state)),
+        *_guarded(files.DISK, "case", lambda: files.case_finding(root)),
+        *_guarded(files.DISK, "clock", lambda: files.clock_finding(root, time.time())),
+        clock_finding(given.now),
+        open_files_finding(given.open_files),
+        files.inotify_finding(given.proc),
+        await files.watch_finding(root),
+        *_guarded("daemon", "lock", lambda: daemon_finding(state)),
     ]
-    findings += _guarded("folders", "folders", lambda: files.folder_findings(_folders(given), uid=given.uid))
-    findings += _guarded(
-        files.DISK, "kind", lambda: files.filesystem_finding(root, _text(given.proc / "self/mountinfo"))
-    )
-    minimum = given.loaded.settings.intake.min_free_bytes
-    findings += _guarded(files.DISK, "space", lambda: files.space_finding(root, minimum))
-    findings += _guarded(files.DISK, "primitives", lambda: files.primitive_findings(state))
-    findings += _guarded(files.DISK, "case", lambda: files.case_finding(root))
-    findings += _guarded(files.DISK, "clock", lambda: files.clock_finding(root, time.time()))
-    findings += [clock_finding(given.now), open_files_finding(given.open_files), files.inotify_finding(given.proc)]
-    findings.append(await files.watch_finding(root))
-    findings += _guarded("daemon", "lock", lambda: daemon_finding(state))
-    findings += await _database(given)
-    findings += await _programs(given)
-    return tuple(findings)
+    return (*findings, *await _database(given), *await _programs(given))
 
 
 async def _programs(given: Given) -> list[Finding]:
-    settings = given.loaded.settings
-    claude, telegram = settings.agents.claude, settings.telegram
-    facts = programs.sandbox_facts(claude.sandbox, given.proc)
-    token = telegram.token.get_secret_value() if telegram.token else ""
+    configured = given.configured
+    facts = programs.sandbox_facts(configured.sandbox, given.proc)
+    permissions = programs.privilege_finding(
+        uid=given.uid, skip_permissions=configured.skip_permissions, is_sandbox=given.is_sandbox
+    )
     return [
         *await programs.git_findings(given.run, given.which),
-        *await programs.claude_findings(given.claude, floor=claude.min_version),
+        *await programs.claude_findings(given.claude, floor=configured.min_version),
         *programs.sandbox_findings(facts, given.which),
-        programs.privilege_finding(
-            uid=given.uid, skip_permissions=claude.skip_permissions, is_sandbox=given.is_sandbox
-        ),
-        await programs.ollama_finding(settings.ollama.host),
-        *programs.telegram_findings(token, telegram.allowed_users, telegram.chat_id),
+        permissions,
+        await programs.ollama_finding(configured.ollama_host),
+        *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
     ]
 
 
-def _folders(given: Given) -> dict[str, Path]:
-    paths = given.loaded.settings.paths
-    names = ("root", "tasks", "results", "summaries", "logs", "state")
-    return {name: Path(getattr(paths, name)) for name in names}
+def _chosen_folders(configured: Configured) -> list[Finding]:
+    ours = configured.folders["root"] / "workspace"
+    chosen = (("CLAUDE_BASE_CWD", configured.base_cwd), ("CLAUDE_ALLOWED_ROOT", configured.allowed_root))
+    return [files.exists_finding(name, path, made_by_us=path == ours) for name, path in chosen]
 
 
-def _chosen_folders(given: Given) -> list[Finding]:
-    paths = given.loaded.settings.paths
-    ours = str(Path(paths.root) / "workspace")
+def _configuration(configured: Configured) -> list[Finding]:
+    env_file = configured.folders["root"] / ".env"
     return [
-        files.exists_finding(name, Path(path), made_by_us=path == ours)
-        for name, path in (("CLAUDE_BASE_CWD", paths.base_cwd), ("CLAUDE_ALLOWED_ROOT", paths.allowed_root))
+        files.env_file_finding(env_file, holds_secret=bool(configured.telegram_token)),
+        *(warned("configuration", "sources", said, "Correct or remove it.") for said in configured.warnings),
+        *(passed("settings", key, f"{value} ({origin})") for key, value, origin in configured.effective),
     ]
-
-
-def _configuration(given: Given) -> list[Finding]:
-    env_file = Path(given.loaded.settings.paths.root) / ".env"
-    secret = given.loaded.settings.telegram.token is not None
-    fix = "Correct or remove it."
-    return [
-        files.env_file_finding(env_file, holds_secret=secret),
-        *(warned("configuration", "sources", warning, fix) for warning in given.loaded.warnings),
-        *settings_findings(given.loaded),
-    ]
-
-
-def settings_findings(loaded: Loaded) -> tuple[Finding, ...]:
-    """Report every effective setting with its origin; of a secret only its length."""
-    return tuple(passed("settings", one.key, f"{one.value} ({one.origin})") for one in effective(loaded))
 
 
 def daemon_finding(state: Path) -> Finding:
