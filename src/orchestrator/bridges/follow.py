@@ -1,8 +1,14 @@
 """Following a file that grows: complete lines of bytes, as they come."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TypeVar
 
 MAX_LINE_BYTES = 16 << 20
+CHUNK_BYTES = 256 << 10
+POLL_S = (0.005, 0.025)  # how soon after output, and at the latest, the file is looked at again
+T = TypeVar("T")
 
 
 class LineSplitter:
@@ -49,3 +55,29 @@ class LineSplitter:
             self.oversize += 1
             return None
         return line
+
+
+async def follow(path: Path, end: asyncio.Future[T], splitter: LineSplitter) -> AsyncIterator[bytes]:
+    """Yield the lines of *path* from its start, as they come, until *end* is done and the file is read to its end.
+
+    What follows the last LF is yielded last. A file that is not there has no lines.
+    """
+    if not path.exists():
+        return
+    pause = POLL_S[0]
+    with path.open("rb", buffering=0) as stream:
+        while True:
+            over = end.done()  # asked before reading: what was written before the end is read after it
+            chunk = stream.read(CHUNK_BYTES)
+            for line in splitter.feed(chunk):
+                yield line
+            if chunk:
+                pause = POLL_S[0]
+                await asyncio.sleep(0)
+            elif over:
+                break
+            else:
+                await asyncio.wait([end], timeout=pause)
+                pause = min(pause * 1.5, POLL_S[1])
+    if torn := splitter.rest():
+        yield torn

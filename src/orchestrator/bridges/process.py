@@ -15,23 +15,21 @@ import fcntl
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from orchestrator.bridges import supervisor
-from orchestrator.bridges.follow import LineSplitter
+from orchestrator.bridges import proctable, supervisor
+from orchestrator.bridges.follow import LineSplitter, follow
+from orchestrator.bridges.proctable import MARK_NAME
+from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
 
-MARK_NAME = supervisor.MARK_NAME
-PROMPT, STDOUT, STDERR, LOCK, EXIT = "prompt", "stdout.ndjson", "stderr.log", "lock", "exit.json"
-CHUNK_BYTES = 256 << 10
-POLL_S = (0.005, 0.025)  # how soon after output, and at the latest, the output file is looked at again
+PROMPT, LOCK, EXIT = "prompt", "lock", "exit.json"
 OVERDUE_S = 20.0  # beyond timeout and ladder: a supervisor that is still there by then does not answer
 
 
@@ -115,26 +113,8 @@ class Supervised:
         Reads the file from its start. What follows the last LF, a torn line, is yielded last.
         """
         self._splitter = LineSplitter()
-        path = self.launch.attempt_dir / STDOUT
-        if not path.exists():
-            return
-        pause = POLL_S[0]
-        with path.open("rb", buffering=0) as stream:
-            while True:
-                over = self._end.done()  # asked before reading: what was written before the end is read after it
-                chunk = stream.read(CHUNK_BYTES)
-                for line in self._splitter.feed(chunk):
-                    yield line
-                if chunk:
-                    pause = POLL_S[0]
-                    await asyncio.sleep(0)
-                elif over:
-                    break
-                else:
-                    await self._pause(pause)
-                    pause = min(pause * 1.5, POLL_S[1])
-        if torn := self._splitter.rest():
-            yield torn
+        async for line in follow(self.launch.attempt_dir / STDOUT, self._end, self._splitter):
+            yield line
 
     async def stop(self) -> None:
         """Ask for the end: SIGINT, then SIGTERM, then SIGKILL to everything. Returns at once; `wait` tells the end."""
@@ -177,10 +157,6 @@ class Supervised:
             os.write(self._control, message)
         self._expect_end(patience_s)
 
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, but not beyond the end of the program."""
-        await asyncio.wait([self._end], timeout=seconds)
-
     def _attend(self, child: subprocess.Popen[bytes], control: int, life: int) -> None:
         self._child, self._control, self._life = child, control, life
         self._loop.add_reader(life, self._on_life)
@@ -214,7 +190,7 @@ class Supervised:
     async def _bury(self, code: int) -> None:
         """Do what the supervisor would have done, had it not been killed."""
         try:
-            killed = await _end_strays(self.launch.attempt_dir, self.launch.mark, OVERDUE_S)
+            killed = await end_strays(self.launch.attempt_dir, self.launch.mark, OVERDUE_S)
         finally:
             detail = f"the supervisor ended with {code} before it wrote an exit record"
             self._end.set_result(_no_run("supervisor_killed", detail, self._started, killed))
@@ -254,8 +230,8 @@ async def settle(attempt_dir: Path, mark: str, *, patience_s: float = 10.0) -> E
     Waits for its supervisor to finish what it is doing, at most *patience_s* seconds, then kills all that is left of
     the attempt, the supervisor too.
     """
-    await _lock_is_free(attempt_dir / LOCK, patience_s)
-    await _end_strays(attempt_dir, mark, OVERDUE_S)
+    await lock_is_free(attempt_dir / LOCK, patience_s)
+    await end_strays(attempt_dir, mark, OVERDUE_S)
     return _load(attempt_dir)
 
 
@@ -290,7 +266,7 @@ async def run_quick(
 
 def marked_pids(mark: str) -> list[int]:
     """Return the living processes of the attempt *mark*, its supervisor included. Empty where there is no /proc."""
-    return supervisor.marked_pids(mark)
+    return proctable.marked_pids(mark)
 
 
 # --- starting -------------------------------------------------------------------------------------------------------
@@ -314,7 +290,7 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         control_r, control_w, life_r, life_w = *_pipe(ours), *_pipe(ours)
         theirs = (spec.fileno(), control_r, lock, life_w)
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, *map(str, theirs)],
+            [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, theirs), launch.mark],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -328,6 +304,9 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
     return child, *keep
 
 
+_ROOT = str(Path(supervisor.__file__).parents[2])
+# Imported rather than run as a script, as only an imported module is compiled once and not at every start (5 ms).
+_BOOT = f"import sys; sys.path.append({_ROOT!r}); from orchestrator.bridges.supervisor import main; main()"
 _NEW = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILES = (
     (LOCK, os.O_RDWR | _NEW),
@@ -366,78 +345,6 @@ def _pack(launch: Launch, folder: Path) -> bytes:
     if any(b"\0" in part for part in (*fixed, *argv, *env)):
         raise ValueError("an argument, a variable or a path contains a NUL character")
     return supervisor.Order.pack(fixed, argv, env)
-
-
-# --- ending ---------------------------------------------------------------------------------------------------------
-
-
-async def _lock_is_free(path: Path, patience_s: float) -> None:
-    """Wait until nobody holds the lock at *path*, at most *patience_s* seconds."""
-    deadline = time.monotonic() + patience_s
-    while path.exists():
-        with path.open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass
-            else:
-                return
-        if time.monotonic() >= deadline:
-            return
-        await asyncio.sleep(0.02)
-
-
-async def _end_strays(attempt_dir: Path, mark: str, patience_s: float) -> int:
-    """Kill every process of the attempt until none is left. Return how many there were."""
-    deadline = time.monotonic() + patience_s
-    killed: set[int] = set()
-
-    def is_ours(pid: int) -> bool:
-        return supervisor.has_mark(pid, mark) or _writes_to(pid, attempt_dir)
-
-    while victims := [pid for pid in _strays(attempt_dir, mark) if pid != os.getpid()]:
-        for pid in victims:
-            _kill(pid, is_ours)
-        killed.update(victims)
-        if time.monotonic() >= deadline:
-            break
-        await asyncio.sleep(0.01)
-    return len(killed)
-
-
-def _strays(attempt_dir: Path, mark: str) -> set[int]:
-    return {pid for pid in supervisor.all_pids() if supervisor.has_mark(pid, mark) or _writes_to(pid, attempt_dir)}
-
-
-def _writes_to(pid: int, attempt_dir: Path) -> bool:
-    """Return whether *pid* can write to the output: so is found what detached itself and cleared its environment."""
-    outputs = {str(attempt_dir.absolute() / STDOUT), str(attempt_dir.absolute() / STDERR)}
-    fds = Path(f"/proc/{pid}/fd")
-    with suppress(OSError):
-        for fd in fds.iterdir():
-            with suppress(OSError):
-                if str(fd.readlink()) in outputs and _is_writable(pid, fd.name):
-                    return True
-    return False
-
-
-def _is_writable(pid: int, fd: str) -> bool:
-    """A person who only looks on, with `tail -f`, is not of the attempt."""
-    for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines():
-        if line.startswith("flags:"):
-            return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    return False
-
-
-def _kill(pid: int, is_ours: Callable[[int], bool]) -> None:
-    """Send SIGKILL to *pid*, if it still is the process that was meant: a number may have passed to another."""
-    with suppress(ProcessLookupError, PermissionError):
-        held = os.pidfd_open(pid)
-        try:
-            if is_ours(pid):
-                signal.pidfd_send_signal(held, signal.SIGKILL)
-        finally:
-            os.close(held)
 
 
 # --- records --------------------------------------------------------------------------------------------------------

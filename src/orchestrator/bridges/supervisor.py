@@ -14,22 +14,29 @@ Only the standard library, and little of it: json, signal, ctypes, subprocess or
 15 ms to every attempt, which is why this file reads plainer than its neighbours.
 """
 
+# ruff: noqa: PTH104 - importing pathlib takes 6 ms, at every start of an agent
+
 import os
 import resource
 import select
 import sys
 import time
 
+from orchestrator.bridges import proctable
+from orchestrator.bridges.proctable import MARK_NAME
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
+
+    Prctl = Callable[..., int]
 else:
     try:
         import _signal as signal  # what `signal` wraps in enums, 4 ms cheaper
     except ImportError:
         import signal
 
-MARK_NAME = "ORCHESTRATOR_ATTEMPT"
 TICK_S = 0.25  # how often output size and dead orphans are looked at
 LINGER_S = 5.0  # a daemon died, but the final output is there: so long may the agent take to end by itself
 UNKILLABLE_S = 10.0  # a process that survives SIGKILL for so long is stuck in the kernel; it is reported, not awaited
@@ -50,7 +57,7 @@ class Order:
         self.env = dict(pair.split(b"=", 1) for pair in fields[10 + argc :] if pair)
 
     @staticmethod
-    def pack(fixed: "list[bytes]", argv: "list[bytes]", env: "list[bytes]") -> bytes:
+    def pack(fixed: list[bytes], argv: list[bytes], env: list[bytes]) -> bytes:
         """*fixed*: attempt_dir, cwd, mark, digest, final, timeout_s, grace_s, max_output_bytes, durable (1 or 0)."""
         return b"\0".join([*fixed, b"%d" % len(argv), *argv, *env])
 
@@ -70,7 +77,7 @@ def main() -> None:
     os._exit(0)  # nothing is left to tidy, and it saves some milliseconds
 
 
-_signalled: "list[int]" = []
+_signalled: list[int] = []
 
 
 def _on_signal(number: int, _frame: object) -> None:
@@ -98,7 +105,7 @@ class Attempt:
         self.linger_until = 0.0
         self.killed: set[int] = set()
 
-    def run(self) -> "dict[str, object]":
+    def run(self) -> dict[str, object]:
         started_ts, started = time.time(), time.monotonic()
         self.deadline = started + self.order.timeout_s
         self.agent, problem, errno = _spawn(self.order, self.prctl)
@@ -121,12 +128,12 @@ class Attempt:
             "survivors_killed": len(self.killed - {self.agent}),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 4),
             "max_rss_kb": usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1),
-            "container": "+".join(["subreaper"] * self.subreaper + ["mark"] * _has_proc()) or "process group",
+            "container": "+".join(["subreaper"] * self.subreaper + ["mark"] * proctable.has_proc()) or "process group",
         }
 
     def _watch(self) -> None:
         """Return when the agent has ended, or cannot be ended."""
-        end = _watch_end(self.agent)
+        end = proctable.watch_end(self.agent)
         if end >= 0:
             self.poller.register(end, select.POLLIN)
         tick = TICK_S if end >= 0 else 0.02
@@ -183,50 +190,52 @@ class Attempt:
         self.step = min(self.step + 1, 3)
         self.due = now + (UNKILLABLE_S if self.step == 3 else self.order.grace_s)
         if self.step == 1:
-            _send(-self.agent, signal.SIGCONT)
-            _send(self.agent, signal.SIGINT)
+            proctable.send(-self.agent, signal.SIGCONT)
+            proctable.send(self.agent, signal.SIGINT)
         elif self.step == 2:
-            _send(-self.agent, signal.SIGTERM)
+            proctable.send(-self.agent, signal.SIGTERM)
         else:
-            _send(-self.agent, signal.SIGKILL)
-            _send(self.agent, signal.SIGKILL)
+            proctable.send(-self.agent, signal.SIGKILL)
+            proctable.send(self.agent, signal.SIGKILL)
 
     def _listen(self) -> None:
         now, said = time.monotonic(), os.read(self.control, 4096)
+        if not said:
+            self.poller.unregister(self.control)
+            if not self.step:
+                self._outlive_daemon(now)
+            return
+        if not self.step:
+            self._begin(now, "stopped", "asked to end")
         if b"kill" in said:
             self.step = 2
-            self._begin(
-                now, *((self.reason, self.detail) if self.reason != "exited" else ("stopped", "asked to end at once"))
-            )
-        elif b"stop" in said and not self.step:
-            self._begin(now, "stopped", "asked to end")
-        elif not said:
-            self.poller.unregister(self.control)
-            if self.step:
-                return
-            if _is_final(self.order):
-                self.linger_until = now + LINGER_S
-            else:
-                self._begin(now, "daemon_gone", "the daemon ended")
+            self._climb(now)
+
+    def _outlive_daemon(self, now: float) -> None:
+        """Nobody is there to read on. A run that was paid for and only has to end may still do so."""
+        if _is_final(self.order):
+            self.linger_until = now + LINGER_S
+        else:
+            self._begin(now, "daemon_gone", "the daemon ended")
 
     def _end_tree(self) -> None:
         """Kill whatever the agent left behind, however it detached itself."""
         give_up = time.monotonic() + UNKILLABLE_S
         if not self.subreaper:  # else all are our children sooner or later, and are counted
-            _send(-self.agent, signal.SIGKILL)
+            proctable.send(-self.agent, signal.SIGKILL)
         while True:
             left = self._reap()
-            victims = {pid for pid in _children() if not _is_zombie(pid)} if left else set()
-            victims |= set(marked_pids(self.order.mark)) - {os.getpid()}
+            victims = {pid for pid in proctable.children() if not proctable.is_zombie(pid)} if left else set()
+            victims |= set(proctable.marked_pids(self.order.mark)) - {os.getpid()}
             for pid in victims:
-                _send(pid, signal.SIGKILL)
+                proctable.send(pid, signal.SIGKILL)
             self.killed |= victims
             if not left and not victims:
                 return
             if time.monotonic() > give_up:
                 self.detail += f"; processes {sorted(victims)} cannot be ended"
                 return
-            _wait_ends(victims)
+            proctable.wait_ends(victims)
 
 
 def _is_final(order: Order) -> bool:
@@ -246,7 +255,7 @@ def _is_final(order: Order) -> bool:
 # --- starting -------------------------------------------------------------------------------------------------------
 
 
-def _spawn(order: Order, prctl: "object") -> "tuple[int, str, int]":
+def _spawn(order: Order, prctl: "Prctl | None") -> tuple[int, str, int]:
     """Start the agent. Return its pid, or what went wrong in words, and the errno."""
     told, tell = os.pipe()
     me = os.getpid()
@@ -274,9 +283,9 @@ def _spawn(order: Order, prctl: "object") -> "tuple[int, str, int]":
     return pid, words, int(number)
 
 
-def _become_agent(order: Order, prctl: "object", supervisor: int) -> str:
+def _become_agent(order: Order, prctl: "Prctl | None", supervisor: int) -> str:
     os.setsid()
-    if callable(prctl):
+    if prctl is not None:
         # SIGTERM, for the agent can then end its own tools; if we end by SIGKILL nobody else would tell it.
         prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
         if os.getppid() != supervisor:
@@ -296,7 +305,7 @@ def _execute(order: Order) -> None:
     missing: OSError = FileNotFoundError(2, "")
     for place in places:
         try:
-            os.execve(place + program, order.argv, env)
+            os.execve(place + program, order.argv, env)  # noqa: S606 - an argument list, as everywhere
         except (FileNotFoundError, NotADirectoryError) as error:
             missing = missing if isinstance(missing, PermissionError) else error
         except PermissionError as error:
@@ -304,89 +313,17 @@ def _execute(order: Order) -> None:
     raise missing
 
 
-def _load_prctl() -> "object":
+def _load_prctl() -> "Prctl | None":
     """Return prctl(2), None where there is none. By `_ctypes`, as importing ctypes takes 3 ms."""
     if not sys.platform.startswith("linux"):
         return None
     try:
         import _ctypes
 
-        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: this program itself
         return lambda *args: _ctypes.call_function(address, (*args, *[0] * (5 - len(args))))
     except (ImportError, AttributeError, OSError):
         return None
-
-
-# --- processes ------------------------------------------------------------------------------------------------------
-
-
-def _has_proc() -> bool:
-    return os.path.exists("/proc/self/environ")
-
-
-def _send(pid: int, number: int) -> None:
-    """Send a signal; a negative *pid* is a process group. What has ended, or is not ours to end, is left alone."""
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as stream:
-            return stream.readall()
-    except OSError:
-        return b""
-
-
-def stat_fields(pid: int) -> "list[bytes]":
-    """Return /proc/<pid>/stat from its third field (the state) on, empty if there is no such process."""
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-
-
-def _is_zombie(pid: int) -> bool:
-    return stat_fields(pid)[:1] in ([b"Z"], [b"X"], [])
-
-
-def all_pids() -> "list[int]":
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
-
-
-def _children() -> "list[int]":
-    me = os.getpid()
-    path = f"/proc/self/task/{me}/children"
-    if os.path.exists(path):
-        return [int(pid) for pid in _read(path).split()]
-    return [pid for pid in all_pids() if stat_fields(pid)[1:2] == [b"%d" % me]]
-
-
-def marked_pids(mark: str) -> "list[int]":
-    """Return the living processes whose environment, as they were started, carries *mark*. Empty without /proc."""
-    return [pid for pid in all_pids() if has_mark(pid, mark)]
-
-
-def has_mark(pid: int, mark: str) -> bool:
-    return f"\0{MARK_NAME}={mark}\0".encode() in b"\0" + _read(f"/proc/{pid}/environ") + b"\0"
-
-
-def _watch_end(pid: int) -> int:
-    """Return a descriptor that becomes readable when *pid* ends, -1 where the system has no such thing."""
-    try:
-        return os.pidfd_open(pid)
-    except (OSError, AttributeError):
-        return -1
-
-
-def _wait_ends(pids: "set[int]") -> None:
-    """Wait until one of *pids* has ended, at most some milliseconds."""
-    ends = [fd for pid in list(pids)[:64] if (fd := _watch_end(pid)) >= 0]
-    select.select(ends, [], [], 0.005)
-    for fd in ends:
-        os.close(fd)
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -400,7 +337,7 @@ def _quote(value: object) -> str:
     return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\u{c:04x}" for c in codes) + '"'
 
 
-def _to_json(record: "dict[str, object]") -> bytes:
+def _to_json(record: dict[str, object]) -> bytes:
     return ("{" + ", ".join(f"{_quote(key)}: {_quote(value)}" for key, value in record.items()) + "}\n").encode()
 
 
@@ -421,13 +358,13 @@ def _write_file(order: Order, name: bytes, content: bytes) -> None:
 
 def _write_manifest(order: Order, agent: int) -> None:
     """Say who runs this attempt. Not synced: after a power cut nobody does."""
-    me, ticks = os.getpid(), [stat_fields(pid)[19:20] for pid in (os.getpid(), agent)]
+    me, ticks = os.getpid(), [proctable.stat_fields(pid)[19:20] for pid in (os.getpid(), agent)]
     record = {
         "pid": me,
         "start_ticks": int(ticks[0][0]) if ticks[0] else 0,
         "agent_pid": agent,
         "agent_start_ticks": int(ticks[1][0]) if ticks[1] else 0,
-        "boot_id": _read("/proc/sys/kernel/random/boot_id").decode().strip(),
+        "boot_id": proctable.read_proc("/proc/sys/kernel/random/boot_id").decode().strip(),
         "mark": order.mark,
         "argv_sha256": order.digest.decode(),
     }
@@ -437,7 +374,7 @@ def _write_manifest(order: Order, agent: int) -> None:
         return  # it helps a person to look; nothing depends on it
 
 
-def _publish(order: Order, record: "dict[str, object]", life: int) -> None:
+def _publish(order: Order, record: dict[str, object], life: int) -> None:
     """Make the exit record durable, after the output it speaks of, and tell the daemon if it is still there."""
     try:
         if order.durable:
@@ -453,7 +390,3 @@ def _publish(order: Order, record: "dict[str, object]", life: int) -> None:
         os.write(life, _to_json(record))
     except OSError:
         return
-
-
-if __name__ == "__main__":
-    main()
