@@ -100,8 +100,8 @@ def archive_file(tasks_fd: int, task: Task, body: bytes, folder: str) -> str:
     ):
         kept = _from_running(running_fd, folder_fd, task, body)
         if not kept and _is_ours(tasks_fd, own_name(task), task, body):
-            kept = _move(tasks_fd, own_name(task), folder_fd, task.uid)
-            _set_apart(folder_fd, kept, body)
+            claim_file(tasks_fd, task, body)
+            kept = _from_running(running_fd, folder_fd, task, body)
         kept = kept or _archived(folder_fd, task, body) or _create(folder_fd, own_name(task), task.uid, body)
         _drop_folder(running_fd, task.uid)
         return f"{folder}/{kept}"
@@ -197,7 +197,10 @@ def reject_file(tasks_fd: int, name: str, error: Mapping[str, Json], uid: TaskUi
         for new_name in _free_names(name, uid):
             note = beside(new_name, _ERROR)
             mine = _uid_in(failed_fd, note) == uid
-            if not mine and (exists(failed_fd, new_name) or exists(failed_fd, note)):
+            there = exists(failed_fd, new_name)
+            if mine and there:  # an interrupted call had come this far
+                return note
+            if there or (not mine and exists(failed_fd, note)):
                 continue
             if not mine:
                 create_new(failed_fd, note, content)

@@ -70,6 +70,7 @@ class TaskFolder:
         self._monotonic = monotonic
         self._lease = lease
         self._seen: dict[str, InboxEntry] = {}
+        self._held: int | None = None
         self._settling: dict[str, tuple[FileStamp, float]] = {}
 
     async def scan(self) -> InboxScan:
@@ -81,7 +82,7 @@ class TaskFolder:
         ignored: dict[str, str] = {}
         try:
             with opened(open_folder(self._tasks)) as tasks_fd:
-                facts = os.fstat(tasks_fd)
+                facts = self._hold(tasks_fd)
                 with os.scandir(tasks_fd) as found:
                     for item in found:
                         self._sort_in(item, entries, ignored)
@@ -89,6 +90,20 @@ class TaskFolder:
             return InboxScan(trouble=_TROUBLE.get(error.errno or 0, "unreadable"))
         self._seen = entries
         return InboxScan(entries=entries, ignored=ignored, identity=(facts.st_dev, facts.st_ino))
+
+    def _hold(self, tasks_fd: int) -> os.stat_result:
+        """Keep the folder open: its inode number is then not given to another that is made in its place."""
+        facts = os.fstat(tasks_fd)
+        if self._held is None or not os.path.samestat(facts, os.fstat(self._held)):
+            self.close()
+            self._held = os.dup(tasks_fd)
+        return facts
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def _sort_in(self, item: "os.DirEntry[str]", entries: dict[str, InboxEntry], ignored: dict[str, str]) -> None:
         name = item.name

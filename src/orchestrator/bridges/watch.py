@@ -116,10 +116,10 @@ class FolderWatch:
                 if _identity(self._path) != identity:
                     return 0.0
         except FileNotFoundError:
-            return _RETRY_S
+            return _RETRY_S  # gone in the moment we began
         except Exception as error:  # noqa: BLE001 - a library's internal errors, which it does not tell apart
             return self._after(error)
-        return _RETRY_S
+        return STEP_MS / 1000
 
     def _after(self, error: Exception) -> float:
         """Decide what an error of the notifier means; returns the seconds to wait before the next round."""
@@ -162,3 +162,5 @@ async def _notified(path: Path) -> AsyncIterator[object]:
     )
     async for batch in changes:
         yield batch
+        if any(kind is watchfiles.Change.deleted and Path(changed) == path for kind, changed in batch):
+            return  # the folder itself: nothing more will come, even if one is made in its place
