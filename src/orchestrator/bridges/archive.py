@@ -92,6 +92,19 @@ def held(tasks_fd: int, task: Task) -> bool:
         return False
 
 
+def is_unchanged(tasks_fd: int, task: Task) -> bool:
+    """Return whether what lies in `tasks/` under the name of *task* is what is stored of it; see the port."""
+    if not task.file_name or held(tasks_fd, task):
+        return True
+    try:
+        if stamp_of(look(tasks_fd, task.file_name)) == task.stamp:
+            return True
+    except FileNotFoundError:
+        return False
+    body = read_regular(tasks_fd, task.file_name, limit=task.stamp.size)
+    return body is not None and hashlib.sha256(body).hexdigest() == task.sha256
+
+
 def archive_file(tasks_fd: int, task: Task, body: bytes, folder: str) -> str:
     """Move the file of *task* to *folder*; returns the path below `tasks/`."""
     with (

@@ -18,6 +18,7 @@ from orchestrator.bridges.archive import (
     archive_file,
     claim_file,
     held,
+    is_unchanged,
     reject_file,
     reject_in_place,
     rejects_in_place,
@@ -157,6 +158,12 @@ class TaskFolder:
             self._settling[name] = (stamp, now)
             return self._settle_s <= 0
         return now - since >= self._settle_s
+
+    async def unchanged(self, task: Task) -> bool:
+        try:
+            return await asyncio.to_thread(self._inside, lambda fd: is_unchanged(fd, task))
+        except OSError:
+            return False  # the folder cannot be looked at: nothing starts until it can
 
     async def claim(self, task: Task, body: bytes) -> str:
         return await asyncio.to_thread(self._inside, lambda fd: claim_file(fd, task, body))

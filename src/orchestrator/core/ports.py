@@ -1,14 +1,13 @@
 """All ports on one page: what the engine needs of the outside world."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, Json, TaskUid
+from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import FileStamp, Task
 
@@ -121,9 +120,22 @@ class Store(Protocol):
 
 
 class Workspace(Protocol):
-    """Where an attempt works."""
+    """Where an attempt works, and what changed there."""
 
-    def checkout(self, task: Task) -> AbstractAsyncContextManager[PurePath]: ...
+    async def prepare(self, cwd: str, allowed_root: str) -> str:
+        """Return the real path of *cwd*, made if it is the configured base folder.
+
+        Raises WorkAreaError when it does not exist, is no folder, or leaves *allowed_root* by a symbolic link.
+        """
+        ...
+
+    async def record(self, order: WorkOrder) -> None:
+        """Remember beside the attempt how the work area looks before the start; survives a crash."""
+        ...
+
+    async def changes(self, order: WorkOrder) -> Changes:
+        """Return what is different from what `record` remembered."""
+        ...
 
 
 class Clock(Protocol):
@@ -211,6 +223,11 @@ class Inbox(Protocol):
         self, file_names: Sequence[str], *, limit: int
     ) -> Mapping[str, FileBytes | NotReady | TaskFileError]:
         """Read complete files of at most *limit* bytes; what cannot become a task is answered by its error."""
+        ...
+
+    async def unchanged(self, task: Task) -> bool:
+        """Return whether *task* may start on the bytes that are stored: its file lies in `tasks/` with exactly
+        these, or was claimed before, or never was there."""
         ...
 
     async def claim(self, task: Task, body: bytes) -> str:

@@ -103,7 +103,7 @@ class Intake:
         self._scan_took_s = self._clock.monotonic() - began
         if scan.trouble:
             return await self._pause(scan.trouble, "the folder tasks/ cannot be looked at")
-        await self._seed(scan)
+        await self._seed()
         if (held := await self._held_back(scan)) is not None:
             return held
         await self._resume()
@@ -148,10 +148,10 @@ class Intake:
         if batch:
             yield batch
 
-    async def _seed(self, scan: InboxScan) -> None:
-        """Learn, once, what the store and the folder remember of an earlier run."""
+    async def _seed(self) -> None:
+        """Learn, once, what the store and the folder remembered."""
         if not self._seeded:
-            await self._reception.remember(scan)
+            await self._reception.remember()
             self._seeded = True
 
     async def _held_back(self, scan: InboxScan) -> ScanOutcome | None:

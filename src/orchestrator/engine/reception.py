@@ -1,8 +1,9 @@
 """Taking in a batch of files: read, parse, decide, store in one transaction, and only then move what is refused."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from orchestrator.core.errors import IllegalEventError, TaskFileError
@@ -78,8 +79,8 @@ class Reception:
         self._waiting: dict[str, Waiting] = {}
         self.later: dict[str, float] = {}
 
-    async def remember(self, scan: InboxScan) -> None:
-        """Learn which files belong to tasks already stored, and finish refusals that were interrupted."""
+    async def remember(self) -> None:
+        """Learn which files belong to tasks already stored, and which were refused and could not be moved."""
         own: dict[str, tuple[TaskUid, FileStamp, bool]] = {}
         ended = await self._store.unprojected(limit=_REMEMBERED)
         active = await self._store.tasks((State.RUNNING, State.CHECKING, State.CANCELLING), limit=_REMEMBERED)
@@ -92,19 +93,6 @@ class Reception:
         for entry in await self._inbox.rejected_in_place():
             if entry.file_name not in self._known:
                 self._known[entry.file_name] = Known(TaskUid(""), entry.stamp, entry, waiting=False)
-        for task in ended:
-            if task.state is State.REJECTED and not task.archived:
-                await self._finish_refusal(task, scan)
-
-    async def _finish_refusal(self, task: Task, scan: InboxScan) -> None:
-        entry = scan.entries.get(task.file_name)
-        events = await self._store.events_of(task.uid, limit=10)
-        errors = [event.data.get("error") for event in events if event.kind is EventKind.REJECTED]
-        error = next((one for one in errors if isinstance(one, Mapping)), {"uid": task.uid, "code": task.reason})
-        if entry is not None and entry.stamp == task.stamp:
-            await self._put_aside(task.uid, entry, error)
-        else:
-            await self._commit(EventKind.ARCHIVED, task.uid, {"path": "tasks/failed"})
 
     async def take(self, entries: Sequence[InboxEntry], rules: TaskRules) -> Taken:
         """Take in a batch; what is not ready is put into *later*."""
@@ -261,14 +249,11 @@ class Reception:
     async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
         """End a queued task whose edited file is refused: what its author no longer wants is not run."""
         uid = self._known[name].uid
+        note = await self._put_aside(uid, entry, admission.error_record(error, name, sha256, uid))
         event = admission.rejection(error, name, sha256, uid=uid, ts=self._clock.now())
-        try:
-            await self._store.commit([event])
-        except IllegalEventError:
-            self.later[name] = self._clock.monotonic() + _MOVING_S
-            return
-        taken.rejected += 1
-        await self._put_aside(uid, entry, admission.error_record(error, name, sha256, uid))
+        with contextlib.suppress(IllegalEventError):  # it started the moment before, on what is stored
+            await self._store.commit([event, self._archived(uid, note)])
+            taken.rejected += 1
 
     async def _store_all(
         self,
@@ -276,7 +261,11 @@ class Reception:
         refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]],
         taken: Taken,
     ) -> None:
-        """Store what is new in one transaction, then move what is refused."""
+        """Store what is new in one transaction.
+
+        What is refused is moved just before: should we end between the two, its error lies beside it, while the
+        other order would leave a file that is read, and refused, once more.
+        """
         new: list[NewTask] = []
         batch: dict[str, list[Task]] = {}
         for read, spec in fresh:
@@ -286,20 +275,22 @@ class Reception:
             else:
                 batch.setdefault(decided.task.id_key, []).append(decided.task)
                 new.append(decided)
-        entries = {read.entry.file_name: read.entry for read, _ in fresh}
-        for name, (error, entry, body) in refusals.items():
-            entries[name] = entry
-            new.append(admission.refused(error, entry, body, uid=self._clock.new_uid(), ts=self._clock.now()))
+        new += [await self._refused(*refusal) for refusal in refusals.values()]
         if not new:
             return
+        entries = {read.entry.file_name: read.entry for read, _ in fresh}
         for task in await self._store.accept(new):
-            entry = entries[task.file_name]
-            self._known[task.file_name] = Known(task.uid, entry.stamp, entry, waiting=task.state is State.QUEUED)
+            if task.state is State.QUEUED:
+                entry = entries[task.file_name]
+                self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
         taken.accepted += len(new) - len(refusals)
         taken.rejected += len(refusals)
-        for one in new:
-            if one.task.state is State.REJECTED:
-                await self._put_aside(one.task.uid, entries[one.task.file_name], _error_of(one))
+
+    async def _refused(self, error: TaskFileError, entry: InboxEntry, body: bytes | None) -> NewTask:
+        uid = self._clock.new_uid()
+        new = admission.refused(error, entry, body, uid=uid, ts=self._clock.now())
+        note = await self._put_aside(uid, entry, admission.error_record(error, entry.file_name, new.task.sha256, uid))
+        return replace(new, events=[*new.events, self._archived(uid, note)])
 
     async def _admitted(
         self, read: FileBytes, spec: TaskSpec | TaskFileError, batch: Mapping[str, Sequence[Task]]
@@ -313,35 +304,26 @@ class Reception:
             return error
         return admission.accepted(spec, read, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
 
-    async def _put_aside(self, uid: TaskUid, entry: InboxEntry, error: Mapping[str, Json]) -> None:
-        """Move a refused file; one that cannot be moved is remembered, and left alone until it looks different."""
+    async def _put_aside(self, uid: TaskUid, entry: InboxEntry, error: Mapping[str, Json]) -> str:
+        """Move a refused file; one that cannot be moved is remembered, and left alone until it looks different.
+
+        Returns the path of its error, "" if not even that could be written.
+        """
         self._settle(entry.file_name)
         self._known[entry.file_name] = Known(uid, entry.stamp, entry, waiting=False)
         try:
-            path = await self._inbox.reject(entry, error, uid)
-        except OSError as refused:
-            why: dict[str, Json] = {
-                "reason": "cannot_move",
-                "file": printable(entry.file_name),
-                "detail": refused.strerror or str(refused),
-            }
-            await self._store.commit([Event(EventKind.WARNING, self._clock.now(), data=why)])
-            return
-        await self._commit(EventKind.ARCHIVED, uid, {"path": path})
+            return await self._inbox.reject(entry, error, uid)
+        except OSError:
+            return ""
+
+    def _archived(self, uid: TaskUid, note: str) -> Event:
+        return Event(EventKind.ARCHIVED, self._clock.now(), uid, data={"path": note})
 
     async def cancel(self, name: str, uid: TaskUid) -> int:
         """Cancel the task of a file that was removed; returns 0 if it is queued no more."""
         data: dict[str, Json] = {"reason": "file_removed", "detail": f"tasks/{printable(name)} was removed"}
-        return await self._commit(EventKind.CANCELLED, uid, data)
-
-    async def _commit(self, kind: EventKind, uid: TaskUid, data: Mapping[str, Json]) -> int:
         try:
-            await self._store.commit([Event(kind, self._clock.now(), uid, data=data)])
+            await self._store.commit([Event(EventKind.CANCELLED, self._clock.now(), uid, data=data)])
         except IllegalEventError:
             return 0
         return 1
-
-
-def _error_of(one: NewTask) -> Mapping[str, Json]:
-    error = one.events[-1].data["error"]
-    return error if isinstance(error, Mapping) else {}
