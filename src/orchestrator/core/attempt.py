@@ -149,6 +149,7 @@ class WorkOrder:
     max_turns: int = 0
     budget_usd: float = 0.0
     resume: bool = False
+    continue_prompt: str = ""  # said instead of *prompt* where the session really is resumed
     session_cost_usd: float | None = 0.0
 
     @property

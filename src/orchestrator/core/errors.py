@@ -113,6 +113,14 @@ class RootError(OrchestratorError):
     http_status = 500
 
 
+class WorkAreaError(OrchestratorError):
+    """The folder a task is to work in cannot be used. The task fails as `prepare_failed`."""
+
+    code = "work_area"
+    exit_code = ExitCode.FAILED
+    http_status = 422
+
+
 class ArtifactError(OrchestratorError):
     """A result file does not satisfy its schema."""
 

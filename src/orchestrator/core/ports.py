@@ -1,13 +1,12 @@
 """All ports on one page: what the engine needs of the outside world."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
 from orchestrator.core.events import Event, TaskUid
+from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import FileStamp, Task
 
@@ -120,9 +119,22 @@ class Store(Protocol):
 
 
 class Workspace(Protocol):
-    """Where an attempt works."""
+    """Where an attempt works, and what changed there."""
 
-    def checkout(self, task: Task) -> AbstractAsyncContextManager[PurePath]: ...
+    async def prepare(self, cwd: str, allowed_root: str) -> str:
+        """Return the real path of *cwd*, made if it is the configured base folder.
+
+        Raises WorkAreaError when it does not exist, is no folder, or leaves *allowed_root* by a symbolic link.
+        """
+        ...
+
+    async def record(self, order: WorkOrder) -> None:
+        """Remember beside the attempt how the work area looks before the start; survives a crash."""
+        ...
+
+    async def changes(self, order: WorkOrder) -> Changes:
+        """Return what is different from what `record` remembered."""
+        ...
 
 
 class Clock(Protocol):

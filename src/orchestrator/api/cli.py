@@ -1,0 +1,133 @@
+"""The command line: words to functions. One function per command; each returns an exit code."""
+
+import argparse
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from orchestrator import __version__
+from orchestrator.api import cli_files, cli_run, cli_tasks
+from orchestrator.api.output import Output
+from orchestrator.api.program import Program
+
+Command = Callable[[Program, Output, argparse.Namespace], Awaitable[int]]
+
+_EXIT_CODES = (
+    "exit codes: 0 ok, 1 the answer is no (a task failed, doctor found a failure), 2 usage, 3 configuration,\n"
+    "4 not found, 5 no daemon runs, 6 conflict with the task's state, 74 disk error, 75 another daemon owns the root,\n"
+    "124 timeout, 130 interrupted"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with examples left as written."""
+
+    def __init__(self, **given: object) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **given)  # type: ignore[arg-type]
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed command line; its `run` is the command's function. Exits with 2 on a usage error."""
+    parser = _Parser(
+        prog="main.py",
+        description="Drop task files in tasks/, go away, come back to verified results.\n"
+        "Without a command the daemon runs until it is stopped.",
+        epilog=f"{_EXIT_CODES}\n\nexample:\n  python main.py create-sample && python main.py",
+    )
+    parser.add_argument("--root", default="", metavar="DIR", help="the folder that holds tasks/ and everything else")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for programs")
+    parser.add_argument("--no-color", action="store_true", help="plain text; NO_COLOR does the same")
+    parser.add_argument("--version", action="version", version=f"orchestrator {__version__}")
+    parser.set_defaults(run=cli_run.daemon, command="")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _task_commands(commands)
+    _file_commands(commands)
+    _run_commands(commands, parser)
+    args = parser.parse_args(list(argv))
+    args.json = args.json or getattr(args, "json_here", False)
+    args.root = getattr(args, "root_here", "") or args.root
+    return args
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _add(commands: Commands, name: str, command: Command, about: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=about, description=about[0].upper() + about[1:] + ".", epilog=f"example:\n  python main.py {example}"
+    )
+    parser.add_argument("--json", action="store_true", dest="json_here", help="one JSON document on stdout")
+    parser.add_argument("--root", default="", dest="root_here", metavar="DIR", help="the folder to work on")
+    parser.set_defaults(run=command)
+    return parser
+
+
+def _task_commands(commands: Commands) -> None:
+    _add(commands, "status", cli_tasks.status, "show what runs, waits and ended last", "status --json")
+    one = _add(commands, "show", cli_tasks.show, "show one task with its result", "show fix_db")
+    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    one = _add(commands, "cancel", cli_tasks.cancel, "cancel a task, running or not", "cancel fix_db")
+    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
+    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    events = _add(
+        commands, "tail-events", cli_tasks.tail_events, "show the last events", "tail-events --task fix_db --follow"
+    )
+    events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
+    events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
+    events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _file_commands(commands: Commands) -> None:
+    check = _add(
+        commands, "check", cli_files.check, "read task files and say what is wrong; runs nothing", "check *.task.md"
+    )
+    check.add_argument("files", nargs="+", metavar="FILE")
+    sample = _add(
+        commands,
+        "create-sample",
+        cli_files.create_sample,
+        "put a sample task into tasks/",
+        "create-sample --name hello",
+    )
+    sample.add_argument("--name", default="sample", help="file name without .task.md (default sample)")
+    clean = _add(
+        commands, "clean", cli_files.clean, "archive loose tasks, or remove old artifacts", "clean artifacts --days 30"
+    )
+    clean.add_argument("what", choices=("tasks", "artifacts"))
+    clean.add_argument(
+        "--days", type=_positive, default=30, metavar="N", help="artifacts older than N days (default 30)"
+    )
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    _add(
+        commands,
+        "validate-artifacts",
+        cli_files.validate_artifacts,
+        "check every result file against its schema",
+        "validate-artifacts",
+    )
+
+
+def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
+    run = _add(
+        commands, "run", cli_run.run, "run the daemon, or one FILE in the foreground", "run tasks/fix_db.task.md"
+    )
+    run.add_argument("file", nargs="?", default="", metavar="FILE", help="one task file, with live progress")
+    doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --verbose")
+    doctor.add_argument("--verbose", "-v", action="store_true", help="also what is right, and every setting")
+    _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
+    about = commands.add_parser("help", help="show this help, or that of one command")
+    about.add_argument("topic", nargs="?", default="")
+
+    async def show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
+        chosen = commands.choices.get(args.topic, parser)
+        out.say(chosen.format_help().rstrip())
+        return 0
+
+    about.set_defaults(run=show_help)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, found {text}")
+    return number

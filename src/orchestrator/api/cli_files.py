@@ -1,0 +1,122 @@
+"""Commands about files: check, create-sample, clean, validate-artifacts."""
+
+import argparse
+from datetime import UTC, datetime
+
+from orchestrator.api.output import Output
+from orchestrator.api.program import Program
+from orchestrator.api.render import error_json, spec_text
+from orchestrator.core.codec import to_json
+from orchestrator.core.errors import ExitCode, TaskFileError
+from orchestrator.core.events import Json
+from orchestrator.core.text import slug
+from orchestrator.validation.schema import file_problems
+
+SCHEMA_VERSION = 1
+DAY_S = 86_400
+
+SAMPLE = """---
+id: {name}
+type: summarize
+priority: medium
+created: {created}
+---
+
+# Say what this folder holds
+
+**Prompt:**
+List the files in the working directory and say in three sentences what this project is about.
+
+**Success Criteria:**
+- [ ] The answer has three sentences
+- [ ] It names at least one file that exists
+
+**Context:**
+This is a sample made by `create-sample`. It only reads.
+"""
+
+
+async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Read task files without running anything. Fails if one of them would be rejected."""
+    wrong = 0
+    rows: list[Json] = []
+    for path in args.files:
+        try:
+            spec = program.check_file(path)
+        except TaskFileError as error:
+            wrong += 1
+            rows.append({"file": path, "ok": False, "error": error_json(error)})
+            if not out.as_json:
+                out.say(str(error))
+            continue
+        rows.append({"file": path, "ok": True, "task": to_json(spec)})
+        if not out.as_json:
+            out.say(f"{path}: ok")
+            out.say("\n".join(f"  {line}" for line in spec_text(spec).splitlines()))
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "files": rows})
+    elif len(args.files) > 1:
+        out.say(f"{len(args.files) - wrong} of {len(args.files)} files are tasks.")
+    return ExitCode.FAILED if wrong else ExitCode.OK
+
+
+async def create_sample(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Put a sample task into tasks/. Refuses to overwrite."""
+    name = slug(f"{args.name}.task.md")
+    created = datetime.fromtimestamp(program.now(), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = await program.put_task(f"{name}.task.md", SAMPLE.format(name=name, created=created).encode())
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "path": path})
+        return ExitCode.OK
+    out.say(f"wrote {path}")
+    out.say(
+        "run it: python main.py" if program.owner() is None else "the daemon takes it from here: python main.py status"
+    )
+    return ExitCode.OK
+
+
+async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Archive loose tasks, or remove results and summaries older than some days."""
+    if args.what == "tasks":
+        concerned = await program.clean_tasks(args.dry_run)
+        done, would = "archived without running", "would archive without running"
+    else:
+        concerned = await _clean_artifacts(program, days=args.days, dry_run=args.dry_run)
+        done, would = "removed", "would remove"
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "dry_run": args.dry_run, "paths": list(concerned)})
+        return ExitCode.OK
+    for path in concerned:
+        out.say(f"{would if args.dry_run else done}: {path}")
+    out.say(f"{len(concerned)} {'file' if len(concerned) == 1 else 'files'}.")
+    return ExitCode.OK
+
+
+async def _clean_artifacts(program: Program, *, days: int, dry_run: bool) -> list[str]:
+    removed: list[str] = []
+    async with program.open_service() as service:
+        old = await service.ended_before(program.now() - days * DAY_S)
+        if dry_run:
+            return [f"results/{task.name}_result.json" for task in old]
+        await service.cleaned(old)  # first: a crash must not make the daemon write them again
+        for task in old:
+            removed += await program.remove_artifacts(task)
+    return removed
+
+
+async def validate_artifacts(program: Program, out: Output, _: argparse.Namespace) -> int:
+    """Check every results/*.json against the published schema."""
+    rows: list[Json] = []
+    wrong = 0
+    for path, data in await program.result_files():
+        problems = file_problems(data)
+        wrong += bool(problems)
+        rows.append({"file": path, "ok": not problems, "problems": list(problems)})
+        if not out.as_json:
+            for problem in problems:
+                out.say(f"{path}: {problem}")
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "files": rows})
+    else:
+        out.say(f"{len(rows)} result {'file' if len(rows) == 1 else 'files'}, {wrong} not valid.")
+    return ExitCode.FAILED if wrong else ExitCode.OK

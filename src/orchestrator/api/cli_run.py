@@ -1,0 +1,94 @@
+"""Commands that run something: the daemon, one file, doctor, demo."""
+
+import argparse
+from collections.abc import Sequence
+
+from orchestrator.api.cli_tasks import ended_line
+from orchestrator.api.output import Output
+from orchestrator.api.program import Program, Show
+from orchestrator.api.render import event_text
+from orchestrator.core.errors import ExitCode
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.finding import Finding
+from orchestrator.core.lifecycle import State
+from orchestrator.core.report import summary_text
+from orchestrator.core.task import Task
+
+SCHEMA_VERSION = 1
+_QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.ARCHIVED, EventKind.DAEMON_STARTED})
+
+
+def _shower(out: Output, *, progress: bool) -> Show:
+    """Return what prints events as they come; without *progress* only the milestones."""
+
+    def show(event: Event, task: Task | None) -> None:
+        if out.as_json or event.kind in _QUIET or (event.kind is EventKind.PROGRESS and not progress):
+            return
+        out.say(event_text(event, task))
+
+    return show
+
+
+async def daemon(program: Program, out: Output, _: argparse.Namespace) -> int:
+    """Run until stopped: the first Ctrl-C lets running tasks finish, the second interrupts them."""
+    if not out.as_json:
+        out.say(f"orchestrator on {program.root}: {program.slots} slots, watching tasks/ (Ctrl-C to stop)")
+        for component in await program.components():
+            out.say(f"{component.name:<8}  {component.words}")
+    return await program.run_daemon(_shower(out, progress=False))
+
+
+async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Run one task file in the foreground with live progress; without a file, the daemon."""
+    if not args.file:
+        return await daemon(program, out, args)
+    task = await program.run_file(args.file, _shower(out, progress=True))
+    async with program.open_service() as service:
+        result = await service.result(task)
+    if out.as_json:
+        out.data(result)
+    else:
+        out.say()
+        out.say(summary_text(result).rstrip())
+        out.say()
+        out.say(ended_line(task, result))
+    return ExitCode.OK if task.state is State.SUCCEEDED else ExitCode.FAILED
+
+
+async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Check everything; fails only if something prevents work."""
+    findings = await program.findings()
+    failures = sum(finding.level == "fail" for finding in findings)
+    warnings = sum(finding.level == "warn" for finding in findings)
+    if out.as_json:
+        rows: list[Json] = [
+            {"group": f.group, "name": f.name, "level": f.level, "message": f.message, "fix": f.fix} for f in findings
+        ]
+        settings: list[Json] = [{"key": k, "value": v, "origin": o} for k, v, o in program.settings()]
+        out.data({"schema_version": SCHEMA_VERSION, "findings": rows, "settings": settings})
+        return ExitCode.FAILED if failures else ExitCode.OK
+    _say_findings(out, findings)
+    if args.verbose:
+        out.say()
+        out.say("settings (value, where it comes from)")
+        for key, value, origin in program.settings():
+            out.say(f"  {key} = {value}  ({origin})")
+    out.say()
+    out.say(f"{failures} failures, {warnings} warnings." if failures or warnings else "Everything is in order.")
+    return ExitCode.FAILED if failures else ExitCode.OK
+
+
+def _say_findings(out: Output, findings: Sequence[Finding]) -> None:
+    group = ""
+    for finding in findings:
+        if finding.group != group:
+            group = finding.group
+            out.say(group)
+        out.say(f"  {finding.level.upper():<4}  {finding.name}: {finding.message}")
+        if finding.fix and finding.level != "pass":
+            out.say(f"        fix: {finding.fix}")
+
+
+async def demo(program: Program, out: Output, _: argparse.Namespace) -> int:
+    """Run the whole pipeline and the real CLI against a scripted model."""
+    return await program.demo(out.note if out.as_json else out.say)

@@ -1,0 +1,196 @@
+"""Commands about tasks: status, show, cancel, retry, tail-events."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from orchestrator.api.output import Output
+from orchestrator.api.program import Owner, Program
+from orchestrator.api.render import (
+    active_rows,
+    call_name,
+    duration,
+    ended_rows,
+    event_text,
+    event_words,
+    money,
+    short,
+    task_json,
+    waiting_rows,
+)
+from orchestrator.core.errors import ExitCode
+from orchestrator.core.events import Event, Json
+from orchestrator.core.lifecycle import TERMINAL, State
+from orchestrator.core.ports import Pause
+from orchestrator.core.report import summary_text
+from orchestrator.core.task import Task
+from orchestrator.engine.service import Orchestrator, Status
+
+SCHEMA_VERSION = 1
+
+
+async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
+    """Show what runs, what waits, what ended last, and the parts found."""
+    owner, now = program.owner(), program.now()
+    async with program.open_service() as service:
+        look = await service.status()
+        last = {task.uid: await service.recent_events(lines=1, key=task.uid) for task in look.active}
+        since = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
+    components = await program.components()
+    if out.as_json:
+        out.data(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "root": program.root,
+                "daemon": _owner_json(owner),
+                "slots": {"used": len(look.active), "all": program.slots},
+                "counts": {state.value: count for state, count in look.counts.items()},
+                "holds": [_pause_json(pause) for pause in look.pauses],
+                "active": [task_json(task) for task in look.active],
+                "waiting": [task_json(task) for task in look.waiting],
+                "ended": [task_json(task) for task in look.ended],
+                "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
+            }
+        )
+        return ExitCode.OK
+    out.say(_headline(program, owner, look, now))
+    for pause in look.pauses:
+        out.say(_pause_words(pause, now))
+    words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
+    for table in (
+        active_rows(look.active, since, words, now),
+        waiting_rows(look.waiting, now),
+        ended_rows(look.ended, now),
+    ):
+        if table.rows:
+            out.say()
+            out.table(table)
+    out.say()
+    for component in components:
+        out.say(f"{component.name:<8}  {component.words}")
+    for line in _what_next(owner, look):
+        out.say(line)
+    return ExitCode.OK
+
+
+async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Show one task: its summary when it has ended, else where it stands and its last events."""
+    async with program.open_service() as service:
+        task = await service.task(args.task)
+        if task.state in TERMINAL and task.state is not State.REJECTED:
+            result = await service.result(task)
+            if out.as_json:
+                out.data(result)
+            else:
+                out.say(summary_text(result).rstrip())
+            return ExitCode.OK
+        events = await service.recent_events(lines=10, key=task.uid)
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        return ExitCode.OK
+    out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
+    if task.detail:
+        out.say(short(task.detail, 200))
+    out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    out.say()
+    for event in events:
+        out.say(event_text(event, task))
+    return ExitCode.OK
+
+
+async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Cancel a task."""
+    async with program.open_service() as service:
+        task = await service.cancel(args.task)
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        return ExitCode.OK
+    if task.state is State.CANCELLED:
+        out.say(f"{call_name(task)} is cancelled.")
+    elif program.owner() is None:
+        out.say(f"{call_name(task)} will be cancelled when the daemon starts: python main.py")
+    else:
+        out.say(f"{call_name(task)} is being cancelled; the daemon ends its processes now.")
+    return ExitCode.OK
+
+
+async def retry(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Queue an ended task again."""
+    async with program.open_service() as service:
+        task = await service.retry(args.task)
+    if out.as_json:
+        out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        return ExitCode.OK
+    out.say(f"{call_name(task)} is queued again as {task.uid[-8:]}; its result will be results/{task.name}_result.json")
+    if program.owner() is None:
+        out.note("No daemon runs: start it with python main.py")
+    return ExitCode.OK
+
+
+async def tail_events(program: Program, out: Output, args: argparse.Namespace) -> int:
+    """Show the last events, and follow them when asked. Never blocks the daemon: it only reads."""
+    async with program.open_service() as service:
+        uid = (await service.task(args.task)).uid if args.task else None
+        events = await service.recent_events(lines=args.lines, key=uid or "")
+        after = events[-1].seq if events else (await service.status(limit=1)).last_seq
+        for event in events:
+            await _print_event(service, out, event)
+        if args.follow:
+            async for event in service.follow(after, uid=uid):
+                await _print_event(service, out, event)
+    if not events and not out.as_json:
+        out.note("No events yet.")
+    return ExitCode.OK
+
+
+async def _print_event(service: Orchestrator, out: Output, event: Event) -> None:
+    if out.as_json:
+        out.raw(await service.line(event))
+        return
+    out.say(event_text(event, await service.task(event.uid) if event.uid else None))
+
+
+def _headline(program: Program, owner: Owner | None, look: Status, now: float) -> str:
+    running = f"running, pid {owner.pid}, up {duration(now - owner.started_ts)}" if owner else "not running"
+    parts = [f"orchestrator  {running}", f"slots {len(look.active)}/{program.slots}"]
+    parts.append(f"queued {look.counts.get(State.QUEUED, 0)}")
+    if retrying := look.counts.get(State.RETRY_WAIT, 0):
+        times = [task.not_before for task in look.waiting if task.not_before > now]
+        soon = f", next in {duration(min(times) - now)}" if times else ""
+        parts.append(f"retrying {retrying}{soon}")
+    ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
+    parts += [f"{state.value} {count}" for state in ended if (count := look.counts.get(state, 0))]
+    return "    ".join(parts)
+
+
+def _what_next(owner: Owner | None, look: Status) -> Sequence[str]:
+    lines = []
+    failed = next((task for task in look.ended if task.state is State.FAILED), None)
+    if failed is not None:
+        lines.append(f"why it failed: python main.py show {call_name(failed)}")
+    if owner is None:
+        lines.append("start it: python main.py")
+    elif not look.active and not look.waiting and not look.ended:
+        lines.append("a first task: python main.py create-sample")
+    return lines
+
+
+def _pause_words(pause: Pause, now: float) -> str:
+    until = f"for {duration(pause.until - now)} more" if pause.until > now else "until one task has probed it"
+    return f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}"
+
+
+def _pause_json(pause: Pause) -> dict[str, Json]:
+    return {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
+
+
+def _owner_json(owner: Owner | None) -> dict[str, Json] | None:
+    return owner and {"pid": owner.pid, "host": owner.host, "started": owner.started_ts, "version": owner.version}
+
+
+def ended_line(task: Task, result: Mapping[str, Json]) -> str:
+    """Return the last line of a foreground run."""
+    usage = result.get("usage")
+    cost = usage.get("cost_usd") if isinstance(usage, Mapping) else None
+    return (
+        f"{call_name(task)}: {task.state.value.upper()}{f' - {task.reason}' if task.reason else ''}, cost {money(cost)}"
+    )

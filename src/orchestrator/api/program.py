@@ -1,0 +1,53 @@
+"""What the composition root hands to the command line: everything a command can do to the outside world."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from orchestrator.core.events import Event
+from orchestrator.core.finding import Finding
+from orchestrator.core.task import Task, TaskSpec
+from orchestrator.engine.service import Orchestrator
+
+Show = Callable[[Event, Task | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The daemon that owns the root. *started_ts* is seconds since the epoch."""
+
+    pid: int
+    host: str
+    started_ts: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part the program can use: *usable* or not, and in a few words which one it is or what stands in for it."""
+
+    name: str
+    usable: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One root with its configuration. File names are relative to *root* where they lie under it."""
+
+    root: str
+    slots: int
+    now: Callable[[], float]
+    open_service: Callable[[], AbstractAsyncContextManager[Orchestrator]]
+    owner: Callable[[], Owner | None]
+    components: Callable[[], Awaitable[Sequence[Component]]]
+    findings: Callable[[], Awaitable[Sequence[Finding]]]
+    settings: Callable[[], Sequence[tuple[str, str, str]]]  # key, value as it may be shown, origin
+    check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
+    put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
+    run_daemon: Callable[[Show], Awaitable[int]]
+    run_file: Callable[[str, Show], Awaitable[Task]]
+    clean_tasks: Callable[[bool], Awaitable[Sequence[str]]]  # dry run?; returns what it concerns
+    remove_artifacts: Callable[[Task], Awaitable[Sequence[str]]]
+    result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
+    demo: Callable[[Callable[[str], None]], Awaitable[int]]

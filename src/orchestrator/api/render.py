@@ -1,0 +1,200 @@
+"""Values to text: the same words at every door, pure. Colour is added by whoever prints."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from orchestrator.core.errors import TaskFileError
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.lifecycle import State
+from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.text import printable
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under headings; the columns do not jump between calls for the same content."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def plain(self) -> str:
+        """Return it aligned by spaces, without trailing ones."""
+        lines = [self.headings, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.headings))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in at most two units: 0.4s, 38s, 1m12s, 2h14m, 3d4h."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = int(seconds)
+    if whole < MINUTE:
+        return f"{whole}s"
+    if whole < HOUR:
+        return f"{whole // MINUTE}m{whole % MINUTE:02d}s"
+    if whole < DAY:
+        return f"{whole // HOUR}h{whole % HOUR // MINUTE:02d}m"
+    return f"{whole // DAY}d{whole % DAY // HOUR}h"
+
+
+def clock_time(ts: float, zone: tzinfo | None = None) -> str:
+    """Return the local time of day of *ts* as 14:02:33."""
+    return datetime.fromtimestamp(ts, tz=zone).astimezone(zone).strftime("%H:%M:%S")
+
+
+def money(value: Json) -> str:
+    """Return dollars, or "unknown": never 0 for something that was not told."""
+    return f"${value:.4f}" if isinstance(value, (int, float)) and not isinstance(value, bool) else "unknown"
+
+
+def short(text: str, width: int) -> str:
+    """Return *text* on one line, safe for a terminal, cut at *width*."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def call_name(task: Task) -> str:
+    """Return what a person calls the task: its id, escaped."""
+    return short(task.spec.id, 40)
+
+
+def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping[str, str], now: float) -> Table:
+    """Return the table of what runs. *since* and *last* by uid: start of the attempt, last event in words."""
+    rows = [
+        (
+            task.state.value,
+            call_name(task),
+            str(task.attempt),
+            duration(now - since.get(task.uid, now)),
+            short(last.get(task.uid, ""), 60),
+        )
+        for task in tasks
+    ]
+    return Table(("STATE", "TASK", "TRY", "FOR", "LAST EVENT"), tuple(rows))
+
+
+def waiting_rows(tasks: Sequence[Task], now: float) -> Table:
+    """Return the table of what waits, and for what."""
+    rows = []
+    for task in tasks:
+        why = f"next try in {duration(task.not_before - now)}" if task.not_before > now else "waits for a slot"
+        if task.state is State.RETRY_WAIT and task.reason:
+            why = f"{why} ({task.reason})"
+        rows.append((task.state.value, call_name(task), task.spec.priority.value, duration(now - task.created_ts), why))
+    return Table(("STATE", "TASK", "PRIORITY", "FOR", "WHY"), tuple(rows))
+
+
+def ended_rows(tasks: Sequence[Task], now: float) -> Table:
+    """Return the table of what ended last."""
+    rows = []
+    for task in tasks:
+        why = short(f"{task.reason} {task.detail}".strip(), 60)
+        if task.state is State.SUCCEEDED and task.spec.criteria:
+            count = len(task.spec.criteria)
+            why = f"{count} {'criterion' if count == 1 else 'criteria'} unproven: please look"
+        rows.append((task.state.value, call_name(task), duration(now - task.ended_ts) + " ago", why))
+    return Table(("STATE", "TASK", "ENDED", "WHY"), tuple(rows))
+
+
+_SAYS: Mapping[EventKind, str] = {
+    EventKind.RECEIVED: "received",
+    EventKind.PARSED: "parsed",
+    EventKind.UPDATED: "edited: the new text counts",
+    EventKind.REJECTED: "REJECTED",
+    EventKind.STARTED: "started",
+    EventKind.FINISHED: "agent ended",
+    EventKind.VALIDATED: "checked",
+    EventKind.SUCCEEDED: "SUCCEEDED",
+    EventKind.FAILED: "FAILED",
+    EventKind.RETRY: "will be tried again",
+    EventKind.LIMITED: "waits for the agent",
+    EventKind.INTERRUPTED: "interrupted, queued again",
+    EventKind.CANCEL_REQUESTED: "is being cancelled",
+    EventKind.CANCELLED: "CANCELLED",
+    EventKind.SUMMARIZED: "summary",
+    EventKind.ARTIFACTS_WRITTEN: "result",
+    EventKind.ARCHIVED: "task file",
+}
+
+
+def event_words(event: Event) -> str:
+    """Return what *event* says in a few words, without time and task."""
+    data = event.data
+    if event.kind is EventKind.PROGRESS:
+        return f"{data.get('what', 'progress')}: {short(str(data.get('text', '')), 100)}"
+    words = _SAYS.get(event.kind, event.kind.value.replace("_", " "))
+    parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
+    if event.kind is EventKind.STARTED:
+        parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
+    if event.kind is EventKind.VALIDATED:
+        parts = ["believed" if data.get("passed") else "not believed"]
+    if event.kind is EventKind.FINISHED:
+        parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
+    return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
+
+
+def event_text(event: Event, task: Task | None, zone: tzinfo | None = None) -> str:
+    """Return *event* as one line for people."""
+    who = call_name(task) if task else "-"
+    return f"{clock_time(event.ts, zone)}  {who:<20}  {event_words(event)}"
+
+
+def spec_text(spec: TaskSpec) -> str:
+    """Return what was read from a task file, for `check`."""
+    lines = [
+        f"id        {spec.id}",
+        f"type      {spec.type}",
+        f"priority  {spec.priority.value}",
+        f"title     {short(spec.title, 100)}",
+        f"prompt    {len(spec.prompt)} characters: {short(spec.prompt, 80)}",
+        f"targets   {', '.join(short(path, 80) for path in spec.target_files) or 'none'}",
+        f"criteria  {len(spec.criteria)}, all in words: they will be reported as unproven"
+        if spec.criteria
+        else "criteria  none",
+    ]
+    lines += [f"inferred  {i.field} = {short(i.value, 60)} ({short(i.why, 80)})" for i in spec.inferred]
+    lines += [f"warning   {f'line {n.line}: ' if n.line else ''}{short(n.message, 140)}" for n in spec.notices]
+    return "\n".join(lines)
+
+
+def error_json(error: TaskFileError) -> dict[str, Json]:
+    """Return a file error as `<name>.error.json` and `check --json` have it."""
+    return {
+        "code": error.reason,
+        "message": error.message,
+        "file": error.file,
+        "line": error.line,
+        "column": error.column,
+        "field": error.field,
+        "expected": error.expected,
+        "hint": error.hint,
+        "excerpt": error.excerpt,
+    }
+
+
+def task_json(task: Task) -> dict[str, Json]:
+    """Return a task as `status --json` and `show --json` have it."""
+    return {
+        "uid": task.uid,
+        "id": task.spec.id,
+        "name": task.name,
+        "state": task.state.value,
+        "type": task.spec.type,
+        "priority": task.spec.priority.value,
+        "title": task.spec.title,
+        "attempt": task.attempt,
+        "tries": task.tries,
+        "reason": task.reason,
+        "detail": task.detail,
+        "not_before": task.not_before,
+        "created": task.created_ts,
+        "ended": task.ended_ts,
+        "file_name": task.file_name.encode("utf-8", "backslashreplace").decode("utf-8"),
+        "rerun_of": task.rerun_of,
+    }

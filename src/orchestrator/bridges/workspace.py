@@ -1,0 +1,96 @@
+"""Works in place: the folder the task names. Remembers how it looked before, to tell what changed.
+
+A git clone of its own for each task comes with isolation; here the daemon only watches.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.bridges.files import write_atomically
+from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.evidence import Changes, compare
+
+BASELINE = "baseline.json"
+MAX_FILES = 50_000
+# Folders that tools fill by themselves: their changes say nothing about the work.
+SKIPPED = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache",
+                     ".ruff_cache", ".orchestrator"})  # fmt: skip
+
+
+class InPlaceWorkspace:
+    """Implements the port `Workspace`. *own* are the root's folders, whose changes are the daemon's own."""
+
+    def __init__(self, *, base_cwd: Path, own: frozenset[Path]) -> None:
+        self._base_cwd = base_cwd
+        self._own = own
+
+    async def prepare(self, cwd: str, allowed_root: str) -> str:
+        return await asyncio.to_thread(self._prepare, Path(cwd), Path(allowed_root))
+
+    async def record(self, order: WorkOrder) -> None:
+        await asyncio.to_thread(self._record, order)
+
+    async def changes(self, order: WorkOrder) -> Changes:
+        return await asyncio.to_thread(self._changes, order)
+
+    def _prepare(self, cwd: Path, allowed_root: Path) -> str:
+        if cwd == self._base_cwd:
+            cwd.mkdir(parents=True, exist_ok=True)
+        try:
+            real, fence = cwd.resolve(strict=True), allowed_root.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise WorkAreaError(f"the folder {cwd} cannot be used: {getattr(error, 'strerror', error)}") from error
+        if not real.is_dir():
+            raise WorkAreaError(f"{cwd} is not a folder")
+        if not real.is_relative_to(fence):
+            raise WorkAreaError(f"{cwd} leads to {real}, outside of {fence}, by a symbolic link")
+        return str(real)
+
+    def _record(self, order: WorkOrder) -> None:
+        folder = Path(order.attempt_dir)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files, complete = self._listing(Path(order.cwd))
+        data = json.dumps({"cwd": order.cwd, "complete": complete, "files": files}, ensure_ascii=True)
+        write_atomically(folder / BASELINE, data.encode("ascii"))
+
+    def _changes(self, order: WorkOrder) -> Changes:
+        try:
+            before = json.loads((Path(order.attempt_dir) / BASELINE).read_bytes())
+        except FileNotFoundError:
+            return Changes(complete=False, detail="the work area was not recorded before the start")
+        after, complete = self._listing(Path(before["cwd"]))
+        whole = complete and before["complete"]
+        detail = "" if whole else f"more than {MAX_FILES} files: only a part was compared"
+        return compare(before["files"], after, complete=whole, detail=detail)
+
+    def _listing(self, top: Path) -> tuple[dict[str, str], bool]:
+        """Path to fingerprint (size, modification and change time: contents are not read), and whether it is whole."""
+        files: dict[str, str] = {}
+        for path, stat in self._walk(top):
+            if len(files) >= MAX_FILES:
+                return files, False
+            name = os.fsencode(path).decode("utf-8", "backslashreplace")
+            files[name] = f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}"
+        return files, True
+
+    def _walk(self, top: Path) -> Iterator[tuple[str, os.stat_result]]:
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError:
+                continue  # made unreadable or removed meanwhile
+            for entry in entries:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name not in SKIPPED and Path(entry.path) not in self._own:
+                            folders.append(Path(entry.path))
+                    else:
+                        yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue  # gone meanwhile

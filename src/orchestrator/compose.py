@@ -1,0 +1,175 @@
+"""Builds a running orchestrator for one root out of bridges and engine."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.event_file import EventFile
+from orchestrator.bridges.files import ArtifactFiles, TargetFiles
+from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.sqlite import SqliteStore, open_store
+from orchestrator.bridges.watch import FolderWatch
+from orchestrator.bridges.workspace import InPlaceWorkspace
+from orchestrator.configuration import Configuration
+from orchestrator.core.attempt import Outcome, WorkOrder
+from orchestrator.core.errors import RootError
+from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.ports import Agent, Say
+from orchestrator.engine.bell import Bell
+from orchestrator.engine.daemon import Daemon
+from orchestrator.engine.executor import Executor
+from orchestrator.engine.intake import Intake
+from orchestrator.engine.pool import Pool
+from orchestrator.engine.projector import Projector
+from orchestrator.engine.recovery import recover
+from orchestrator.engine.service import Orchestrator
+from orchestrator.settings import task_rules
+
+log = logging.getLogger(__name__)
+
+FOLDERS = ("tasks", "results", "summaries", "logs", ".orchestrator", ".orchestrator/attempts", ".orchestrator/tmp")
+DATABASE = "orchestrator.db"
+
+
+def make_folders(root: Path) -> None:
+    """Create what is missing under *root*. Raises RootError when the disk refuses."""
+    for name in FOLDERS:
+        try:
+            (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise RootError(
+                f"the folder cannot be made: {error.strerror or error}",
+                where=str(root / name),
+                hint="Give --root a folder that you may write to.",
+            ) from None
+
+
+def sandbox_available(environ: Mapping[str, str]) -> bool:
+    """Return whether the agent's shell can be confined here."""
+    path = environ.get("PATH", "")
+    return all(shutil.which(program, path=path) for program in ("bwrap", "socat"))
+
+
+class LiveClaude:
+    """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
+
+    def __init__(self, configuration: Configuration, clock: SystemClock) -> None:
+        self._configuration = configuration
+        self._clock = clock
+        self._agent: tuple[object, ClaudeAgent] | None = None
+
+    def now(self) -> ClaudeAgent:
+        """Return the agent for the configuration in force; built anew only when that changed."""
+        loaded = self._configuration.loaded
+        if self._agent is None or self._agent[0] is not loaded:
+            config = self._configuration.claude(sandbox_available=sandbox_available(self._configuration.environ))
+            self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
+        return self._agent[1]
+
+    async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        return await self.now().run(order, say)
+
+    async def collect(self, order: WorkOrder) -> Outcome | None:
+        return await self.now().collect(order)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything of one root that is open."""
+
+    configuration: Configuration
+    store: SqliteStore
+    clock: SystemClock
+    bell: Bell
+    service: Orchestrator
+    inbox: TaskFolder
+    artifacts: ArtifactFiles
+    executor: Executor
+    projector: Projector
+
+    def pool(self, *, only: TaskUid | None = None) -> Pool:
+        """Return a pool for all tasks, or for one."""
+        return Pool(
+            store=self.store,
+            executor=self.executor,
+            inbox=self.inbox,
+            clock=self.clock,
+            bell=self.bell,
+            policy=self.configuration.policy,
+            only=only,
+        )
+
+    def watch(self) -> FolderWatch:
+        """Return the watch on tasks/, to be entered."""
+        root = self.configuration.root
+        return FolderWatch(root / "tasks", force_polling=self.configuration.settings.intake.force_polling)
+
+    def intake(self, watch: FolderWatch) -> Intake:
+        """Return what reads tasks/."""
+        return Intake(
+            store=self.store,
+            inbox=self.inbox,
+            watch=watch,
+            clock=self.clock,
+            targets=TargetFiles(),
+            rules=lambda: task_rules(self.configuration.settings),
+            accepted=self.bell.ring,
+            free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
+            min_free_bytes=lambda: self.configuration.settings.intake.min_free_bytes,
+            scan_interval_s=lambda: self.configuration.settings.intake.scan_interval_s,
+        )
+
+    def daemon(
+        self, intake: Callable[[asyncio.Event], object], *, pool: Pool, still_owner: Callable[[], bool]
+    ) -> Daemon:
+        """Return the daemon; recovery is the caller's."""
+        return Daemon(
+            store=self.store,
+            clock=self.clock,
+            bell=self.bell,
+            service=self.service,
+            intake=intake,
+            pool=pool,
+            projector=self.projector,
+            config_changed=self.configuration.changed_on_disk,
+            still_owner=still_owner,
+        )
+
+    async def recover(self) -> int:
+        """Take up what an earlier daemon left."""
+        return await recover(self.store, self.executor, self.projector, self.inbox)
+
+
+@asynccontextmanager
+async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | None = None) -> AsyncIterator[Parts]:
+    """Open the store of a root and build everything around it. *agent* replaces the Claude CLI (tests)."""
+    root = configuration.root
+    make_folders(root)
+    clock, bell = SystemClock(), Bell()
+    paths = configuration.settings.paths
+    async with open_store(Path(paths.state) / DATABASE, checkpoint=daemon) as store:
+        inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
+        artifacts = ArtifactFiles(root)
+        own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
+        executor = Executor(
+            store=store,
+            agents={"claude": agent or LiveClaude(configuration, clock)},
+            workspace=InPlaceWorkspace(base_cwd=Path(paths.base_cwd), own=own),
+            clock=clock,
+            policy=configuration.policy,
+            redact=lambda value: _redacted(configuration, value),
+        )
+        events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
+        projector = Projector(store=store, artifacts=artifacts, events=events, inbox=inbox, clock=clock, bell=bell)
+        service = Orchestrator(store=store, clock=clock, bell=bell, reload=configuration.reload)
+        yield Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
+
+
+def _redacted(configuration: Configuration, value: Json) -> Json:
+    return configuration.redactor.json(value)

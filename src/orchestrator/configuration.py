@@ -1,0 +1,163 @@
+"""Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+
+from dotenv import dotenv_values
+
+from orchestrator.bridges.claude_command import ClaudeConfig, Sandbox
+from orchestrator.core.agents import AgentProfile
+from orchestrator.core.errors import ConfigError
+from orchestrator.core.policy import RunPolicy
+from orchestrator.core.redact import Redactor
+from orchestrator.core.retry import POLICIES
+from orchestrator.settings import (
+    Layer,
+    Loaded,
+    Settings,
+    changed_keys,
+    dotenv_layer,
+    environment_layer,
+    load_settings,
+    secrets,
+    task_rules,
+    yaml_layer,
+)
+
+# What the agents' own provider needs is a secret too, though it is no setting of ours.
+_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_SHAPE = tuple[tuple[int, int], ...]
+
+
+class Configuration:
+    """The configuration in force. Swapped whole, never half; an invalid one is refused and changes nothing."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        """Read it. Raises ConfigError naming every problem at once."""
+        self.root = root
+        self._environ = environ
+        self._shape = self._look()
+        self.loaded = self._load()
+        self.environ = self._agent_environ()
+        self.redactor = self._redactor()
+
+    @property
+    def settings(self) -> Settings:
+        return self.loaded.settings
+
+    def reload(self) -> tuple[str, ...]:
+        """Read it again and use it from now on. Returns the dotted keys that changed. Raises ConfigError."""
+        self._shape = self._look()
+        new = self._load()
+        changed = changed_keys(self.settings, new.settings)
+        self.loaded = new
+        self.environ = self._agent_environ()
+        self.redactor = self._redactor()
+        return changed
+
+    def changed_on_disk(self) -> bool:
+        """Return whether a configuration file is another one than when it was last read."""
+        return self._look() != self._shape
+
+    def policy(self) -> RunPolicy:
+        """Return what the running program needs of it."""
+        settings = self.settings
+        claude = settings.agents.claude
+        profile = AgentProfile("claude", claude.model, claude.timeout_s, claude.max_turns, claude.budget_usd)
+        return RunPolicy(
+            slots=settings.pool.max_concurrent_tasks,
+            agents=MappingProxyType({"claude": profile}),
+            default_agent="claude",
+            types=task_rules(settings).types,
+            base_cwd=settings.paths.base_cwd,
+            allowed_root=settings.paths.allowed_root,
+            attempts_dir=str(Path(settings.paths.state) / "attempts"),
+            drain_s=settings.shutdown.drain_s,
+            retries=_policies(settings),
+        )
+
+    def claude(self, *, sandbox_available: bool) -> ClaudeConfig:
+        """Return how the Claude Code CLI is to be run."""
+        claude = self.settings.agents.claude
+        return ClaudeConfig(
+            environ=self.environ,
+            command=claude.command,
+            skip_permissions=claude.skip_permissions,
+            sandbox=Sandbox(claude.sandbox),
+            sandbox_available=sandbox_available,
+            model=claude.model,
+            pass_env=claude.env,
+            tmp_dir=str(Path(self.settings.paths.state) / "tmp"),
+            max_retries=claude.api_retries,
+            min_version=claude.min_version,
+        )
+
+    def dotenv_mode(self) -> int | None:
+        """Return the permission bits of .env, None where there is none."""
+        try:
+            return stat.S_IMODE((self.root / ".env").stat().st_mode)
+        except OSError:
+            return None
+
+    def _files(self) -> tuple[Path, Path]:
+        return self.root / "config" / "orchestrator.yaml", self.root / ".env"
+
+    def _look(self) -> _SHAPE:
+        shape = []
+        for path in self._files():
+            try:
+                seen = path.stat()
+                shape.append((seen.st_mtime_ns, seen.st_size))
+            except OSError:
+                shape.append((0, 0))
+        return tuple(shape)
+
+    def _load(self) -> Loaded:
+        defaults = resources.files("orchestrator").joinpath("defaults.yaml").read_bytes()
+        layers = [yaml_layer("defaults", defaults)]
+        yaml_file, dotenv_file = self._files()
+        if (data := _read(yaml_file)) is not None:
+            layers.append(yaml_layer("config/orchestrator.yaml", data))
+        if (data := _read(dotenv_file)) is not None:
+            layers.append(dotenv_layer(".env", data))
+        layers.append(environment_layer("environment", self._environ))
+        layers.append(Layer("root", {"paths": {"root": str(self.root)}}))
+        return load_settings(layers)
+
+    def _agent_environ(self) -> Mapping[str, str]:
+        """Our environment with what .env adds: of this the agent sees only the listed names."""
+        text = (_read(self._files()[1]) or b"").decode("utf-8-sig", "replace")
+        from io import StringIO
+
+        given = {key: value for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
+        return MappingProxyType({**given, **self._environ})
+
+    def _redactor(self) -> Redactor:
+        credentials = [self.environ[name] for name in _CREDENTIALS if self.environ.get(name)]
+        return Redactor([*secrets(self.settings), *credentials])
+
+
+def _policies(settings: Settings) -> Mapping[object, object]:
+    changed = {
+        kind: replace(
+            POLICIES[kind],
+            **{key: value for key, value in override.model_dump().items() if value is not None},
+        )
+        for kind, override in settings.retries.items()
+    }
+    return MappingProxyType({**POLICIES, **changed})
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{path.name} cannot be read: {error.strerror or error}", where=str(path), hint="Make it readable for you."
+        ) from None

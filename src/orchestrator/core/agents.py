@@ -1,0 +1,28 @@
+"""Which agent runs a task, and what it is told to keep to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.core.errors import ConfigError
+from orchestrator.core.task import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProfile:
+    """A configured agent. *timeout_s* seconds, *max_turns* and *budget_usd* 0 for none, *places* at once (0: all)."""
+
+    name: str
+    model: str = ""
+    timeout_s: int = 300
+    max_turns: int = 0
+    budget_usd: float = 0.0
+    places: int = 0
+
+
+def choose_agent(spec: TaskSpec, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:
+    """Return the profile the task names, else the default one. Raises ConfigError when neither is configured."""
+    name = spec.agent or default
+    if (profile := profiles.get(name)) is None:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise ConfigError(f"no agent named {name!r} is configured", hint=f"Configured: {known}.")
+    return profile

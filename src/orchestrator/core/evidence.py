@@ -1,0 +1,30 @@
+"""What the daemon itself saw change in a work area. Pure: two listings and their difference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Paths relative to the work area, sorted. *complete* is False when the area was too large to be listed whole,
+    or nothing was recorded before the start; then absence proves nothing. *detail* says why."""
+
+    created: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    complete: bool = True
+    detail: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.created or self.modified or self.deleted)
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str], *, complete: bool, detail: str = "") -> Changes:
+    """Return the difference of two listings, path -> fingerprint."""
+    return Changes(
+        created=tuple(sorted(after.keys() - before.keys())),
+        modified=tuple(sorted(path for path in before.keys() & after.keys() if before[path] != after[path])),
+        deleted=tuple(sorted(before.keys() - after.keys())),
+        complete=complete,
+        detail=detail,
+    )

@@ -1,0 +1,26 @@
+"""What the running program needs of the configuration, as one value that can be swapped while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.core.agents import AgentProfile
+from orchestrator.core.attempt import FailureKind
+from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.task import TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """*slots* attempts at once. *drain_s*: how long a stop waits for running attempts. *attempts_dir* and the cwds
+    are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon."""
+
+    slots: int
+    agents: Mapping[str, AgentProfile]
+    default_agent: str
+    types: Mapping[str, TaskType]
+    base_cwd: str
+    allowed_root: str
+    attempts_dir: str
+    drain_s: float = 60.0
+    max_interruptions: int = 10
+    retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

@@ -1,0 +1,166 @@
+"""The summary for the morning: the answer first, then what was seen, then what to type. Plain text, no colour."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from orchestrator.core.events import Json
+
+WIDTH = 100
+_MAX_PATHS = 20
+_MARK = {True: "yes", False: "NO", None: "cannot tell"}
+
+
+def summary_text(result: Mapping[str, Json]) -> str:
+    """Return the summary of a result (see result.schema.json) as readable text ending in a newline."""
+    task = _part(result, "task")
+    lines = [_headline(result, task), "=" * 60, ""]
+    lines += _facts(result, task)
+    lines += _criteria(_rows(result, "criteria"))
+    lines += _checks(_rows(result, "checks"))
+    lines += _changes(_part(result, "changes"))
+    lines += _answer(str(result.get("answer", "")))
+    lines += _inferred(task)
+    lines += _attempts(_rows(result, "attempts"))
+    lines += _next_steps(result, task)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _headline(result: Mapping[str, Json], task: Mapping[str, Json]) -> str:
+    status = str(result.get("status", "")).upper()
+    criteria = _rows(result, "criteria")
+    open_ones = sum(1 for row in criteria if row.get("verdict") != "proven")
+    if status == "SUCCEEDED" and open_ones:
+        count = "1 criterion is" if open_ones == 1 else f"{open_ones} criteria are"
+        status += f" - {count} unproven, please look"
+    elif result.get("reason"):
+        status += f" - {result['reason']}"
+    return f"{task.get('name')}: {status}"
+
+
+def _facts(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
+    timing, usage = _part(result, "timing"), _part(result, "usage")
+    tries = len(_rows(result, "attempts"))
+    lines = [f"{task.get('title')}", ""]
+    if result.get("detail"):
+        lines += _wrapped(f"Why: {result['detail']}")
+    lines += [
+        f"Task     {task.get('id')}  ({task.get('type')}, priority {task.get('priority')})",
+        f"Ended    {timing.get('ended')}  after {_seconds(timing.get('running_s'))} in {_count(tries, 'attempt')}",
+        f"Used     {_known(usage.get('turns'), 'turns')}, {_known(usage.get('input_tokens'), 'tokens in')}, "
+        f"{_known(usage.get('output_tokens'), 'tokens out')}, cost {_money(usage.get('cost_usd'))}",
+        "",
+    ]
+    return lines
+
+
+def _criteria(rows: Sequence[Mapping[str, Json]]) -> list[str]:
+    if not rows:
+        return ["Success criteria: none were given.", ""]
+    lines = ["Success criteria"]
+    for row in rows:
+        lines += _wrapped(f"[{row.get('verdict')}] {row.get('text')}", "  ")
+    return [*lines, ""]
+
+
+def _checks(rows: Sequence[Mapping[str, Json]]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["What the daemon itself checked"]
+    for row in rows:
+        passed = row.get("passed")
+        detail = f": {row['detail']}" if row.get("detail") else ""
+        verdict = _MARK[passed if isinstance(passed, bool) else None]
+        lines += _wrapped(f"{verdict:<4} {row.get('name')}{detail}", "  ")
+    return [*lines, ""]
+
+
+def _changes(changes: Mapping[str, Json]) -> list[str]:
+    rows = [(sign, path) for sign, key in (("+", "created"), ("~", "modified"), ("-", "deleted"))
+            for path in _strings(changes.get(key))]  # fmt: skip
+    if not rows:
+        return []
+    lines = [f"Files changed ({len(rows)})"] + [f"  {sign} {path}" for sign, path in rows[:_MAX_PATHS]]
+    if len(rows) > _MAX_PATHS:
+        lines.append(f"  ... and {len(rows) - _MAX_PATHS} more: see the result file")
+    return [*lines, ""]
+
+
+def _answer(answer: str) -> list[str]:
+    if not answer.strip():
+        return ["The agent left no answer.", ""]
+    lines = ["What the agent says"]
+    for paragraph in answer.strip().splitlines():
+        lines += _wrapped(paragraph, "  | ") if paragraph.strip() else ["  |"]
+    return [*lines, ""]
+
+
+def _inferred(task: Mapping[str, Json]) -> list[str]:
+    lines = []
+    for row in _rows(task, "inferred"):
+        lines += _wrapped(f"{row.get('field')} = {row.get('value')} ({row.get('why')})", "  ")
+    for row in _rows(task, "notices"):
+        lines += _wrapped(f"{row.get('message')}", "  ")
+    return ["Read between the lines", *lines, ""] if lines else []
+
+
+def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
+    if not rows:
+        return ["It was never started.", ""]
+    lines = ["Attempts"]
+    for row in rows:
+        how = row.get("failure") or row.get("outcome")
+        why = f" - {row['detail']}" if row.get("detail") else ""
+        where = f" [{row['confinement']}]" if row.get("confinement") else ""
+        lines += _wrapped(
+            f"{row.get('number')}. {row.get('agent')} {row.get('agent_version')}: {how}{why}{where}", "  "
+        )
+    return [*lines, ""]
+
+
+def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
+    lines = ["Next"]
+    if result.get("hint"):
+        lines += _wrapped(str(result["hint"]), "  ")
+    uid = str(task.get("uid"))
+    lines.append(f"  python main.py show {task.get('name')}")
+    lines.append(f"  python main.py tail-events --task {task.get('id')}")
+    if result.get("status") != "succeeded":
+        lines.append(f"  python main.py retry {uid[-8:]}")
+    return lines
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return lines or [indent.rstrip()]
+
+
+def _part(mapping: Mapping[str, Json], key: str) -> Mapping[str, Json]:
+    value = mapping.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(mapping: Mapping[str, Json], key: str) -> Sequence[Mapping[str, Json]]:
+    value = mapping.get(key)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [row for row in value if isinstance(row, Mapping)]
+
+
+def _strings(value: Json) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _known(value: Json, unit: str) -> str:
+    return f"{value} {unit}" if isinstance(value, int) else f"unknown {unit}"
+
+
+def _money(value: Json) -> str:
+    return f"${value:.4f}" if isinstance(value, (int, float)) else "unknown"
+
+
+def _seconds(value: Json) -> str:
+    return f"{value:.1f} s" if isinstance(value, (int, float)) else "an unknown time"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

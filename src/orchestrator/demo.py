@@ -1,0 +1,191 @@
+"""The demo: the real daemon and the real CLI against a scripted model. No key, no account, no network."""
+
+import asyncio
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import dedent
+
+from orchestrator.api.render import event_text
+from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.claude_find import Finder
+from orchestrator.compose import Parts, make_folders, opened, sandbox_available
+from orchestrator.configuration import Configuration
+from orchestrator.core.attempt import Outcome, WorkOrder
+from orchestrator.core.errors import ConfigError, ExitCode
+from orchestrator.core.events import EventKind
+from orchestrator.core.lifecycle import TERMINAL, State
+from orchestrator.core.ports import Say
+from orchestrator.core.task import Task
+from orchestrator.engine.daemon import Signals
+from orchestrator.kit.model import ScriptedModel
+from orchestrator.kit.scenarios import good_edit, lie, question
+from orchestrator.kit.script import Scenario
+
+_QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.DAEMON_STARTED, EventKind.DAEMON_STOPPED})
+
+GET_IT = "`python3 main.py demo` brings it into .venv by itself (about 380 MB, no account), unless told not to."
+BUG = 'def greet(name):\n    return "Hello, " + nme\n'
+FIXED = 'def greet(name):\n    return "Hello, " + name\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One task of the demo: its file, what the scripted model does with it, and how it has to end."""
+
+    name: str
+    text: str
+    script: Scenario
+    ends: State
+
+
+def _task(name: str, task_type: str, title: str, prompt: str, criterion: str) -> str:
+    return dedent("""\
+        ---
+        id: {name}
+        type: {task_type}
+        priority: high
+        created: 2026-01-01T09:00:00Z
+        ---
+
+        # {title}
+
+        **Target Files:**
+        - greeting.py
+
+        **Prompt:**
+        {prompt}
+
+        **Success Criteria:**
+        - [ ] {criterion}
+        """).format(name=name, task_type=task_type, title=title, prompt=prompt, criterion=criterion)
+
+
+ACTS = (
+    Act(
+        "fix_greeting",
+        _task("fix_greeting", "fix", "Fix the greeting", "greet() raises NameError. Find out why and fix it.",
+              "greet('Ada') returns 'Hello, Ada'"),
+        good_edit("$CWD/greeting.py", "nme", "name"),
+        State.SUCCEEDED,
+    ),
+    Act(
+        "add_tests",
+        _task("add_tests", "code-generation", "Add tests", "Write tests for greet().", "There is a test for greet()"),
+        lie(),
+        State.FAILED,
+    ),
+    Act(
+        "choose_driver",
+        _task("choose_driver", "fix", "Make greet() use the database", "Read the name from our database.",
+              "greet() reads the name from the database"),
+        question(),
+        State.FAILED,
+    ),
+)  # fmt: skip
+
+
+class ScriptedClaude:
+    """The real CLI, each task of it talking to its own script of the scripted model."""
+
+    def __init__(self, configuration: Configuration, model: ScriptedModel, parts: Callable[[], str]) -> None:
+        self._config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
+        self._model = model
+        self._new_session_id = parts
+
+    async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        return await self._agent(order).run(order, say)
+
+    async def collect(self, order: WorkOrder) -> Outcome | None:
+        return await self._agent(order).collect(order)
+
+    def _agent(self, order: WorkOrder) -> ClaudeAgent:
+        address = {"ANTHROPIC_BASE_URL": self._model.base_url(order.task_id)}
+        return ClaudeAgent(replace(self._config, set_env=address), self._new_session_id)
+
+
+def clean_environment(root: Path, path: str, command: str) -> Mapping[str, str]:
+    """Return an environment without any credential or address of the user's: the demo talks to loopback only."""
+    return {
+        "PATH": path,
+        "HOME": str(root / "home"),
+        "LANG": "C.UTF-8",
+        "ANTHROPIC_API_KEY": "scripted-model-needs-no-key",
+        "ORCHESTRATOR_CLAUDE_COMMAND": command,
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> int:
+    """Run three tasks, say what happens, and leave the folder for a look. Returns 0 when all ended as they should.
+
+    Raises ConfigError when no Claude Code CLI is installed: it says how to get one.
+    """
+    environ = configuration.environ
+    found = await Finder(configuration.settings.agents.claude.command, environ).probe()
+    if found.kind is not None:
+        raise ConfigError(f"the demo needs the Claude Code CLI: {found.detail}", hint=GET_IT)
+    root = Path(tempfile.mkdtemp(prefix="orchestrator-demo-"))
+    (root / "home").mkdir()
+    make_folders(root)
+    workspace = root / "workspace"
+    workspace.mkdir()
+    (workspace / "greeting.py").write_text(BUG, "utf-8")
+    say("The model is SCRIPTED: it runs on 127.0.0.1 and plays three prepared parts. Everything else is real:")
+    say(f"the daemon, its checks, and Claude Code {found.version} ({found.located.command[0]}).")
+    say(f"Folder: {root}\n")
+    demo = Configuration(root, clean_environment(root, environ.get("PATH", ""), shlex.join(found.located.command)))
+    with ScriptedModel({act.name: act.script for act in ACTS}) as model:
+        ended = await _play(demo, model, say)
+    return _tell(root, ended, say)
+
+
+async def _play(demo: Configuration, model: ScriptedModel, say: Callable[[str], None]) -> Mapping[str, Task]:
+    from orchestrator.bridges.clock import SystemClock
+
+    agent = ScriptedClaude(demo, model, SystemClock().new_session_id)
+    async with opened(demo, daemon=True, agent=agent) as parts:
+        for act in ACTS:
+            await parts.inbox.put(f"{act.name}.task.md", act.text.encode())
+        signals = Signals()
+        async with asyncio.TaskGroup() as group, parts.watch() as watch:
+            group.create_task(_until_done(parts, signals, say))
+            daemon = parts.daemon(parts.intake(watch).run, pool=parts.pool(), still_owner=lambda: True)
+            await daemon.run(signals, {"demo": True})
+        return {task.spec.id: task for task in await parts.store.tasks(sorted(TERMINAL), limit=10)}
+
+
+async def _until_done(parts: Parts, signals: Signals, say: Callable[[str], None]) -> None:
+    archived = 0
+    async for event in parts.service.follow(0):
+        if event.kind not in _QUIET:
+            say(event_text(event, await parts.store.task(event.uid) if event.uid else None))
+        archived += event.kind is EventKind.ARCHIVED
+        if archived == len(ACTS):
+            signals.stop()
+            return
+
+
+def _tell(root: Path, ended: Mapping[str, Task], say: Callable[[str], None]) -> int:
+    say("\nWhat the morning finds:\n")
+    right = 0
+    for act in ACTS:
+        task = ended.get(act.name)
+        state = task.state if task else None
+        right += state is act.ends
+        word = state.value.upper() if state else "NEVER ENDED"
+        why = f" - {task.reason}: {task.detail}" if task and task.reason else ""
+        say(f"  {act.name:<14} {word}{why}")
+    fixed = (root / "workspace" / "greeting.py").read_text("utf-8") == FIXED
+    say("\nOne did its work; greeting.py is repaired." if fixed else "\ngreeting.py is NOT repaired.")
+    say("One said it was done and had changed nothing: caught. One asked a question instead: reported, not called done.")
+    say("\nLook at it:")
+    say(f"  cat {root}/summaries/add_tests_summary.txt")
+    say(f"  cat {root}/results/fix_greeting_result.json")
+    say(f"  python main.py --root {root} status")
+    return int(ExitCode.OK if right == len(ACTS) and fixed else ExitCode.FAILED)

@@ -1,0 +1,102 @@
+"""The daemon: intake, pool, projector and listener in one TaskGroup. The first signal drains, the second ends."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from orchestrator.core.errors import ConfigError, StoreError
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.ports import Clock, Store
+from orchestrator.engine.bell import Bell, listen
+from orchestrator.engine.pool import Pool
+from orchestrator.engine.projector import Projector
+from orchestrator.engine.service import Orchestrator
+
+log = logging.getLogger(__name__)
+
+UPKEEP_EVERY_S = 2.0
+
+
+class Signals:
+    """What the operating system or the caller wants: *stopping* (drain) and *ending* (at once)."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+        self.ending = asyncio.Event()
+
+    def stop(self) -> None:
+        """The first call drains, the second ends."""
+        if self.stopping.is_set():
+            self.ending.set()
+        self.stopping.set()
+
+
+class Daemon:
+    """Runs until stopped. Recovery has been done before; the lock is held by the caller."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        bell: Bell,
+        service: Orchestrator,
+        intake: Callable[[asyncio.Event], Awaitable[None]],
+        pool: Pool,
+        projector: Projector,
+        config_changed: Callable[[], bool],
+        still_owner: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._bell = bell
+        self._service = service
+        self._intake = intake
+        self._pool = pool
+        self._projector = projector
+        self._config_changed = config_changed
+        self._still_owner = still_owner
+
+    async def run(self, signals: Signals, facts: dict[str, Json]) -> None:
+        """Work until *signals* say stop; return when nothing runs any more and every file is written."""
+        await self._note(EventKind.DAEMON_STARTED, facts)
+        stopped = asyncio.Event()  # after the pool: the listener and the projector outlive it
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._intake(signals.stopping), name="intake")  # type: ignore[arg-type]
+            group.create_task(listen(self._store, self._bell, stopped), name="listener")
+            group.create_task(self._projector.run(stopped), name="projector")
+            group.create_task(self._upkeep(signals), name="upkeep")
+            await self._pool.run(signals.stopping, signals.ending)
+            await self._note(EventKind.DAEMON_STOPPED, {})
+            stopped.set()
+            self._bell.ring()
+
+    async def _upkeep(self, signals: Signals) -> None:
+        """Notice an edited configuration and a lock that is not ours any more."""
+        while not signals.stopping.is_set():
+            try:
+                async with asyncio.timeout(UPKEEP_EVERY_S):
+                    await signals.stopping.wait()
+            except TimeoutError:
+                pass
+            if self._config_changed():
+                await self._reload()
+            if not self._still_owner():
+                log.error("the lock file of this root was replaced: another daemon may run; stopping")
+                signals.stop()
+
+    async def _reload(self) -> None:
+        try:
+            changed = await self._service.reload_from_env()
+        except ConfigError as error:
+            log.error("%s\nThe old configuration stays in force.", error)  # noqa: TRY400 - expected, not a bug
+            return
+        if changed:
+            log.info("configuration reloaded: %s", ", ".join(changed))
+
+    async def _note(self, kind: EventKind, data: dict[str, Json]) -> None:
+        try:
+            await self._store.commit([Event(kind, self._clock.now(), data=data)])
+        except StoreError as error:
+            log.error("%s could not be stored: %s", kind, error)  # noqa: TRY400 - expected, not a bug
+        self._bell.ring()

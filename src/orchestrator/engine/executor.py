@@ -1,0 +1,351 @@
+"""One attempt, from order to verdict. Every step is stored before the next begins, so each can be redone."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from orchestrator.core.agents import AgentProfile, choose_agent
+from orchestrator.core.attempt import (
+    AgentMessage,
+    AgentReport,
+    Failed,
+    FailureKind,
+    Finished,
+    Interrupted,
+    MessageKind,
+    Outcome,
+    WorkOrder,
+)
+from orchestrator.core.codec import outcome_from_json, to_json
+from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.evidence import Changes
+from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import RunPolicy
+from orchestrator.core.ports import Agent, Clock, Pause, Store, Workspace
+from orchestrator.core.prompt import continue_prompt_of, prompt_of
+from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
+from orchestrator.core.task import Task, TaskType
+from orchestrator.validation.checks import judge
+
+log = logging.getLogger(__name__)
+
+MAX_PROGRESS_EVENTS = 400
+TEXT_SPACING_S = 1.0
+STORE_PATIENCE_S = 5.0
+
+
+class Executor:
+    """Runs attempts. Holds nothing of them: what must survive is in the store and in the attempt's folder."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        agents: Mapping[str, Agent],
+        workspace: Workspace,
+        clock: Clock,
+        policy: Callable[[], RunPolicy],
+        redact: Callable[[Json], Json],
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._workspace = workspace
+        self._clock = clock
+        self._policy = policy
+        self._redact = redact
+
+    def agent_of(self, task: Task) -> str:
+        """Return the name of the agent that *task* runs on."""
+        return task.spec.agent or self._policy().default_agent
+
+    def starting(self, task: Task) -> Event:
+        """Return the event to commit before the next attempt of *task* is started."""
+        resume = bool(task.session_id) and resumes(task.reason)
+        session = task.session_id if resume else self._clock.new_session_id()
+        data: dict[str, Json] = {"agent": self.agent_of(task), "session_id": session, "resume": resume}
+        return Event(EventKind.STARTED, self._clock.now(), task.uid, task.attempt + 1, task.epoch, data)
+
+    async def run(self, task: Task, *, resume: bool) -> None:
+        """Run the current attempt of *task*, which is RUNNING, and carry its outcome to the end.
+
+        Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
+        cancellation goes on.
+        """
+        order = self._order(task, resume=resume)
+        try:
+            outcome = await self._work(task, order)
+        except asyncio.CancelledError:
+            await uninterrupted(self._ended_by_us(task, order))
+            raise
+        await uninterrupted(self._conclude(task, order, outcome))
+
+    async def recover(self, task: Task) -> None:
+        """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
+        order = self._order(task, resume=False)
+        if task.state is State.CHECKING:
+            attempts = await self._store.attempts(task.uid)
+            outcome = outcome_from_json(attempts[-1].outcome)
+            await self._judge(task, order, outcome)
+            return
+        found = await self._agent(task).collect(order)
+        if task.state is State.CANCELLING:
+            await self._cancelled(task)
+            return
+        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
+
+    async def note_edit(self, task: Task) -> None:
+        """Record that the task's file was edited after it was too late to matter for this run."""
+        await self._store.commit(
+            [Event(EventKind.EDITED_AFTER_CLAIM, self._clock.now(), task.uid, task.attempt, task.epoch)]
+        )
+
+    def _order(self, task: Task, *, resume: bool) -> WorkOrder:
+        policy, spec = self._policy(), task.spec
+        profile = self._profile(task)
+        return WorkOrder(
+            uid=task.uid,
+            attempt=task.attempt,
+            epoch=task.epoch,
+            task_id=spec.id,
+            agent=profile.name,
+            prompt=prompt_of(spec),
+            continue_prompt=continue_prompt_of(spec),
+            cwd=spec.cwd or policy.base_cwd,
+            session_id=task.session_id,
+            attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
+            tools=self._type(task).tools,
+            model=spec.model or profile.model,
+            timeout_s=spec.timeout_s or profile.timeout_s,
+            max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
+            budget_usd=profile.budget_usd if spec.budget_usd is None else spec.budget_usd,
+            resume=resume,
+            session_cost_usd=task.session_cost_usd,
+        )
+
+    def _profile(self, task: Task) -> AgentProfile:
+        policy = self._policy()
+        return choose_agent(task.spec, policy.agents, policy.default_agent)
+
+    def _type(self, task: Task) -> TaskType:
+        """The configured type; one that has since been removed from the configuration keeps to reading."""
+        reading = TaskType(task.spec.type, tools=("Read", "Grep", "Glob"), expects_changes=False)
+        return self._policy().types.get(task.spec.type, reading)
+
+    def _agent(self, task: Task) -> Agent:
+        return self._agents[self._profile(task).name]
+
+    async def _work(self, task: Task, order: WorkOrder) -> Outcome:
+        try:
+            cwd = await self._workspace.prepare(order.cwd, self._policy().allowed_root)
+            order = replace(order, cwd=cwd)
+            await self._workspace.record(order)
+            return await self._agent(task).run(order, self._speaker(order))
+        except WorkAreaError as error:
+            return Failed(FailureKind.PREPARE_FAILED, error.message)
+        except StoreError:
+            raise
+        except OrchestratorError as error:
+            return Failed(FailureKind.AGENT_ERROR, error.message)
+        except OSError as error:
+            log.exception("attempt %s", order.mark)
+            return Failed(FailureKind.PREPARE_FAILED, f"{type(error).__name__}: {error}")
+
+    def _speaker(self, order: WorkOrder) -> Callable[[AgentMessage], Awaitable[None]]:
+        """What the agent reports becomes events: bounded in number, and text not more than one a second."""
+        said = 0
+        last_text = float("-inf")
+        works = False
+
+        async def say(message: AgentMessage) -> None:
+            nonlocal said, last_text, works
+            now = self._clock.monotonic()
+            if not works and message.kind in (MessageKind.TEXT, MessageKind.TOOL):
+                works = True
+                await self._release(order.agent)  # its provider answers: the others need not wait for its end
+            is_text = message.kind is MessageKind.TEXT
+            if said >= MAX_PROGRESS_EVENTS or (is_text and now - last_text < TEXT_SPACING_S):
+                return
+            said += 1
+            last_text = now if is_text else last_text
+            data = {"what": message.kind.value, "text": message.text, **message.data}
+            try:
+                await self._commit(self._event(EventKind.PROGRESS, order, data))
+            except IllegalEventError:
+                log.debug("progress of %s came too late", order.mark)
+
+        return say
+
+    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+        try:
+            if isinstance(outcome, Interrupted):
+                await self._interrupted(task, order, outcome)
+                return
+            outcome = _bounded(outcome)
+            usage = outcome.report.usage
+            data = {
+                "agent": order.agent,
+                "outcome": to_json(outcome),
+                "session_cost_usd": usage.session_cost_usd,
+                "exit_code": outcome.report.exit_code,
+                "turns": usage.turns,
+                "cost_usd": usage.cost_usd,
+                "duration_s": outcome.report.duration_s,
+            }
+            after = await self._commit(self._event(EventKind.FINISHED, order, data))
+            if after.state is State.CANCELLING:
+                await self._cancelled(after)
+                return
+            await self._judge(after, order, outcome)
+        except IllegalEventError:
+            await self._somebody_was_first(task, order)
+
+    async def _judge(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+        if isinstance(outcome, Interrupted):
+            raise TypeError("an interrupted attempt is never judged")  # our bug: the caller sorts these out
+        changes = await self._changes(order)
+        verdict = judge(task.spec, self._type(task), outcome, changes)
+        validated = self._event(
+            EventKind.VALIDATED,
+            order,
+            {
+                "passed": verdict.failure is None,
+                "criteria": to_json(verdict.criteria),
+                "checks": to_json(verdict.checks),
+                "changes": to_json(changes),
+            },
+        )
+        if verdict.failure is None:
+            await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
+            await self._release(order.agent)
+            return
+        await self._failed(task, order, validated, verdict.failure)
+
+    async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed) -> None:
+        decision = decide_retry(
+            failure,
+            tries=task.tries,
+            uncharged=task.attempt - task.tries,
+            retries=task.spec.retries,
+            now=self._clock.now(),
+            chance=self._clock.chance(),
+            policies=self._policy().retries,
+        )
+        data: dict[str, Json] = {
+            "reason": failure.kind.value,
+            "detail": failure.detail,
+            "not_before": decision.not_before,
+            "hint": decision.hint,
+        }
+        kind = {
+            Remedy.TRY_AGAIN: EventKind.RETRY,
+            Remedy.HOLD_AGENT: EventKind.LIMITED,
+            Remedy.GIVE_UP: EventKind.FAILED,
+        }[decision.remedy]
+        if decision.remedy is Remedy.HOLD_AGENT:
+            await self._hold(order.agent, failure, decision)
+            data["not_before"] = 0.0  # the hold on the agent keeps it back; the first one out probes
+        else:
+            await self._release(order.agent)
+        await self._commit(validated, self._event(kind, order, data))
+
+    async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
+        pause = Pause(agent, decision.not_before, failure.kind.value, failure.detail)
+        data: dict[str, Json] = {
+            "agent": agent,
+            "until": decision.not_before,
+            "reason": pause.reason,
+            "detail": failure.detail,
+            "hint": decision.hint,
+        }
+        redacted = self._clean(data)
+        await self._store.pause(pause, Event(EventKind.AGENT_HELD, self._clock.now(), data=redacted))
+
+    async def _release(self, agent: str) -> None:
+        """An attempt came through to the provider: the account works again."""
+        if any(pause.scope == agent and 0 < pause.until <= self._clock.now() for pause in await self._store.pauses()):
+            await self._store.release(agent, Event(EventKind.AGENT_RELEASED, self._clock.now(), data={"agent": agent}))
+
+    async def _changes(self, order: WorkOrder) -> Changes:
+        try:
+            return await self._workspace.changes(order)
+        except OSError as error:
+            return Changes(complete=False, detail=f"the work area could not be read: {error.strerror or error}")
+
+    async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
+        """The agent is gone already; what it left behind may still be its whole result."""
+        found = await self._agent(task).collect(order)
+        await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
+
+    async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
+        current = await self._store.task(task.uid)
+        if current is not None and current.state is State.CANCELLING:
+            await self._cancelled(current)
+            return
+        if task.attempt - task.tries >= self._policy().max_interruptions:
+            kind = FailureKind.INTERRUPTED_TOO_OFTEN
+            await self._conclude(task, order, Failed(kind, f"interrupted {task.attempt - task.tries} times"))
+            return
+        data: dict[str, Json] = {
+            "reason": "interrupted",
+            "detail": outcome.reason,
+            "outcome": to_json(outcome),
+            "agent": order.agent,
+        }
+        await self._commit(self._event(EventKind.INTERRUPTED, order, data))
+
+    async def _cancelled(self, task: Task) -> None:
+        data = {"reason": "cancelled", "detail": "cancelled while it ran"}
+        await self._commit(Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+
+    async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
+        current = await self._store.task(task.uid)
+        if current is not None and current.state is State.CANCELLING and current.attempt == order.attempt:
+            await self._cancelled(current)
+            return
+        log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
+
+    def _event(self, kind: EventKind, order: WorkOrder, data: Mapping[str, Json]) -> Event:
+        return Event(kind, self._clock.now(), order.uid, order.attempt, order.epoch, self._clean(data))
+
+    def _clean(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+        clean = self._redact(data)
+        return clean if isinstance(clean, Mapping) else {}
+
+    async def _commit(self, *events: Event) -> Task:
+        """Commit, and keep trying while the disk refuses: an outcome that was paid for is not thrown away."""
+        while True:
+            try:
+                return (await self._store.commit(events))[-1]
+            except StoreError as error:
+                log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
+                await self._clock.sleep(STORE_PATIENCE_S)
+
+
+MAX_ANSWER_CHARS = 200_000
+
+
+def _bounded(outcome: Finished | Failed) -> Finished | Failed:
+    """Keep a runaway answer out of the journal; the whole of it stays in the attempt's own output."""
+    report: AgentReport = outcome.report
+    if len(report.answer) <= MAX_ANSWER_CHARS:
+        return outcome
+    cut = f"\n[cut here: {len(report.answer) - MAX_ANSWER_CHARS} characters more in the attempt's stdout.ndjson]"
+    return replace(outcome, report=replace(report, answer=report.answer[:MAX_ANSWER_CHARS] + cut))
+
+
+async def uninterrupted(work: Awaitable[None]) -> None:
+    """Await *work* to its end even when cancelled meanwhile, however often; the cancellation then goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.done():
+                break
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

@@ -1,0 +1,158 @@
+"""The bounded pool: carries out plan(), honours cancellations, drains on stop."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.core.errors import IllegalEventError, StoreError
+from orchestrator.core.events import TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.plan import Capacity, Plan, plan
+from orchestrator.core.policy import RunPolicy
+from orchestrator.core.ports import Clock, Inbox, Store
+from orchestrator.core.task import Task
+from orchestrator.engine.bell import Bell
+from orchestrator.engine.executor import Executor
+
+log = logging.getLogger(__name__)
+
+LOOK_AT_LEAST_EVERY_S = 5.0
+LOOK_AHEAD = 50  # candidates beyond the free slots, so that one held agent does not hide the work of another
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    work: asyncio.Task[None]
+    agent: str
+    id_key: str
+
+
+class Pool:
+    """Holds the running attempts. What is to run is never remembered here: each look asks the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        executor: Executor,
+        inbox: Inbox,
+        clock: Clock,
+        bell: Bell,
+        policy: Callable[[], RunPolicy],
+        only: TaskUid | None = None,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._inbox = inbox
+        self._clock = clock
+        self._bell = bell
+        self._policy = policy
+        self._only = only
+        self._running: dict[TaskUid, _Running] = {}
+        self.waits: Mapping[str, str] = {}
+
+    async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
+        """Start what is ready until *stopping*; then let attempts finish for the configured time or until *ending*."""
+        while not stopping.is_set():
+            seen = self._bell.count
+            try:
+                wake_s = await self._look()
+            except StoreError as error:
+                log.error("nothing is started: %s", error)  # noqa: TRY400 - expected, not a bug
+                wake_s = LOOK_AT_LEAST_EVERY_S
+            await self._rest(seen, wake_s, stopping)
+        await self._drain(ending)
+
+    async def idle(self) -> bool:
+        """Return whether nothing runs."""
+        return not self._running
+
+    async def _rest(self, seen: int, wake_s: float, stopping: asyncio.Event) -> None:
+        ring = asyncio.ensure_future(self._bell.wait(seen, wake_s))
+        stop = asyncio.ensure_future(stopping.wait())
+        try:
+            await asyncio.wait({ring, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ring.cancel()
+            stop.cancel()
+
+    async def _look(self) -> float:
+        """Start what can start, end what was cancelled. Returns for how long nothing can change by itself."""
+        await self._honour_cancellations()
+        now = self._clock.now()
+        chosen = await self._choose(now)
+        self.waits = chosen.waits
+        for task in chosen.start:
+            await self._start(task)
+        times = [pause.until for pause in await self._store.pauses() if pause.until > now]
+        if wake := await self._store.next_wake(now):
+            times.append(wake)
+        return min([LOOK_AT_LEAST_EVERY_S, *(max(0.01, moment - now) for moment in times)])
+
+    async def _choose(self, now: float) -> Plan:
+        policy = self._policy()
+        if len(self._running) >= policy.slots:
+            return Plan((), self.waits)
+        pauses = await self._store.pauses()
+        held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
+        if self._only is None:
+            candidates = await self._store.ready(now, limit=policy.slots + LOOK_AHEAD, agents=_as_written(held, policy))
+        else:
+            one = await self._store.task(self._only)
+            candidates = [one] if one and one.state in (State.QUEUED, State.RETRY_WAIT) else []
+        capacity = Capacity(
+            slots=policy.slots,
+            running=[(uid, attempt.agent, attempt.id_key) for uid, attempt in self._running.items()],
+            per_agent={name: agent.places for name, agent in policy.agents.items() if agent.places},
+        )
+        return plan(candidates, now=now, capacity=capacity, pauses=pauses, agent_of=self._executor.agent_of)
+
+    async def _start(self, task: Task) -> None:
+        event = self._executor.starting(task)
+        if not await self._inbox.unchanged(task):
+            return  # edited or removed this very moment: the next scan tells what it is now
+        try:
+            started = (await self._store.commit([event]))[0]
+        except IllegalEventError:
+            return  # cancelled or edited meanwhile
+        work = asyncio.create_task(self._attempt(started, resume=event.data.get("resume") is True), name=task.uid)
+        self._running[task.uid] = _Running(work, self._executor.agent_of(task), task.id_key)
+        work.add_done_callback(lambda done, uid=task.uid: self._ended(uid, done))
+
+    async def _attempt(self, task: Task, *, resume: bool) -> None:
+        body = await self._store.body(task.uid)
+        how = await self._inbox.claim(task, body)
+        if how == "edited":
+            await self._executor.note_edit(task)
+        await self._executor.run(task, resume=resume)
+
+    def _ended(self, uid: TaskUid, done: asyncio.Task[None]) -> None:
+        del self._running[uid]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("attempt of %s ended by a bug of ours; recovery will take it up", uid, exc_info=error)
+        self._bell.ring()
+
+    async def _honour_cancellations(self) -> None:
+        for task in await self._store.tasks([State.CANCELLING], limit=1000):
+            attempt = self._running.get(task.uid)
+            if attempt is not None:
+                attempt.work.cancel()
+
+    async def _drain(self, ending: asyncio.Event) -> None:
+        """Wait for what runs, bounded; then interrupt it: it is queued again and costs no try."""
+        deadline = self._clock.monotonic() + self._policy().drain_s
+        while self._running and not ending.is_set() and self._clock.monotonic() < deadline:
+            seen = self._bell.count
+            await self._honour_cancellations()
+            await self._rest(seen, min(1.0, deadline - self._clock.monotonic()), ending)
+        works = [attempt.work for attempt in self._running.values()]
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
+
+
+def _as_written(held: list[str], policy: RunPolicy) -> list[str]:
+    """Return agent names as tasks may carry them: the default agent is also written as nothing."""
+    return [*held, ""] if policy.default_agent in held else held

@@ -1,0 +1,149 @@
+"""From the event log to files: events.ndjson, results, summaries, archive.
+
+The log file knows how far it got from its own last line, a result by being there; so a crash neither
+loses nor doubles anything, and everything here can be thrown away and written again.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+
+from orchestrator.core.errors import StoreError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Artifacts, Clock, EventSink, Inbox, Store
+from orchestrator.core.report import summary_text
+from orchestrator.core.task import Task
+from orchestrator.engine.bell import Bell
+from orchestrator.validation.result import build_result, iso, result_bytes
+from orchestrator.validation.schema import result_problems
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+RETRY_S = 5.0
+LOOK_AT_LEAST_EVERY_S = 30.0
+_FOLDERS = {
+    State.SUCCEEDED: "processed",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+    State.REJECTED: "failed",
+}
+
+
+def result_path(task: Task) -> str:
+    """Return where the result of *task* lies, relative to the root."""
+    return f"results/{task.name}_result.json"
+
+
+def summary_path(task: Task) -> str:
+    """Return where the summary of *task* lies, relative to the root."""
+    return f"summaries/{task.name}_summary.txt"
+
+
+def event_line(event: Event, task: Task | None) -> bytes:
+    """Return one line of events.ndjson, without its newline."""
+    about: dict[str, Json] = {"task_id": task.spec.id, "name": task.name, "uid": task.uid} if task else {}
+    if event.attempt:
+        about["attempt"] = event.attempt
+    line = {"seq": event.seq, "ts": iso(event.ts), "event": event.kind.value, **about, "data": event.data}
+    return json.dumps(line, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+class Projector:
+    """Writes files from the store; holds only a small memory of which task an event belongs to."""
+
+    def __init__(
+        self, *, store: Store, artifacts: Artifacts, events: EventSink, inbox: Inbox, clock: Clock, bell: Bell
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._events = events
+        self._inbox = inbox
+        self._clock = clock
+        self._bell = bell
+        self._seq = -1
+        self._known: dict[TaskUid, Task | None] = {}
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Write what is due whenever something happened, until *stopped*; then once more."""
+        while not stopped.is_set():
+            seen = self._bell.count
+            wait_s = LOOK_AT_LEAST_EVERY_S if await self.catch_up() else RETRY_S
+            await self._bell.wait(seen, wait_s)
+        await self.catch_up()
+
+    async def catch_up(self) -> bool:
+        """Write everything that is due. Returns False when the disk refused; the store keeps what is owed."""
+        try:
+            while tasks := await self._store.unprojected(limit=BATCH):
+                for task in tasks:
+                    await self._project(task)
+            await self._append_events()
+        except (OSError, StoreError) as error:
+            log.error("files are behind: %s", error)  # noqa: TRY400 - expected, not a bug
+            return False
+        return True
+
+    async def restore(self, *, limit: int = 1_000_000) -> int:
+        """Write result files again that are gone though nobody cleaned them. Returns how many."""
+        present = set(await self._artifacts.names("results"))
+        ended = [State.SUCCEEDED, State.FAILED, State.CANCELLED]
+        missing = 0
+        for task in await self._store.tasks(ended, limit=limit):
+            if task.artifacts and not task.cleaned and f"{task.name}_result.json" not in present:
+                await self._write_result(task)
+                missing += 1
+        return missing
+
+    async def _project(self, task: Task) -> None:
+        events: list[Event] = []
+        if task.state is not State.REJECTED and not task.artifacts:
+            paths = await self._write_result(task)
+            events += [
+                self._note(EventKind.SUMMARIZED, task, {"path": paths[1]}),
+                self._note(EventKind.ARTIFACTS_WRITTEN, task, {"path": paths[0]}),
+            ]
+        if not task.archived:
+            body = await self._store.body(task.uid)
+            where = await self._inbox.archive(task, body, _FOLDERS[task.state])
+            events.append(self._note(EventKind.ARCHIVED, task, {"path": where}))
+        await self._store.commit(events)
+        self._bell.ring()
+
+    async def _write_result(self, task: Task) -> tuple[str, str]:
+        result = build_result(task, await self._store.attempts(task.uid), await self._verdict(task))
+        if problems := result_problems(result):
+            log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
+        paths = result_path(task), summary_path(task)
+        await self._artifacts.write(paths[1], summary_text(result).encode("utf-8", "backslashreplace"))
+        await self._artifacts.write(paths[0], result_bytes(result))
+        return paths
+
+    async def _verdict(self, task: Task) -> Mapping[str, Json]:
+        for event in reversed(await self._store.events_of(task.uid, limit=1000)):
+            if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
+                return event.data
+        return {}
+
+    async def _append_events(self) -> None:
+        if self._seq < 0:
+            self._seq = await self._events.last_seq()
+        while batch := await self._store.events_after(self._seq, limit=BATCH):
+            lines = [(event.seq, event_line(event, await self._task(event.uid))) for event in batch]
+            self._seq = await self._events.append(lines)
+            if self._seq < batch[-1].seq:
+                raise OSError("events.ndjson took only a part")
+
+    async def _task(self, uid: TaskUid) -> Task | None:
+        if not uid:
+            return None
+        if uid not in self._known:
+            if len(self._known) > 5000:
+                self._known.clear()
+            self._known[uid] = await self._store.task(uid)
+        return self._known[uid]
+
+    def _note(self, kind: EventKind, task: Task, data: Mapping[str, Json]) -> Event:
+        return Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data)

@@ -1,0 +1,46 @@
+"""At start, before anything else: take up what an earlier daemon left. Idempotent; a crash in it changes nothing."""
+
+import asyncio
+import logging
+
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.events import TaskUid
+from orchestrator.core.lifecycle import ACTIVE
+from orchestrator.core.ports import Inbox, Store
+from orchestrator.core.task import Task
+from orchestrator.engine.executor import Executor
+from orchestrator.engine.projector import Projector
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 16
+
+
+async def recover(store: Store, executor: Executor, projector: Projector, inbox: Inbox) -> int:
+    """Bring every attempt without an owner to its end, then the files up to date. Returns how many there were.
+
+    Attempts come first: nothing of them is alive afterwards. Then files, so that no ended task's file is
+    still in the inbox when it is read. Folders of `running/` that no task knows go back to the inbox.
+    """
+    orphans = await store.tasks(sorted(ACTIVE), limit=100_000)
+    gate = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as group:
+        for task in orphans:
+            group.create_task(_take_up(executor, task, gate))
+    await projector.catch_up()
+    await projector.restore()
+
+    async def known(uid: str) -> bool:
+        return await store.task(TaskUid(uid)) is not None
+
+    for path in await inbox.adopt_strays(known):
+        log.warning("%s belonged to no task and is a task file again", path)
+    return len(orphans)
+
+
+async def _take_up(executor: Executor, task: Task, gate: asyncio.Semaphore) -> None:
+    async with gate:
+        try:
+            await executor.recover(task)
+        except OrchestratorError as error:
+            log.error("task %s could not be taken up: %s", task.uid, error)  # noqa: TRY400 - expected, not a bug

@@ -1,0 +1,183 @@
+"""The application service: what every door says, in the same words, with the same errors."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
+from orchestrator.core.ports import Clock, NewTask, Pause, Store
+from orchestrator.core.task import Task
+from orchestrator.engine.bell import POLL_S, Bell
+from orchestrator.engine.projector import event_line
+from orchestrator.validation.result import build_result
+
+FOLLOW_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One look at the whole: *counts* by state, what runs, what waits next, what is held, what ended last."""
+
+    counts: Mapping[State, int]
+    active: Sequence[Task]
+    waiting: Sequence[Task]
+    ended: Sequence[Task]
+    pauses: Sequence[Pause]
+    last_seq: int
+
+
+class Orchestrator:
+    """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, bell: Bell, reload: Callable[[], Sequence[str]] | None = None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._bell = bell
+        self._reload = reload
+
+    async def task(self, key: str) -> Task:
+        """Return the newest task whose uid, end or beginning of a uid (4 or more), id, name or file name is *key*.
+
+        Raises NotFoundError, or AmbiguousError when a piece of a uid fits several.
+        """
+        found = await self._store.find(key)
+        if not found:
+            raise NotFoundError(f"no task is called {key!r}", hint="`python main.py status` lists the tasks.")
+        exact = [task for task in found if key in (task.spec.id, task.name, task.uid, task.file_name)]
+        if not exact and len(found) > 1:
+            names = ", ".join(f"{task.uid[-8:]} ({task.spec.id})" for task in found[:5])
+            raise AmbiguousError(f"{key!r} fits {len(found)} tasks: {names}", hint="Give more of the uid.")
+        return (exact or found)[0]
+
+    async def attempts(self, task: Task) -> Sequence[AttemptRecord]:
+        """Return the attempts of *task*, oldest first."""
+        return await self._store.attempts(task.uid)
+
+    async def result(self, task: Task) -> dict[str, Json]:
+        """Return the result of an ended task as its file has it. Raises ConflictError while it has none."""
+        if task.state not in TERMINAL or task.state is State.REJECTED:
+            raise ConflictError(f"{task.spec.id} has no result: it is {task.state}")
+        verdict: Mapping[str, Json] = {}
+        for event in reversed(await self._store.events_of(task.uid, limit=1000)):
+            if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
+                verdict = event.data
+                break
+        return build_result(task, await self._store.attempts(task.uid), verdict)
+
+    async def cancel(self, key: str) -> Task:
+        """Cancel a task: at once when it waits, else the daemon ends its whole process tree.
+
+        Raises ConflictError when it has ended already.
+        """
+        for _ in range(5):
+            task = await self.task(key)
+            if task.state in TERMINAL:
+                raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
+            kind = EventKind.CANCELLED if task.state in WAITING else EventKind.CANCEL_REQUESTED
+            data: dict[str, Json] = {"reason": "cancelled", "detail": "cancelled by request"}
+            try:
+                after = await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+            except IllegalEventError:
+                continue  # it moved on this very moment: look again
+            return after
+        raise ConflictError(f"{key} keeps moving on; try again")
+
+    async def retry(self, key: str) -> Task:
+        """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
+
+        Raises ConflictError when it has not ended, or was rejected: then its file must be corrected.
+        """
+        old = await self.task(key)
+        if old.state is State.REJECTED:
+            raise ConflictError(
+                f"{old.file_name or old.spec.id} was rejected: {old.detail}",
+                hint="Correct the file in tasks/failed/ and move it back to tasks/.",
+            )
+        if old.state not in TERMINAL:
+            raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
+        now = self._clock.now()
+        uid = self._clock.new_uid()
+        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], old.spec, old.sha256, now, rerun_of=old.uid)
+        events = [
+            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid}),
+            Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
+        ]
+        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        self._bell.ring()
+        return accepted[0]
+
+    async def status(self, *, limit: int = 10) -> Status:
+        """Return the state of everything; lists are cut at *limit* entries."""
+        waiting = sorted(
+            await self._store.tasks(sorted(WAITING), limit=limit * 5),
+            key=lambda task: (task.spec.priority.rank, task.order),
+        )
+        return Status(
+            counts=await self._store.counts(),
+            active=await self._store.tasks(sorted(ACTIVE), limit=1000),
+            waiting=waiting[:limit],
+            ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
+            pauses=await self._store.pauses(),
+            last_seq=await self._store.last_seq(),
+        )
+
+    async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:
+        """Return the last *lines* events, of one task when *key* names it; oldest first."""
+        if key:
+            return await self._store.events_of((await self.task(key)).uid, limit=lines)
+        last = await self._store.last_seq()
+        return await self._store.events_after(max(0, last - lines), limit=lines)
+
+    async def follow(self, after: int, *, uid: TaskUid | None = None) -> AsyncIterator[Event]:
+        """Yield events with a seq above *after*, for ever, as they are committed by whatever process."""
+        while True:
+            batch = await self._store.events_after(after, limit=FOLLOW_BATCH)
+            for event in batch:
+                after = event.seq
+                if uid is None or event.uid == uid:
+                    yield event
+            if not batch:
+                await self._clock.sleep(POLL_S)
+
+    async def line(self, event: Event) -> bytes:
+        """Return *event* as a line of events.ndjson."""
+        return event_line(event, await self._store.task(event.uid) if event.uid else None)
+
+    async def cleaned(self, tasks: Sequence[Task]) -> None:
+        """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
+        now = self._clock.now()
+        if tasks:
+            await self._store.commit([Event(EventKind.ARTIFACTS_CLEANED, now, task.uid) for task in tasks])
+
+    async def ended_before(self, ts: float) -> Sequence[Task]:
+        """Return ended tasks with artefacts that ended before *ts* (seconds since the epoch)."""
+        ended = await self._store.tasks(sorted(TERMINAL), limit=1_000_000)
+        return [task for task in ended if task.artifacts and not task.cleaned and task.ended_ts < ts]
+
+    async def reload_from_env(self) -> Sequence[str]:
+        """Read the configuration again and use it from now on. Returns the names of the settings that changed.
+
+        An invalid configuration changes nothing: the old one stays in force and an event says so.
+        """
+        if self._reload is None:
+            return []
+        try:
+            changed = self._reload()
+        except ConfigError as error:
+            data: dict[str, Json] = {"message": error.message}
+            await self._store.commit([Event(EventKind.CONFIG_INVALID, self._clock.now(), data=data)])
+            raise
+        if changed:
+            named: dict[str, Json] = {"changed": list(changed)}
+            await self._store.commit([Event(EventKind.CONFIG_RELOADED, self._clock.now(), data=named)])
+            self._bell.ring()
+        return changed
+
+    async def _commit(self, event: Event) -> Task:
+        after = (await self._store.commit([event]))[0]
+        self._bell.ring()
+        return after

@@ -1,0 +1,136 @@
+"""What commands do with the files of a root: check, put, submit, clean, validate."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.api.program import Show
+from orchestrator.bridges.files import ArtifactFiles
+from orchestrator.bridges.inbox import TaskFolder, is_task_name
+from orchestrator.compose import Parts, make_folders, opened
+from orchestrator.configuration import Configuration
+from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
+from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.lifecycle import TERMINAL, WAITING
+from orchestrator.core.ports import NewTask
+from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.taskfile import parse_task_file
+from orchestrator.core.text import slug
+from orchestrator.engine.daemon import Signals
+from orchestrator.engine.projector import result_path, summary_path
+from orchestrator.settings import task_rules
+
+CLEANED = "cleaned"
+
+
+class RootFiles:
+    """The files of one root, for commands."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+
+    def check(self, path: str) -> TaskSpec:
+        """Read a task file as the daemon would. Raises TaskFileError, NotFoundError."""
+        return self._parse(path, self._bytes(path))
+
+    async def put(self, file_name: str, body: bytes) -> str:
+        """Create a file in tasks/, all of it at once. Raises ConflictError if it exists."""
+        make_folders(self._configuration.root)
+        folder = TaskFolder(self._configuration.root, state=Path(self._configuration.settings.paths.state))
+        return await folder.put(file_name, body)
+
+    async def submit(self, parts: Parts, path: str) -> Task:
+        """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
+        body = self._bytes(path)
+        spec = self._parse(path, body)
+        sha256 = hashlib.sha256(body).hexdigest()
+        for known in await parts.store.same_id(spec.id):
+            if known.state in WAITING and known.sha256 == sha256:
+                return known
+            if known.state not in TERMINAL:
+                raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}")
+        clock, uid = parts.clock, parts.clock.new_uid()
+        now = clock.now()
+        inside = Path(path).absolute().parent == Path(self._configuration.settings.paths.tasks)
+        file_name = Path(path).name if inside and is_task_name(Path(path).name) else ""
+        task = Task(uid, slug(Path(path).name), spec, sha256, now, file_name=file_name)
+        events = [
+            Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
+            Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
+        ]
+        return (await parts.store.accept([NewTask(task, body, events)]))[0]
+
+    async def wait_for(self, parts: Parts, task: Task, show: Show) -> Task:
+        """Show what happens to *task* until it has ended and its files lie where they stay."""
+        async for event in parts.service.follow(0, uid=task.uid):
+            current = await parts.store.task(task.uid)
+            show(event, current)
+            if event.kind is EventKind.ARCHIVED:
+                break
+        return await self._ended(parts, task.uid)
+
+    async def run_alone(self, parts: Parts, task: Task, signals: Signals, show: Show) -> Task:
+        """Run just *task* to its end; other queued tasks stay queued. A signal interrupts it."""
+        pool = parts.pool(only=task.uid)
+
+        async def until_ended() -> None:
+            await self.wait_for(parts, task, show)
+            signals.stop()
+
+        def owned() -> bool:
+            return True
+
+        async def no_intake(stopping: asyncio.Event) -> None:
+            await stopping.wait()
+
+        daemon = parts.daemon(no_intake, pool=pool, still_owner=owned)
+        watcher = asyncio.create_task(until_ended())
+        try:
+            await daemon.run(signals, {"only": task.uid})
+        finally:
+            watcher.cancel()
+        return await self._ended(parts, task.uid)
+
+    async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
+        """Archive the files in tasks/ without running them: what waits is cancelled as `cleaned`."""
+        cleaned: list[str] = []
+        async with opened(self._configuration, daemon=False) as parts:
+            for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000):
+                cleaned.append(f"tasks/{task.file_name}" if task.file_name else task.spec.id)
+                if not dry_run:
+                    await parts.service.cancel(task.uid)
+            if not dry_run:
+                await parts.projector.catch_up()
+        return cleaned
+
+    async def remove_artifacts(self, task: Task) -> Sequence[str]:
+        """Remove result and summary of *task*. Returns the paths that were there."""
+        artifacts = ArtifactFiles(self._configuration.root)
+        return [path for path in (result_path(task), summary_path(task)) if await artifacts.remove(path)]
+
+    async def results(self) -> Sequence[tuple[str, bytes]]:
+        """Return every results/*.json with its bytes."""
+        artifacts = ArtifactFiles(self._configuration.root)
+        names = [name for name in await artifacts.names("results") if name.endswith(".json")]
+        return [(f"results/{name}", await artifacts.read(f"results/{name}") or b"") for name in names]
+
+    async def _ended(self, parts: Parts, uid: TaskUid) -> Task:
+        task = await parts.store.task(uid)
+        if task is None or task.state not in TERMINAL:
+            raise ConflictError(
+                "the task was interrupted before it ended; it is queued", hint="`python main.py` runs it."
+            )
+        return task
+
+    def _parse(self, path: str, body: bytes) -> TaskSpec:
+        rules = task_rules(self._configuration.settings)
+        return parse_task_file(body, file_name=Path(path).name, rules=rules)
+
+    def _bytes(self, path: str) -> bytes:
+        try:
+            return Path(path).read_bytes()
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no file {path}") from None
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

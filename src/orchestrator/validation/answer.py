@@ -1,0 +1,74 @@
+"""Reading a final answer: is it an answer, a question, or a surrender?
+
+Text comes last: what the agent did (denials, changed files) decides first, see checks.py. The patterns
+look only at the part of the text that carries the verdict, its end for questions and its opening and end for
+surrender, so that an answer *about* a question is not taken for one.
+"""
+
+import re
+
+_ASKS = re.compile(
+    r"\b(shall i|should i|do you want me to|would you like me to|may i|can i (?:go ahead|proceed)|"
+    r"please (?:confirm|clarify|advise|specify|provide|let me know (?:which|what|how|whether|if you want me to))|"
+    r"which (?:one |option |approach )?(?:do|would|should) you|how (?:do|would|should) (?:you|i)|"
+    r"could you (?:please )?(?:clarify|confirm|provide|tell me|specify)|what (?:do|would|should) (?:you|i))\b",
+    re.IGNORECASE,
+)
+_OFFERS_MORE = re.compile(
+    r"""\b(?: anything\ else | let\ me\ know\ if | feel\ free | happy\ to\ help | further\ (?:changes|help|questions)
+    | (?:would\ you\ like|do\ you\ want|shall\ i|should\ i) [^.?!\n]{0,60}
+      \b(?:also|next|as\ well|additionally|more|further|commit) )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SURRENDER = re.compile(
+    r"""\b(?: i\ (?: could\ not | couldn't | can(?:not|'t) | (?:am|was)\ (?:unable|not\ able)\ to | wasn't\ able\ to
+                  | do\ not\ have\ (?:access|permission) | don't\ have\ (?:access|permission)
+                  | failed\ to | did\ not\ manage | didn't\ manage | gave\ up | am\ sorry,?\ but )
+        | unable\ to\ (?:complete|finish|proceed|do|make|access)
+        | (?:the\ task|this)\ (?:is|was)\ (?:not\ possible|impossible)
+        | cannot\ be\ (?:completed|done) )\b
+    (?! \ (?:find|see|identify|detect|spot)\ (?:any|a\ single)\b )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ABOUT_CHECKING = re.compile(r"\b(run|execute|verify|test|check|confirm|start|install)\w*\b", re.IGNORECASE)
+# Quoted words are the subject matter, not the agent speaking. An apostrophe inside a word opens no quotation.
+_QUOTED = re.compile(r"""(?<!\w)'[^'\n]{2,200}'(?!\w)|"[^"\n]{2,200}"|“[^”\n]{2,200}”|`[^`\n]{1,200}`""")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_OPENING_SENTENCES = 2
+_CLOSING_SENTENCES = 2
+
+
+def is_empty(answer: str) -> bool:
+    """Return whether nothing readable was said."""
+    return not any(character.isalnum() for character in answer)
+
+
+def asks(answer: str, *, did_work: bool) -> str:
+    """Return the sentence by which the answer ends in a question, "" if it does not.
+
+    *did_work*: files were changed; then a polite offer of more ("Shall I also …?") is no question.
+    """
+    sentences = _sentences(answer)
+    for sentence in reversed(sentences[-_CLOSING_SENTENCES:]):
+        if did_work and _OFFERS_MORE.search(sentence):
+            return ""
+        if _ASKS.search(sentence) or (sentence is sentences[-1] and sentence.endswith("?")):
+            return sentence
+    return ""
+
+
+def surrenders(answer: str) -> str:
+    """Return the sentence by which the agent says that it did not do it, "" if there is none."""
+    sentences = _sentences(answer)
+    where = sentences[:_OPENING_SENTENCES] + sentences[-_CLOSING_SENTENCES:]
+    return next((sentence for sentence in where if _SURRENDER.search(sentence)), "")
+
+
+def is_about_checking(sentence: str) -> bool:
+    """Return whether a surrender concerns trying the work out, not doing it: "I could not run the tests"."""
+    return _ABOUT_CHECKING.search(sentence) is not None
+
+
+def _sentences(answer: str) -> list[str]:
+    plain = _QUOTED.sub("[quoted]", answer.replace("’", "'").replace("*", ""))
+    return [part.strip() for part in _SENTENCE_END.split(plain) if part.strip()]

@@ -1,0 +1,125 @@
+"""Outcome and facts to verdict. Pure; the one place that decides what is called done.
+
+Success is exit code 0 and a final result message without error (the agent bridge vouches for both by
+`Finished`), and an answer that is one, and, where the task type expects changes, changes that the daemon saw.
+"""
+
+from dataclasses import dataclass
+
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished
+from orchestrator.core.evidence import Changes
+from orchestrator.core.task import TaskSpec, TaskType
+from orchestrator.validation.answer import asks, is_about_checking, is_empty, surrenders
+
+WRITING_TOOLS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit", "Bash"})
+UNPROVEN_WHY = "in words only: the daemon cannot check it, please look"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing the daemon itself looked at. *passed* None means it could not be decided; *detail* says why."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionVerdict:
+    """A success criterion with what is known of it."""
+
+    text: str
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """*failure* is None for success, else why not. *criteria* has one entry for each line the author wrote."""
+
+    failure: Failed | None
+    checks: tuple[Check, ...]
+    criteria: tuple[CriterionVerdict, ...]
+    changes: Changes
+
+
+def judge(spec: TaskSpec, task_type: TaskType, outcome: Finished | Failed, changes: Changes) -> Verdict:
+    """Return the verdict on an ended attempt. The first check that fails names the failure."""
+    criteria = tuple(CriterionVerdict(criterion.text, "unproven", UNPROVEN_WHY) for criterion in spec.criteria)
+    if isinstance(outcome, Failed):
+        ended = Check("agent ended well", passed=False, detail=outcome.detail)
+        return Verdict(outcome, (ended,), criteria, changes)
+    report = outcome.report
+    checks = [Check("agent ended well", passed=True, detail="exit code 0, final message without error")]
+    failure: Failed | None = None
+    for check, kind in _looks(task_type, report, changes):
+        checks.append(check)
+        if check.passed is False and failure is None:
+            failure = Failed(kind, check.detail, report)
+    return Verdict(failure, tuple(checks), criteria, changes)
+
+
+def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:
+    changed = _changed(report, changes)
+    looks = [(_answered(report), FailureKind.EMPTY_ANSWER)]
+    if report.denials:
+        looks.append((_worked_around(report, changed=changed), FailureKind.PERMISSION_DENIED))
+    looks.append((_no_question(report, changed=changed), FailureKind.ASKED_A_QUESTION))
+    looks.append((_no_surrender(report, changed=changed), FailureKind.GAVE_UP))
+    if task_type.expects_changes:
+        looks.append((_something_changed(report, changes, changed=changed), FailureKind.NO_CHANGES))
+    return looks
+
+
+def _changed(report: AgentReport, changes: Changes) -> bool | None:
+    """Whether this agent changed files; None when that cannot be known.
+
+    Seen changes count only with a tool that can write: a neighbour may work in the same folder.
+    """
+    could_write = bool(WRITING_TOOLS & report.tool_calls.keys()) or bool(report.files_changed)
+    if not could_write:
+        return False
+    if changes:
+        return True
+    return False if changes.complete else (True if report.files_changed else None)
+
+
+def _answered(report: AgentReport) -> Check:
+    empty = is_empty(report.answer)
+    return Check("answer is not empty", passed=not empty, detail="the agent said nothing" if empty else "")
+
+
+def _worked_around(report: AgentReport, *, changed: bool | None) -> Check:
+    names = ", ".join(sorted(set(report.denials)))
+    if changed:
+        return Check(
+            "denied tools were not needed", passed=True, detail=f"denied: {names}; files were changed all the same"
+        )
+    if surrenders(report.answer) or asks(report.answer, did_work=False):
+        return Check(
+            "denied tools were not needed", passed=False, detail=f"the agent was denied {names} and stopped there"
+        )
+    return Check("denied tools were not needed", passed=None, detail=f"denied: {names}")
+
+
+def _no_question(report: AgentReport, *, changed: bool | None) -> Check:
+    question = asks(report.answer, did_work=bool(changed))
+    return Check("answer is not a question", passed=not question, detail=f"it asks: {question}" if question else "")
+
+
+def _no_surrender(report: AgentReport, *, changed: bool | None) -> Check:
+    surrender = surrenders(report.answer)
+    if surrender and changed and is_about_checking(surrender):
+        return Check("agent did not give up", passed=None, detail=f"files were changed, but it says: {surrender}")
+    return Check("agent did not give up", passed=not surrender, detail=f"it says: {surrender}" if surrender else "")
+
+
+def _something_changed(report: AgentReport, changes: Changes, *, changed: bool | None) -> Check:
+    name = "files were changed"
+    if changed is None:
+        return Check(name, passed=None, detail=changes.detail or "the work area could not be compared")
+    if changed:
+        seen = len(changes.created) + len(changes.modified) + len(changes.deleted)
+        return Check(name, passed=True, detail=f"{seen} seen" if changes.complete else "as the agent's tools report")
+    used = ", ".join(sorted(report.tool_calls)) or "no tool at all"
+    return Check(name, passed=False, detail=f"it says it is done, but no file was changed (it used {used})")

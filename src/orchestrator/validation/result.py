@@ -1,0 +1,143 @@
+"""The result of a task as JSON, built from stored facts only, so that it can be built again byte for byte."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from orchestrator.core.attempt import AttemptRecord, FailureKind
+from orchestrator.core.events import Json
+from orchestrator.core.lifecycle import State
+from orchestrator.core.retry import POLICIES
+from orchestrator.core.task import Task
+
+SCHEMA_VERSION = 1
+_SUMS = ("turns", "input_tokens", "output_tokens", "cost_usd")
+
+
+def build_result(task: Task, attempts: Sequence[AttemptRecord], verdict: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the result of an ended task (result.schema.json).
+
+    *verdict* is the data of its last `validated` event, {} when no attempt came that far.
+    """
+    reports = [_mapping(record.outcome.get("report")) for record in attempts]
+    last = reports[-1] if reports else {}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": task.state.value,
+        "reason": task.reason,
+        "detail": task.detail,
+        "hint": hint_for(task),
+        "task": _task_part(task),
+        "criteria": verdict.get("criteria") or _unjudged(task),
+        "checks": verdict.get("checks") or [],
+        "answer": last.get("answer", ""),
+        "changes": _changes_part(verdict, last),
+        "usage": _sums([_mapping(report.get("usage")) for report in reports]),
+        "timing": _timing_part(task, attempts),
+        "attempts": [_attempt_part(record, report) for record, report in zip(attempts, reports, strict=True)],
+        "complete": True,
+    }
+
+
+def result_bytes(result: Mapping[str, Json]) -> bytes:
+    """Return the file's exact bytes: ASCII only, so that lone surrogates and any terminal are safe."""
+    return (json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def hint_for(task: Task) -> str:
+    """Return what a person can do now about how *task* ended, "" when nothing is needed."""
+    if task.state is State.FAILED and task.reason in list(FailureKind):
+        return POLICIES[FailureKind(task.reason)].hint
+    if task.state is State.CANCELLED:
+        return "`retry` runs it again."
+    return ""
+
+
+def iso(ts: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(ts, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _task_part(task: Task) -> dict[str, Json]:
+    spec = task.spec
+    return {
+        "uid": task.uid,
+        "id": spec.id,
+        "name": task.name,
+        "type": spec.type,
+        "priority": spec.priority.value,
+        "title": spec.title,
+        "created": spec.created.isoformat() if spec.created else None,
+        "sha256": task.sha256,
+        "revision": task.revision,
+        "file_name": task.file_name.encode("utf-8", "backslashreplace").decode("utf-8"),
+        "rerun_of": task.rerun_of,
+        "tags": list(spec.tags),
+        "target_files": list(spec.target_files),
+        "inferred": [{"field": i.field, "value": i.value, "why": i.why} for i in spec.inferred],
+        "notices": [{"code": n.code, "message": n.message, "line": n.line, "field": n.field} for n in spec.notices],
+    }
+
+
+def _unjudged(task: Task) -> list[Json]:
+    why = "the task did not get as far as being checked"
+    return [{"text": criterion.text, "verdict": "unproven", "why": why} for criterion in task.spec.criteria]
+
+
+def _changes_part(verdict: Mapping[str, Json], last: Mapping[str, Json]) -> dict[str, Json]:
+    seen = _mapping(verdict.get("changes"))
+    return {
+        "created": seen.get("created", []),
+        "modified": seen.get("modified", []),
+        "deleted": seen.get("deleted", []),
+        "complete": seen.get("complete", False),
+        "detail": seen.get("detail", "" if seen else "not compared"),
+        "reported": last.get("files_changed", []),
+    }
+
+
+def _sums(usages: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Sum each figure over the attempts; one unknown part makes the sum unknown, never smaller."""
+    sums: dict[str, Json] = {}
+    for key in _SUMS:
+        parts = [usage.get(key) for usage in usages]
+        known = [part for part in parts if isinstance(part, (int, float)) and not isinstance(part, bool)]
+        total = sum(known) if len(known) == len(parts) else None
+        sums[key] = round(total, 6) if isinstance(total, float) else total
+    return sums
+
+
+def _timing_part(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
+    running = sum(max(0.0, record.ended_ts - record.started_ts) for record in attempts if record.ended_ts)
+    return {
+        "accepted": iso(task.created_ts),
+        "started": iso(attempts[0].started_ts) if attempts else None,
+        "ended": iso(task.ended_ts),
+        "running_s": round(running, 3),
+    }
+
+
+def _attempt_part(record: AttemptRecord, report: Mapping[str, Json]) -> dict[str, Json]:
+    outcome = record.outcome
+    return {
+        "number": record.number,
+        "agent": record.agent,
+        "session_id": report.get("session_id") or record.session_id,
+        "model": report.get("model", ""),
+        "agent_version": report.get("agent_version", ""),
+        "started": iso(record.started_ts),
+        "ended": iso(record.ended_ts) if record.ended_ts else None,
+        "outcome": outcome.get("kind", "unknown"),
+        "failure": outcome.get("failure", ""),
+        "detail": outcome.get("detail") or outcome.get("reason") or "",
+        "exit_code": report.get("exit_code"),
+        "container": report.get("container", ""),
+        "confinement": report.get("confinement", ""),
+        "survivors_killed": report.get("survivors_killed", 0),
+        "denials": report.get("denials", []),
+        "usage": report.get("usage", {}),
+    }
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

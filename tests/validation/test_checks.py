@@ -1,0 +1,101 @@
+"""What is called done: the verdict over outcome, answer and seen changes."""
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished
+from orchestrator.core.evidence import Changes
+from orchestrator.core.task import Criterion, Priority, TaskSpec, TaskType
+from orchestrator.validation.checks import judge
+
+FIX = TaskType("fix", ("Bash", "Read", "Edit", "Write"), expects_changes=True)
+ANALYZE = TaskType("analyze", ("Read",), expects_changes=False)
+SPEC = TaskSpec(
+    id="t", type="fix", priority=Priority.HIGH, title="T", prompt="P", criteria=(Criterion("a"), Criterion("b"))
+)
+WORKED = AgentReport(answer="Fixed, all tests pass.", exit_code=0, tool_calls={"Edit": 1}, files_changed=("a.py",))
+CHANGED = Changes(modified=("a.py",))
+UNCHANGED = Changes()
+UNKNOWN = Changes(complete=False, detail="too large")
+
+
+def _failure(task_type: TaskType, report: AgentReport, changes: Changes) -> FailureKind | None:
+    verdict = judge(SPEC, task_type, Finished(report), changes)
+    return verdict.failure and verdict.failure.kind
+
+
+def test_honest_work_succeeds() -> None:
+    assert _failure(FIX, WORKED, CHANGED) is None
+
+
+def test_saying_done_without_a_changed_file_is_not_believed() -> None:
+    liar = AgentReport(answer="Done! I fixed the bug and all 14 tests pass.", exit_code=0)
+    assert _failure(FIX, liar, UNCHANGED) is FailureKind.NO_CHANGES
+
+
+def test_changes_of_a_neighbour_do_not_make_a_liar_honest() -> None:
+    liar = AgentReport(answer="Done! I fixed the bug.", exit_code=0, tool_calls={"Read": 3})
+    assert _failure(FIX, liar, CHANGED) is FailureKind.NO_CHANGES
+
+
+def test_an_edit_that_left_no_trace_is_not_believed() -> None:
+    assert _failure(FIX, WORKED, UNCHANGED) is FailureKind.NO_CHANGES
+
+
+def test_where_nothing_can_be_compared_the_tools_are_believed() -> None:
+    assert _failure(FIX, WORKED, UNKNOWN) is None
+
+
+def test_a_shell_alone_where_nothing_can_be_compared_stays_undecided() -> None:
+    verdict = judge(SPEC, FIX, Finished(replace(WORKED, tool_calls={"Bash": 2}, files_changed=())), UNKNOWN)
+    assert verdict.failure is None
+    assert [check.passed for check in verdict.checks if check.name == "files were changed"] == [None]
+
+
+def test_a_reading_task_needs_no_changes() -> None:
+    assert _failure(ANALYZE, AgentReport(answer="It parses files.", exit_code=0), UNCHANGED) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("", FailureKind.EMPTY_ANSWER),
+        ("  \n", FailureKind.EMPTY_ANSWER),
+        ("Which of the two modules should I change?", FailureKind.ASKED_A_QUESTION),
+        ("I could not find the module, so I changed nothing.", FailureKind.GAVE_UP),
+    ],
+)
+@pytest.mark.parametrize("task_type", [FIX, ANALYZE])
+def test_what_is_no_answer_is_never_a_success(answer: str, kind: FailureKind, task_type: TaskType) -> None:
+    assert _failure(task_type, AgentReport(answer=answer, exit_code=0), UNCHANGED) is kind
+
+
+def test_a_denied_tool_that_stopped_the_work_is_named() -> None:
+    report = AgentReport(answer="I was unable to write the file.", exit_code=0, denials=("Write",))
+    assert _failure(FIX, report, UNCHANGED) is FailureKind.PERMISSION_DENIED
+
+
+def test_a_denied_tool_that_was_worked_around_does_not_matter() -> None:
+    assert _failure(FIX, replace(WORKED, denials=("Bash",)), CHANGED) is None
+
+
+def test_work_that_could_not_be_tried_out_succeeds_but_says_so() -> None:
+    report = replace(WORKED, answer="I edited a.py. I could not run the tests: there is no shell.")
+    verdict = judge(SPEC, FIX, Finished(report), CHANGED)
+    assert verdict.failure is None
+    assert [check.passed for check in verdict.checks if check.name == "agent did not give up"] == [None]
+
+
+def test_a_failed_attempt_keeps_its_own_reason() -> None:
+    failed = Failed(FailureKind.MAX_TURNS, "10 turns used")
+    assert judge(SPEC, FIX, failed, CHANGED).failure is failed
+
+
+@pytest.mark.parametrize("outcome", [Finished(WORKED), Failed(FailureKind.CRASH, "signal 11")])
+def test_every_criterion_is_reported_and_none_as_proven(outcome: Finished | Failed) -> None:
+    verdict = judge(SPEC, FIX, outcome, CHANGED)
+    assert [(criterion.text, criterion.verdict) for criterion in verdict.criteria] == [
+        ("a", "unproven"),
+        ("b", "unproven"),
+    ]
