@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from orchestrator.core.attempt import AgentReport, Finished, MessageKind, AgentMessage, Outcome, Usage, WorkOrder
+from orchestrator.core.attempt import AgentMessage, AgentReport, Finished, MessageKind, Outcome, Usage, WorkOrder
 from orchestrator.core.ports import Say
 
 DONE = Finished(

@@ -91,7 +91,7 @@ async def _service(configuration: Configuration) -> AsyncIterator[Orchestrator]:
 def _owner(configuration: Configuration) -> Owner | None:
     state = Path(configuration.settings.paths.state)
     found = holder(state) if state.exists() else None
-    return found and Owner(found.pid, found.host, found.started_at, found.version)
+    return Owner(found.pid, found.host, found.started_at, found.version) if found else None
 
 
 async def _components(configuration: Configuration) -> Sequence[Component]:

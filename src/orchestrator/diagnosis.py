@@ -39,7 +39,7 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             in_venv=sys.prefix != sys.base_prefix,
             is_sandbox=environ.get("IS_SANDBOX", ""),
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            run=run_quick,
+            run=partial(_run, environ),
             which=partial(shutil.which, path=environ.get("PATH", os.defpath)),
             claude=_claude(Finder(config.command, environment(config)), environment(config)),
             database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
@@ -101,6 +101,13 @@ def _claude(finder: Finder, env: Mapping[str, str]) -> ClaudeProbe:
         return status.method if status.logged_in else ""
 
     return ClaudeProbe(find=lambda: finder.locate().command, version=version, login=login)
+
+
+async def _run(environ: Mapping[str, str], argv: Sequence[str]) -> tuple[int, str]:
+    done = await run_quick(argv, env=environ)
+    if done.exit_code is None:
+        raise OSError(done.detail)
+    return done.exit_code, done.stdout.decode(errors="replace")
 
 
 async def _database(path: Path) -> DatabaseFacts | None:

@@ -153,7 +153,6 @@ class Pool(Group):
     """How many agents work at once, and how far apart they start."""
 
     max_concurrent_tasks: Annotated[int, Number, Field(ge=1, le=64)]
-    start_stagger_s: Annotated[float, Number, Field(ge=0, le=60)]
 
 
 class RetrySettings(Group):

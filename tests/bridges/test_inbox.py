@@ -42,9 +42,7 @@ def task(root: Path, name: str = "x.task.md", *, attempt: int = 0) -> Task:
     if name and path.exists():
         facts = path.lstat()
         stamp = FileStamp(facts.st_ino, facts.st_mtime_ns, facts.st_size)
-    return Task(
-        uid=UID, name="x", spec=SPEC, sha256="", created_ts=0.0, file_name=name, stamp=stamp, attempt=attempt
-    )
+    return Task(uid=UID, name="x", spec=SPEC, sha256="", created_ts=0.0, file_name=name, stamp=stamp, attempt=attempt)
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -218,9 +216,7 @@ async def test_a_task_of_another_door_takes_nobodys_file(root: Path, inbox: Task
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 @pytest.mark.parametrize("start", ["running", "tasks", "nowhere"])
-async def test_an_archived_file_comes_from_wherever_it_is(
-    root: Path, inbox: TaskFolder, name: str, start: str
-) -> None:
+async def test_an_archived_file_comes_from_wherever_it_is(root: Path, inbox: TaskFolder, name: str, start: str) -> None:
     if start != "nowhere":
         (root / "tasks" / name).write_bytes(b"body")
     one = task(root, name)
@@ -258,9 +254,7 @@ async def test_a_cancelled_task_leaves_a_later_file_of_its_name_alone(root: Path
     assert everything(root) == {"x.task.md": b"something else", "cancelled/x.task.md": b"body"}
 
 
-async def test_what_is_written_into_a_file_that_runs_does_not_reach_the_archive(
-    root: Path, inbox: TaskFolder
-) -> None:
+async def test_what_is_written_into_a_file_that_runs_does_not_reach_the_archive(root: Path, inbox: TaskFolder) -> None:
     (root / "tasks" / "x.task.md").write_bytes(b"body")
     one = task(root)
     await inbox.claim(one, b"body")

@@ -167,7 +167,10 @@ def test_when_the_system_has_no_notifications_left_changes_are_still_found(tasks
     )
     shell = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
     inside = ["unshare", "--user", "--map-root-user"]
-    if shutil.which("unshare") is None or subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, "true"], check=False, capture_output=True).returncode
+    ):
         pytest.skip("user name spaces are not allowed here")
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     arguments = [*inside, "sh", "-c", shell, "sh", sys.executable, "-c", script, str(tasks)]

@@ -4,15 +4,15 @@ import asyncio
 import json
 
 import pytest
+from tests.agents import FakeAgent
+from tests.harness import until
+from tests.rig import Engine, Open
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Criterion, Priority
 from orchestrator.engine.daemon import Signals
-from tests.agents import FakeAgent
-from tests.engine.conftest import Open
-from tests.harness import until
 
 
 def _failed(kind: FailureKind, resets_at: float = 0.0) -> Outcome:
@@ -50,7 +50,12 @@ async def test_never_more_attempts_at_once_than_slots(open_engine: Open) -> None
 
 async def test_high_priority_starts_first_then_the_oldest(open_engine: Open) -> None:
     async with open_engine(slots=1) as engine:
-        for task_id, priority in (("low", Priority.LOW), ("m1", Priority.MEDIUM), ("m2", Priority.MEDIUM), ("hi", Priority.HIGH)):
+        for task_id, priority in (
+            ("low", Priority.LOW),
+            ("m1", Priority.MEDIUM),
+            ("m2", Priority.MEDIUM),
+            ("hi", Priority.HIGH),
+        ):
             await engine.add(task_id, priority=priority)
         await engine.run_until(lambda: engine.archived("low"), "the last one")
         assert [order.task_id for order in engine.agent.starts] == ["hi", "m1", "m2", "low"]
@@ -103,11 +108,8 @@ async def test_after_a_hold_one_task_probes_before_the_others_follow(open_engine
         assert set(order[3:]) == {"b", "c"}
 
 
-async def until_held(engine: object) -> None:
+async def until_held(engine: Engine) -> None:
     """Run until the agent is held."""
-    from tests.engine.conftest import Engine
-
-    assert isinstance(engine, Engine)
     held = False
 
     async def look() -> None:
@@ -160,7 +162,9 @@ async def test_a_stop_costs_no_try_and_the_next_daemon_resumes_the_session(open_
         await engine.recover()
         await engine.run_until(lambda: engine.archived("t"), "the end")
         assert (await engine.task(task.uid)).state is State.SUCCEEDED
-        assert [(order.session_id, order.resume, order.attempt) for order in engine.agent.starts] == [(session, True, 2)]
+        assert [(order.session_id, order.resume, order.attempt) for order in engine.agent.starts] == [
+            (session, True, 2)
+        ]
 
 
 async def test_a_stop_lets_running_attempts_finish_first(open_engine: Open) -> None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import MemoryStore
+from tests.ports.store_contract import StoreContract, event, new
 
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Store
-from tests.fakes import MemoryStore
-from tests.ports.store_contract import StoreContract, event, new
 
 RACER = Path(__file__).with_name("store_racer.py")
 

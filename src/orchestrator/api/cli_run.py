@@ -15,6 +15,7 @@ from orchestrator.core.report import summary_text
 from orchestrator.core.task import Task
 
 SCHEMA_VERSION = 1
+SETTINGS = "settings"  # a group of findings that are only values
 _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.ARCHIVED, EventKind.DAEMON_STARTED})
 
 
@@ -62,13 +63,14 @@ async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int
     warnings = sum(finding.level is Level.WARN for finding in findings)
     if out.as_json:
         rows: list[Json] = [
-            {"group": f.group, "name": f.name, "level": f.level.value, "message": f.message, "fix": f.fix} for f in findings
+            {"group": f.group, "name": f.name, "level": f.level.value, "message": f.message, "fix": f.fix}
+            for f in findings
         ]
         out.data({"schema_version": SCHEMA_VERSION, "findings": rows})
         return ExitCode.FAILED if failures else ExitCode.OK
     _say_findings(out, [finding for finding in findings if not (args.quiet and finding.level is Level.PASS)])
     out.say()
-    out.say(f"{failures} failures, {warnings} warnings." if failures or warnings else "Everything is in order.")
+    out.say(f"failures: {failures}, warnings: {warnings}" if failures or warnings else "Everything is in order.")
     return ExitCode.FAILED if failures else ExitCode.OK
 
 
@@ -78,6 +80,9 @@ def _say_findings(out: Output, findings: Sequence[Finding]) -> None:
         if finding.group != group:
             group = finding.group
             out.say(group)
+        if group == SETTINGS:
+            out.say(f"  {finding.name} = {finding.message}")
+            continue
         out.say(f"  {finding.level.upper():<4}  {finding.name}: {finding.message}")
         if finding.fix and finding.level is not Level.PASS:
             out.say(f"        fix: {finding.fix}")

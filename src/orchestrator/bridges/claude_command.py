@@ -54,6 +54,7 @@ class ClaudeConfig:
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
     *linger_s* is how long the process may stay after its final result. *extra_args* come last on the command line.
+    *min_version* is the oldest release that is accepted.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class ClaudeConfig:
     grace_s: float = 5.0
     linger_s: float = 30.0
     max_output_bytes: int = 1 << 30
+    min_version: str = "2.1.214"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,13 @@ class Finder:
         self._env = env
         self._versions: dict[tuple[tuple[str, ...], int, int], str] = {}
 
+    def locate(self) -> Located:
+        """Return the command that would be used now, untried."""
+        return locate(self._configured, self._env.get("PATH", os.defpath))
+
     async def probe(self) -> Probe:
         """Return what can be used now. Costs a quarter of a second once, then a look at the file."""
-        located = locate(self._configured, self._env.get("PATH", os.defpath))
+        located = self.locate()
         if not located.command:
             return Probe(located, kind=FailureKind.AGENT_MISSING, detail=f"{located.problem}. {_INSTALL}")
         version, detail = await self._version(located.command)

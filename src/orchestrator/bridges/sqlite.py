@@ -34,12 +34,14 @@ async def open_store(
     checkpoint: bool = True,
     busy_timeout_s: float = 30.0,
     idle_s: float = 1.0,
+    committed: Callable[[], None] = lambda: None,
 ) -> "AsyncIterator[SqliteStore]":
     """Open the store in the file *path*; it is created when it is missing, its folder is not.
 
     *checkpoint* is for the daemon, which keeps the WAL small: when it has written nothing for *idle_s* seconds,
     and whenever the WAL grows large. Short-lived commands leave that to it. *read_only* changes nothing, not
     even the schema. *busy_timeout_s* is how long a write waits for other processes.
+    *committed* is called in the event loop after every write of this store.
     Raises StoreError, also out of every method: it says what is wrong with the file and what to do.
     """
     async with AsyncExitStack() as opened:
@@ -61,6 +63,7 @@ async def open_store(
             watch=watch,
             discipline=Writer(path, checkpoint=checkpoint and not read_only),
             idle_s=idle_s,
+            committed=committed,
         )
         opened.callback(store.stop_waiting)
         yield store
@@ -95,6 +98,7 @@ class SqliteStore:
         watch: sqlite3.Connection,
         discipline: Writer,
         idle_s: float,
+        committed: Callable[[], None],
     ) -> None:
         self.root_uuid = root_uuid
         self._path = path
@@ -105,6 +109,7 @@ class SqliteStore:
         self._idle_s = idle_s
         self._idle: asyncio.TimerHandle | None = None
         self._seen = -1
+        self._committed = committed
 
     async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
         return await self._write(lambda con: write.accept(con, new))
@@ -176,6 +181,10 @@ class SqliteStore:
         self._seen = version
         return bool(changed)
 
+    async def schema_version(self) -> int:
+        """Return the number of the schema step the file stands at."""
+        return await self._read(read.schema_version)
+
     async def integrity(self) -> Sequence[str]:
         """Return what is wrong with the file, in sentences; nothing when it is sound. Reads the whole file."""
         return await self._read(read.integrity)
@@ -187,9 +196,11 @@ class SqliteStore:
         if self._writer is None:
             raise StoreError("the database is open for reading only", where=str(self._path))
         try:
-            return await self._writer.run(lambda con: self._discipline.write(con, act))
+            done = await self._writer.run(lambda con: self._discipline.write(con, act))
         finally:
             self._wait_for_idleness(self._writer)
+        self._committed()
+        return done
 
     def _wait_for_idleness(self, writer: Lane) -> None:
         self.stop_waiting()

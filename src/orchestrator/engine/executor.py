@@ -150,7 +150,7 @@ class Executor:
             return Failed(FailureKind.AGENT_ERROR, error.message)
         except OSError as error:
             return Failed(FailureKind.PREPARE_FAILED, f"{error.filename or order.cwd}: {error.strerror or error}")
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends this attempt, not the night
+        except Exception as error:
             log.exception("attempt %s", order.mark)
             return Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
 

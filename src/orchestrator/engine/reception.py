@@ -14,7 +14,6 @@ from orchestrator.core.ports import (
     FileBytes,
     Inbox,
     InboxEntry,
-    InboxScan,
     NewTask,
     NotReady,
     Store,
