@@ -6,24 +6,26 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import MemoryStore
+from tests.ports.sample_tasks import event, new
+from tests.ports.store_reads_contract import StoreReadsContract
+from tests.ports.store_writes_contract import StoreWritesContract
 
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Store
-from tests.fakes import MemoryStore
-from tests.ports.store_contract import StoreContract, event, new
 
 RACER = Path(__file__).with_name("store_racer.py")
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreWritesContract, StoreReadsContract):
     @pytest.fixture
     def store(self) -> Store:
         return MemoryStore()
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(StoreWritesContract, StoreReadsContract):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         async with open_store(tmp_path / "store.db") as opened:

@@ -39,7 +39,7 @@ WAITING = "state IN ('queued', 'retry_wait')"
 ACTIVE = "state IN ('running', 'checking', 'cancelling')"
 UNPROJECTED = (
     "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
-    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR (archived = 0 AND file_name <> ''))"
+    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"
 )
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
