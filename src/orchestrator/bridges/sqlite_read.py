@@ -135,6 +135,11 @@ def root_uuid(con: sqlite3.Connection) -> str:
     return str(value)
 
 
+def schema_version(con: sqlite3.Connection) -> int:
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def integrity(con: sqlite3.Connection) -> Sequence[str]:
     """Return what is wrong with the file, nothing when it is sound: pages, references, gaps in the event log."""
     problems = [str(line) for (line,) in con.execute("PRAGMA quick_check(20)") if line != "ok"]
