@@ -247,7 +247,7 @@ async def test_lines_arrive_while_the_program_runs(tmp_path: Path) -> None:
 
 async def test_a_daemon_killed_in_mid_run_leaves_nothing(tmp_path: Path, daemon: "Daemon") -> None:
     orphan = {"orphan": {"empty_env": True, "ignore": True, "pid_file": str(tmp_path / "orphan.pid")}}
-    order = launch(tmp_path, {"ignore": ["INT", "TERM"]}, orphan, {"line": "ready"}, HANG)
+    order = launch(tmp_path, {"ignore": ["INT", "TERM"]}, orphan, {"line": "ready"}, HANG, grace_s=60)
     await daemon.runs(order)
     daemon.kill()
     assert await becomes(lambda: nothing_of(order))
