@@ -335,7 +335,7 @@ def _write_all(fd: int, content: bytes) -> None:
 
 
 def _pack(launch: Launch, folder: Path) -> bytes:
-    """Return the order in the supervisor's own form. Raises ValueError for a NUL, which no argument can carry."""
+    """Return the order as `supervisor.Order` reads it. Raises ValueError for a NUL, which no argument can carry."""
     argv = [os.fsencode(arg) for arg in launch.argv]
     env = [os.fsencode(f"{name}={value}") for name, value in launch.env.items()]
     fixed = [os.fsencode(folder), os.fsencode(Path(launch.cwd).absolute()), launch.mark.encode()]
@@ -344,7 +344,7 @@ def _pack(launch: Launch, folder: Path) -> bytes:
     fixed += [str(launch.max_output_bytes).encode(), b"1" if launch.durable else b"0"]
     if any(b"\0" in part for part in (*fixed, *argv, *env)):
         raise ValueError("an argument, a variable or a path contains a NUL character")
-    return supervisor.Order.pack(fixed, argv, env)
+    return b"\0".join([*fixed, str(len(argv)).encode(), *argv, *env])
 
 
 # --- records --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The small program between the daemon and one agent: it starts the agent, bounds it, and ends its whole tree.
 
-A script of its own, run as `python -I -S supervisor.py SPEC CONTROL LOCK LIFE`, four inherited file descriptors:
+Run by itself, as `main` with the arguments SPEC CONTROL LOCK LIFE, four inherited file descriptors:
 
-- SPEC: the order, NUL-separated (see `Order`); in no file by name and in no argument list, for it holds secrets.
+- SPEC: the order, NUL-separated (see `Order`); in no file with a name and no argument list, for it holds secrets.
 - CONTROL: a pipe whose write end only the daemon has. `stop` and `kill` lines ask for the end; end of file says
   that the daemon died.
 - LOCK: an open file locked with flock before this program started. It is held for life, so "is that attempt still
@@ -45,7 +45,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Order:
-    """What to run, as the daemon packs it with `pack`. Bytes stay bytes: paths and arguments need no encoding."""
+    """What to run, as the daemon packs it. Bytes stay bytes: paths and arguments need no encoding."""
 
     def __init__(self, packed: bytes) -> None:
         fields = packed.split(b"\0")
@@ -55,11 +55,6 @@ class Order:
         self.max_output_bytes, self.durable, argc = int(fields[7]), fields[8] == b"1", int(fields[9])
         self.argv = fields[10 : 10 + argc]
         self.env = dict(pair.split(b"=", 1) for pair in fields[10 + argc :] if pair)
-
-    @staticmethod
-    def pack(fixed: list[bytes], argv: list[bytes], env: list[bytes]) -> bytes:
-        """*fixed*: attempt_dir, cwd, mark, digest, final, timeout_s, grace_s, max_output_bytes, durable (1 or 0)."""
-        return b"\0".join([*fixed, b"%d" % len(argv), *argv, *env])
 
 
 def main() -> None:
@@ -107,10 +102,12 @@ class Attempt:
     def run(self) -> dict[str, object]:
         started_ts, started = time.time(), time.monotonic()
         self.deadline = started + self.order.timeout_s
-        self.agent, problem, errno = _spawn(self.order, self.prctl)
+        problem, errno = "", 0
+        if not self._is_called_off():
+            self.agent, problem, errno = _spawn(self.order, self.prctl)
         if problem:
             self.reason, self.detail = "spawn_failed", problem
-        else:
+        elif self.agent:
             _write_manifest(self.order, self.agent)
             self._watch()
             self._end_tree()
@@ -129,6 +126,14 @@ class Attempt:
             "max_rss_kb": usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1),
             "container": "+".join(["subreaper"] * self.subreaper + ["mark"] * proctable.has_proc()) or "process group",
         }
+
+    def _is_called_off(self) -> bool:
+        """Return whether the end was asked for before there was a beginning."""
+        if not self.poller.poll(0):
+            return False
+        self.reason = "stopped" if os.read(self.control, 4096) else "daemon_gone"
+        self.detail = "ended before the program was started"
+        return True
 
     def _watch(self) -> None:
         """Return when the agent has ended, or cannot be ended."""
