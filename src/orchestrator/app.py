@@ -27,7 +27,6 @@ from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.service import Orchestrator
 from orchestrator.root_files import RootFiles
-from orchestrator.settings import effective
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,6 @@ def _program(configuration: Configuration, out: Output) -> Program:
         owner=partial(_owner, configuration),
         components=partial(_components, configuration),
         findings=partial(_findings, configuration),
-        settings=lambda: [(s.key, s.value, s.origin) for s in effective(configuration.loaded)],
         check_file=files.check,
         put_task=files.put,
         run_daemon=partial(_run_daemon, configuration, out),
@@ -93,7 +91,7 @@ async def _service(configuration: Configuration) -> AsyncIterator[Orchestrator]:
 def _owner(configuration: Configuration) -> Owner | None:
     state = Path(configuration.settings.paths.state)
     found = holder(state) if state.exists() else None
-    return found and Owner(found.pid, found.host, found.started_at, found.version)
+    return Owner(found.pid, found.host, found.started_at, found.version) if found else None
 
 
 async def _components(configuration: Configuration) -> Sequence[Component]:

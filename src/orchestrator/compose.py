@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,12 @@ from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
+from orchestrator.core.task import TaskRules, TaskSpec
+from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.daemon import Daemon
 from orchestrator.engine.executor import Executor
-from orchestrator.engine.intake import Intake
+from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
@@ -112,21 +114,25 @@ class Parts:
 
     def intake(self, watch: FolderWatch) -> Intake:
         """Return what reads tasks/."""
+        chosen = self.configuration.settings.intake
         return Intake(
-            store=self.store,
-            inbox=self.inbox,
-            watch=watch,
-            clock=self.clock,
+            self.store,
+            self.inbox,
+            watch,
+            self.clock,
+            lambda: task_rules(self.configuration.settings),
+            parse=_parse,
             targets=TargetFiles(),
-            rules=lambda: task_rules(self.configuration.settings),
-            accepted=self.bell.ring,
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
-            min_free_bytes=lambda: self.configuration.settings.intake.min_free_bytes,
-            scan_interval_s=lambda: self.configuration.settings.intake.scan_interval_s,
+            limits=IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes),
         )
 
     def daemon(
-        self, intake: Callable[[asyncio.Event], object], *, pool: Pool, still_owner: Callable[[], bool]
+        self,
+        intake: Callable[[asyncio.Event], Coroutine[None, None, None]],
+        *,
+        pool: Pool,
+        still_owner: Callable[[], bool],
     ) -> Daemon:
         """Return the daemon; recovery is the caller's."""
         return Daemon(
@@ -153,7 +159,7 @@ async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | N
     make_folders(root)
     clock, bell = SystemClock(), Bell()
     paths = configuration.settings.paths
-    async with open_store(Path(paths.state) / DATABASE, checkpoint=daemon) as store:
+    async with open_store(Path(paths.state) / DATABASE, checkpoint=daemon, committed=bell.ring) as store:
         inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
         artifacts = ArtifactFiles(root)
         own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
@@ -169,6 +175,10 @@ async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | N
         projector = Projector(store=store, artifacts=artifacts, events=events, inbox=inbox, clock=clock, bell=bell)
         service = Orchestrator(store=store, clock=clock, bell=bell, reload=configuration.reload)
         yield Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
+
+
+def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:
+    return parse_task_file(data, file_name=file_name, rules=rules)
 
 
 def _redacted(configuration: Configuration, value: Json) -> Json:

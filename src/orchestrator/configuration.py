@@ -11,10 +11,11 @@ from dotenv import dotenv_values
 
 from orchestrator.bridges.claude_command import ClaudeConfig, Sandbox
 from orchestrator.core.agents import AgentProfile
+from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.redact import Redactor
-from orchestrator.core.retry import POLICIES
+from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.settings import (
     Layer,
     Loaded,
@@ -141,7 +142,7 @@ class Configuration:
         return Redactor([*secrets(self.settings), *credentials])
 
 
-def _policies(settings: Settings) -> Mapping[object, object]:
+def _policies(settings: Settings) -> Mapping[FailureKind, RetryPolicy]:
     changed = {
         kind: replace(
             POLICIES[kind],

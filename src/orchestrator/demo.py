@@ -183,7 +183,9 @@ def _tell(root: Path, ended: Mapping[str, Task], say: Callable[[str], None]) -> 
         say(f"  {act.name:<14} {word}{why}")
     fixed = (root / "workspace" / "greeting.py").read_text("utf-8") == FIXED
     say("\nOne did its work; greeting.py is repaired." if fixed else "\ngreeting.py is NOT repaired.")
-    say("One said it was done and had changed nothing: caught. One asked a question instead: reported, not called done.")
+    say(
+        "One said it was done and had changed nothing: caught. One asked a question instead: reported, not called done."
+    )
     say("\nLook at it:")
     say(f"  cat {root}/summaries/add_tests_summary.txt")
     say(f"  cat {root}/results/fix_greeting_result.json")

@@ -4,8 +4,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from tests.harness import DaemonProcess, daemon, drop, environment, events, result, results, scripted_command, task_text, wait_until
+from tests.harness import (
+    DaemonProcess,
+    daemon,
+    drop,
+    environment,
+    events,
+    result,
+    results,
+    scripted_command,
+    task_text,
+    wait_until,
+)
 
 FILES = 500
 

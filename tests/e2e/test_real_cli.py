@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.harness import daemon, drop, environment, events, orchestrator, result, task_text, wait_until
 
 from orchestrator.bridges.claude_find import locate
 from orchestrator.kit.model import ScriptedModel
 from orchestrator.kit.scenarios import costly, good_edit, good_work, lie, overloaded, question, usage_limit
 from orchestrator.kit.script import Scenario
 from orchestrator.validation.schema import file_problems
-from tests.harness import daemon, drop, environment, events, orchestrator, result, task_text, wait_until
 
 pytestmark = [pytest.mark.real_cli, pytest.mark.timeout(180)]
 

@@ -112,8 +112,8 @@ def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
         commands, "run", cli_run.run, "run the daemon, or one FILE in the foreground", "run tasks/fix_db.task.md"
     )
     run.add_argument("file", nargs="?", default="", metavar="FILE", help="one task file, with live progress")
-    doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --verbose")
-    doctor.add_argument("--verbose", "-v", action="store_true", help="also what is right, and every setting")
+    doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --quiet")
+    doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
     about = commands.add_parser("help", help="show this help, or that of one command")
     about.add_argument("topic", nargs="?", default="")

@@ -9,12 +9,13 @@ from orchestrator.api.program import Program, Show
 from orchestrator.api.render import event_text
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, EventKind, Json
-from orchestrator.core.finding import Finding
+from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
 from orchestrator.core.report import summary_text
 from orchestrator.core.task import Task
 
 SCHEMA_VERSION = 1
+SETTINGS = "settings"  # a group of findings that are only values
 _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.ARCHIVED, EventKind.DAEMON_STARTED})
 
 
@@ -58,23 +59,18 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
 async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Check everything; fails only if something prevents work."""
     findings = await program.findings()
-    failures = sum(finding.level == "fail" for finding in findings)
-    warnings = sum(finding.level == "warn" for finding in findings)
+    failures = sum(finding.level is Level.FAIL for finding in findings)
+    warnings = sum(finding.level is Level.WARN for finding in findings)
     if out.as_json:
         rows: list[Json] = [
-            {"group": f.group, "name": f.name, "level": f.level, "message": f.message, "fix": f.fix} for f in findings
+            {"group": f.group, "name": f.name, "level": f.level.value, "message": f.message, "fix": f.fix}
+            for f in findings
         ]
-        settings: list[Json] = [{"key": k, "value": v, "origin": o} for k, v, o in program.settings()]
-        out.data({"schema_version": SCHEMA_VERSION, "findings": rows, "settings": settings})
+        out.data({"schema_version": SCHEMA_VERSION, "findings": rows})
         return ExitCode.FAILED if failures else ExitCode.OK
-    _say_findings(out, findings)
-    if args.verbose:
-        out.say()
-        out.say("settings (value, where it comes from)")
-        for key, value, origin in program.settings():
-            out.say(f"  {key} = {value}  ({origin})")
+    _say_findings(out, [finding for finding in findings if not (args.quiet and finding.level is Level.PASS)])
     out.say()
-    out.say(f"{failures} failures, {warnings} warnings." if failures or warnings else "Everything is in order.")
+    out.say(f"failures: {failures}, warnings: {warnings}" if failures or warnings else "Everything is in order.")
     return ExitCode.FAILED if failures else ExitCode.OK
 
 
@@ -84,8 +80,11 @@ def _say_findings(out: Output, findings: Sequence[Finding]) -> None:
         if finding.group != group:
             group = finding.group
             out.say(group)
+        if group == SETTINGS:
+            out.say(f"  {finding.name} = {finding.message}")
+            continue
         out.say(f"  {finding.level.upper():<4}  {finding.name}: {finding.message}")
-        if finding.fix and finding.level != "pass":
+        if finding.fix and finding.level is not Level.PASS:
             out.say(f"        fix: {finding.fix}")
 
 

@@ -34,7 +34,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     async with program.open_service() as service:
         look = await service.status()
         last = {task.uid: await service.recent_events(lines=1, key=task.uid) for task in look.active}
-        since = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
+        since: dict[str, float] = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
     components = await program.components()
     if out.as_json:
         out.data(
@@ -184,7 +184,9 @@ def _pause_json(pause: Pause) -> dict[str, Json]:
 
 
 def _owner_json(owner: Owner | None) -> dict[str, Json] | None:
-    return owner and {"pid": owner.pid, "host": owner.host, "started": owner.started_ts, "version": owner.version}
+    if owner is None:
+        return None
+    return {"pid": owner.pid, "host": owner.host, "started": owner.started_ts, "version": owner.version}
 
 
 def ended_line(task: Task, result: Mapping[str, Json]) -> str:

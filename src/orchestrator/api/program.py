@@ -42,7 +42,6 @@ class Program:
     owner: Callable[[], Owner | None]
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]
-    settings: Callable[[], Sequence[tuple[str, str, str]]]  # key, value as it may be shown, origin
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
     run_daemon: Callable[[Show], Awaitable[int]]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.bridges.files import write_atomically
+from orchestrator.bridges.files import atomic_write, open_folder, opened
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes, compare
@@ -55,7 +55,8 @@ class InPlaceWorkspace:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files, complete = self._listing(Path(order.cwd))
         data = json.dumps({"cwd": order.cwd, "complete": complete, "files": files}, ensure_ascii=True)
-        write_atomically(folder / BASELINE, data.encode("ascii"))
+        with opened(open_folder(folder)) as folder_fd:
+            atomic_write(folder_fd, BASELINE, data.encode("ascii"))
 
     def _changes(self, order: WorkOrder) -> Changes:
         try:

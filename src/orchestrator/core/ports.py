@@ -1,11 +1,12 @@
 """All ports on one page: what the engine needs of the outside world."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
-from orchestrator.core.events import Event, TaskUid
+from orchestrator.core.errors import TaskFileError
+from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import FileStamp, Task
@@ -161,3 +162,168 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """A candidate in `tasks/`: its name (undecodable bytes as surrogates), its stamp, and when its metadata changed."""
+
+    file_name: str
+    stamp: FileStamp
+    changed_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboxScan:
+    """What lay in `tasks/` at one look.
+
+    *ignored* maps names that look like task files and can never be one to the reason (directory, fifo, socket,
+    device, suffix_case). *identity* is (device, inode) of the folder. *trouble* is "" or why nothing could be
+    seen (missing, unreadable, no_descriptors); then the other fields say nothing.
+    """
+
+    entries: Mapping[str, InboxEntry] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    identity: tuple[int, int] = (0, 0)
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """A complete file at one instant. *recent*: changed so lately that another change could carry the same stamp."""
+
+    body: bytes
+    entry: InboxEntry
+    links: int = 1
+    mode: int = 0o600
+    recent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """Not to be read yet; look again in *retry_after_s*.
+
+    *reason*: open_writer, settling, changing, gone, no_descriptors or disk_error.
+    """
+
+    reason: str
+    retry_after_s: float
+
+
+class Inbox(Protocol):
+    """The folder `tasks/` with `running/<uid>/`, `processed/`, `failed/` and `cancelled/`. Never overwrites a file.
+
+    Every move is redoable: after a crash at any instant the same call brings it to its end.
+    Methods that move raise OSError when the disk refuses; then nothing is lost and the call may be repeated.
+    """
+
+    async def scan(self) -> InboxScan: ...
+
+    async def read(
+        self, file_names: Sequence[str], *, limit: int
+    ) -> Mapping[str, FileBytes | NotReady | TaskFileError]:
+        """Read complete files of at most *limit* bytes; what cannot become a task is answered by its error."""
+        ...
+
+    async def unchanged(self, task: Task) -> bool:
+        """Return whether *task* may start on the bytes that are stored: its file lies in `tasks/` with exactly
+        these, or was claimed before, or never was there."""
+        ...
+
+    async def claim(self, task: Task, body: bytes) -> str:
+        """Move the file to `running/<uid>/`. Returns moved, recreated (it was gone) or edited: the file differed
+        from *body*, which is what runs; the edited one is kept beside it as `<name>.edited`."""
+        ...
+
+    async def holds(self, task: Task) -> bool:
+        """Return whether the file of *task* is in `running/<uid>/`."""
+        ...
+
+    async def archive(self, task: Task, body: bytes, folder: str) -> str:
+        """Move the file to *folder* (processed, failed, cancelled), from wherever it is; recreate it from *body* if
+        it is nowhere. A name that is taken gets `-<uid8>`. Returns the path relative to the root."""
+        ...
+
+    async def reject(self, entry: InboxEntry, error: Mapping[str, Json], uid: TaskUid) -> str:
+        """Move the file to `failed/` with `<name>.error.json` beside it; one that cannot be moved stays, with its
+        error JSON in `rejects/` of the state folder. Returns the path of the error JSON relative to the root."""
+        ...
+
+    async def rejected_in_place(self) -> Sequence[InboxEntry]:
+        """Return the files that were rejected and could not be moved, as they were then."""
+        ...
+
+    async def put(self, file_name: str, body: bytes) -> str:
+        """Create a task file, all of it at once. Returns its path relative to the root.
+        Raises UsageError for a name that is no task file's, ConflictError if it exists."""
+        ...
+
+    async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:
+        """Move files in `running/<uid>/` of tasks that are not *known* back to `tasks/`. Returns their new paths."""
+        ...
+
+
+class Watch(Protocol):
+    """Hints that `tasks/` may have changed; never the only way to learn of it."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True soon after a change, False after *timeout_s* without one. May be True without a change."""
+        ...
+
+    def polling(self) -> str:
+        """Return why changes are looked for instead of being notified; "" when they are notified."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFact:
+    """Whether a target file exists, and whether its real path (all links followed) is inside the allowed root."""
+
+    exists: bool
+    inside: bool
+
+
+class Targets(Protocol):
+    """Looks at the files a task wants to work on."""
+
+    async def look(self, targets: Sequence[str], *, base: str, allowed_root: str) -> Sequence[TargetFact]:
+        """Return one fact for each target; relative ones start at *base*."""
+        ...
+
+
+class Artifacts(Protocol):
+    """Files under the root that readers see old or new, never half. Paths are relative, with `/`.
+
+    Raises ValueError for a path that leaves the root, OSError when the disk refuses: the old file is then intact.
+    """
+
+    async def write(self, relative: str, data: bytes) -> None: ...
+
+    async def read(self, relative: str) -> bytes | None: ...
+
+    async def exists(self, relative: str) -> bool: ...
+
+    async def remove(self, relative: str) -> bool:
+        """Remove a file; False if there was none."""
+        ...
+
+    async def names(self, folder: str) -> Sequence[str]:
+        """Return the names of the regular files in *folder*, sorted, without hidden ones."""
+        ...
+
+
+class EventSink(Protocol):
+    """The event log as a file; knows how far it got from its own last complete line."""
+
+    async def last_seq(self) -> int:
+        """Return the seq of the last complete line, 0 if there is none. A torn tail is cut off."""
+        ...
+
+    async def append(self, lines: Sequence[tuple[int, bytes]]) -> int:
+        """Append lines (seq, JSON without line end) in order, skipping those already there. Returns the seq that
+        the file ends with; smaller than the last one asked for means that the disk refused the rest."""
+        ...
+
+    def trouble(self) -> str:
+        """Return why the last append was incomplete, "" if it was complete."""
+        ...

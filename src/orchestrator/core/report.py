@@ -78,7 +78,7 @@ def _changes(changes: Mapping[str, Json]) -> list[str]:
     rows = [(sign, path) for sign, key in (("+", "created"), ("~", "modified"), ("-", "deleted"))
             for path in _strings(changes.get(key))]  # fmt: skip
     if not rows:
-        return []
+        return [f"Files changed: none seen ({changes['detail']})", ""] if changes.get("detail") else []
     lines = [f"Files changed ({len(rows)})"] + [f"  {sign} {path}" for sign, path in rows[:_MAX_PATHS]]
     if len(rows) > _MAX_PATHS:
         lines.append(f"  ... and {len(rows) - _MAX_PATHS} more: see the result file")

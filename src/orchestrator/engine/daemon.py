@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from orchestrator.core.errors import ConfigError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
@@ -41,7 +41,7 @@ class Daemon:
         clock: Clock,
         bell: Bell,
         service: Orchestrator,
-        intake: Callable[[asyncio.Event], Awaitable[None]],
+        intake: Callable[[asyncio.Event], Coroutine[None, None, None]],
         pool: Pool,
         projector: Projector,
         config_changed: Callable[[], bool],
@@ -62,7 +62,7 @@ class Daemon:
         await self._note(EventKind.DAEMON_STARTED, facts)
         stopped = asyncio.Event()  # after the pool: the listener and the projector outlive it
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._intake(signals.stopping), name="intake")  # type: ignore[arg-type]
+            group.create_task(self._intake(signals.stopping), name="intake")
             group.create_task(listen(self._store, self._bell, stopped), name="listener")
             group.create_task(self._projector.run(stopped), name="projector")
             group.create_task(self._upkeep(signals), name="upkeep")

@@ -149,8 +149,10 @@ class Executor:
         except OrchestratorError as error:
             return Failed(FailureKind.AGENT_ERROR, error.message)
         except OSError as error:
+            return Failed(FailureKind.PREPARE_FAILED, f"{error.filename or order.cwd}: {error.strerror or error}")
+        except Exception as error:
             log.exception("attempt %s", order.mark)
-            return Failed(FailureKind.PREPARE_FAILED, f"{type(error).__name__}: {error}")
+            return Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
 
     def _speaker(self, order: WorkOrder) -> Callable[[AgentMessage], Awaitable[None]]:
         """What the agent reports becomes events: bounded in number, and text not more than one a second."""

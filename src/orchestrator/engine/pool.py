@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
@@ -118,7 +119,7 @@ class Pool:
             return  # cancelled or edited meanwhile
         work = asyncio.create_task(self._attempt(started, resume=event.data.get("resume") is True), name=task.uid)
         self._running[task.uid] = _Running(work, self._executor.agent_of(task), task.id_key)
-        work.add_done_callback(lambda done, uid=task.uid: self._ended(uid, done))
+        work.add_done_callback(partial(self._ended, task.uid))
 
     async def _attempt(self, task: Task, *, resume: bool) -> None:
         body = await self._store.body(task.uid)

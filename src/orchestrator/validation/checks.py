@@ -46,6 +46,7 @@ class Verdict:
 def judge(spec: TaskSpec, task_type: TaskType, outcome: Finished | Failed, changes: Changes) -> Verdict:
     """Return the verdict on an ended attempt. The first check that fails names the failure."""
     criteria = tuple(CriterionVerdict(criterion.text, "unproven", UNPROVEN_WHY) for criterion in spec.criteria)
+    changes = _own(outcome.report, changes)
     if isinstance(outcome, Failed):
         ended = Check("agent ended well", passed=False, detail=outcome.detail)
         return Verdict(outcome, (ended,), criteria, changes)
@@ -69,6 +70,15 @@ def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[t
     if task_type.expects_changes:
         looks.append((_something_changed(report, changes, changed=changed), FailureKind.NO_CHANGES))
     return looks
+
+
+def _own(report: AgentReport, changes: Changes) -> Changes:
+    """What changed while an agent worked that could not have changed it was somebody else's doing."""
+    if not changes or WRITING_TOOLS & report.tool_calls.keys() or report.files_changed:
+        return changes
+    count = len(changes.created) + len(changes.modified) + len(changes.deleted)
+    words = f"{count} changed in the folder meanwhile, not by this agent: it used no tool that writes"
+    return Changes(complete=changes.complete, detail=words)
 
 
 def _changed(report: AgentReport, changes: Changes) -> bool | None:

@@ -1,0 +1,196 @@
+"""Claude Code as an Agent: one attempt from its order to its outcome, with word of what happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from os import SEEK_END
+from pathlib import Path
+
+from orchestrator.bridges import claude_command
+from orchestrator.bridges.claude_command import ClaudeConfig, Session
+from orchestrator.bridges.claude_find import Finder
+from orchestrator.bridges.claude_messages import Message, Result, decode_line
+from orchestrator.bridges.claude_outcome import AUTH_REFUSALS, Begun, Tally, outcome
+from orchestrator.bridges.claude_progress import Teller
+from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
+from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
+from orchestrator.bridges.strays import STDERR, STDOUT
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome, WorkOrder
+from orchestrator.core.events import Json
+from orchestrator.core.ports import Say
+
+_BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
+
+
+class ClaudeAgent:
+    """Runs attempts with Claude Code. Any number at once."""
+
+    def __init__(self, config: ClaudeConfig, new_session_id: Callable[[], str]) -> None:
+        self._config = config
+        self._new_session_id = new_session_id
+        self._env = claude_command.environment(config)
+        self.finder = Finder(config.command, self._env)
+
+    async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""
+        probe = await self.finder.probe()
+        if probe.kind is not None:
+            return Failed(probe.kind, probe.detail, AgentReport(session_id=order.session_id, exit_code=None))
+        session = self._session(order)
+        begun = Begun(
+            session_id=session.id,
+            resumed=session.resumed,
+            spent_usd=order.session_cost_usd if session.resumed else 0.0,
+            confinement=claude_command.confinement(self._config).value,
+            version=probe.version,
+        )
+        try:
+            self._prepare(order, begun)
+        except OSError as error:
+            where = error.filename or order.attempt_dir
+            return Failed(FailureKind.PREPARE_FAILED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
+        async with supervise(self._launch(order, probe.located.command, session)) as run:
+            watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
+            await watch.follow()
+            record = await run.wait()
+            return outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+
+    async def collect(self, order: WorkOrder) -> Outcome | None:
+        """Return how an attempt ended that ran under an earlier daemon, None if it left no exit record.
+
+        Nothing of that attempt is alive when this returns.
+        """
+        folder = Path(order.attempt_dir)
+        record = await settle(folder, order.mark)
+        if record is None:
+            return None
+        begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
+        return await asyncio.to_thread(_fold_files, folder, record, begun)
+
+    def _session(self, order: WorkOrder) -> Session:
+        """Take the old session up where it is wanted and there; else begin one under an id that was never used."""
+        known = _is_uuid(order.session_id) and self._has_transcript(order.session_id)
+        if order.resume and known:
+            return Session(order.session_id, resumed=True)
+        if known or not _is_uuid(order.session_id):
+            return Session(self._new_session_id())
+        return Session(order.session_id)
+
+    def _has_transcript(self, session_id: str) -> bool:
+        """A session can be resumed from any folder, so it is looked for under all of them."""
+        home = claude_command.config_dir(self._config)
+        return bool(home) and any(Path(home, "projects").glob(f"*/{session_id}.jsonl"))
+
+    def _prepare(self, order: WorkOrder, begun: Begun) -> None:
+        """Make the folders and remember what the program's output will not tell."""
+        folder = Path(order.attempt_dir)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._config.tmp_dir:
+            Path(self._config.tmp_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / _BEGUN).write_text(
+            json.dumps(
+                {
+                    "session_id": begun.session_id,
+                    "resumed": begun.resumed,
+                    "spent_usd": begun.spent_usd,
+                    "confinement": begun.confinement,
+                    "version": begun.version,
+                }
+            )
+        )
+
+    def _launch(self, order: WorkOrder, command: tuple[str, ...], session: Session) -> Launch:
+        return Launch(
+            argv=claude_command.argv(self._config, command, order, session),
+            cwd=order.cwd,
+            env=self._env,
+            stdin=claude_command.stdin(order),
+            attempt_dir=Path(order.attempt_dir),
+            mark=order.mark,
+            timeout_s=order.timeout_s,
+            grace_s=self._config.grace_s,
+            max_output_bytes=self._config.max_output_bytes,
+        )
+
+
+class _Watch:
+    """Follows a running program and ends it where going on is of no use."""
+
+    def __init__(self, run: Supervised, teller: Teller, linger_s: float) -> None:
+        self.run, self.teller, self.linger_s = run, teller, linger_s
+        self.tally = Tally()
+        self.lingered = False
+
+    async def follow(self) -> None:
+        """Read to the end of the output. A process that stays *linger_s* after its final result is stopped."""
+        patience = asyncio.timeout(None)
+        try:
+            async with patience:
+                async for line in self.run.lines():
+                    for message in decode_line(line):
+                        self._set(patience, message)
+                        await self._take(message)
+        except TimeoutError:
+            if not patience.expired():  # not ours: somebody else's, raised by `say`
+                raise
+            self.lingered = True
+            await self.run.stop()
+
+    def _set(self, patience: asyncio.Timeout, message: Message) -> None:
+        final = isinstance(message, Result)
+        patience.reschedule(asyncio.get_running_loop().time() + self.linger_s if final else None)
+
+    async def _take(self, message: Message) -> None:
+        self.tally.add(message)
+        await self.teller.tell(message)
+        if self.tally.auth_refusals == AUTH_REFUSALS:
+            await self.run.stop()
+
+
+def _fold_files(folder: Path, record: ExitRecord, begun: Begun) -> Outcome:
+    tally, splitter = Tally(), LineSplitter()
+    with suppress(FileNotFoundError), (folder / STDOUT).open("rb") as stream:  # it may have ended before any output
+        while chunk := stream.read(CHUNK_BYTES):
+            for line in splitter.feed(chunk):
+                _add(tally, line)
+    _add(tally, splitter.rest() or b"")
+    return outcome(tally, record, begun, stderr=_tail(folder / STDERR))
+
+
+def _add(tally: Tally, line: bytes) -> None:
+    for message in decode_line(line):
+        tally.add(message)
+
+
+def _tail(path: Path, limit: int = 4000) -> str:
+    with suppress(FileNotFoundError), path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, SEEK_END) - limit))
+        return stream.read(limit).decode(errors="replace")
+    return ""
+
+
+def _read_begun(path: Path) -> Begun | None:
+    """Return what `_prepare` wrote, None when the daemon died before or while it did."""
+    try:
+        raw: dict[str, Json] = json.loads(path.read_text())
+        spent = raw["spent_usd"]
+        return Begun(
+            session_id=str(raw["session_id"]),
+            resumed=raw["resumed"] is True,
+            spent_usd=float(spent) if isinstance(spent, (int, float)) else None,
+            confinement=str(raw["confinement"]),
+            version=str(raw["version"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,183 @@
+"""How Claude Code is started: argument list, environment and the one line on its standard input. Pure.
+
+Everything here answers a way in which a plain `claude -p "$PROMPT"` goes wrong: a prompt that begins with `-`, `/` or
+holds `@/path` is not just text to it; the project's own hooks and MCP servers would run without a question; background
+work would outlive the answer; the daemon's environment would be readable by the model's shell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.events import Json
+
+# Variables the agent may see when the daemon has them. Nothing else is passed on.
+PASSED: frozenset[str] = frozenset(
+    {
+        *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR"),
+        *("CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
+        *("DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"),
+    }
+)
+PASSED_PREFIXES = ("LC_", "ANTHROPIC_")
+_SHELL_TOOL = "Bash"
+
+
+class Sandbox(StrEnum):
+    """When the agent's shell runs inside an operating system sandbox."""
+
+    AUTO = "auto"  # with a sandbox where there is one, without a shell where there is none
+    ON = "on"  # always; the agent refuses to start where there is none
+    OFF = "off"  # never: no shell
+
+
+class Confinement(StrEnum):
+    """What the agent could reach, in the words of the result file."""
+
+    SANDBOXED = "sandboxed Bash"
+    EDITS_ONLY = "file edits only, no shell"
+    UNCONFINED = "unconfined (CLAUDE_SKIP_PERMISSIONS)"
+    SANDBOXED_SHELL_ONLY = "sandboxed Bash, unconfined file edits (CLAUDE_SKIP_PERMISSIONS)"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeConfig:
+    """How to run Claude Code on this machine.
+
+    *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
+    *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
+    *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
+    *linger_s* is how long the process may stay after its final result. *extra_args* come last on the command line.
+    *min_version* is the oldest release that is accepted.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    skip_permissions: bool = False
+    sandbox: Sandbox = Sandbox.AUTO
+    sandbox_available: bool = False
+    deny_read: tuple[str, ...] = ("~/.ssh", "~/.aws", "~/.gnupg")
+    model: str = ""
+    fallback_model: str = ""
+    extra_args: tuple[str, ...] = ()
+    pass_env: tuple[str, ...] = ()
+    set_env: Mapping[str, str] = field(default_factory=dict)
+    tmp_dir: str = ""
+    max_retries: int = 4
+    api_timeout_ms: int = 300_000
+    grace_s: float = 5.0
+    linger_s: float = 30.0
+    max_output_bytes: int = 1 << 30
+    min_version: str = "2.1.214"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The conversation of one attempt: a new one under *id*, or an old one taken up again."""
+
+    id: str
+    resumed: bool = False
+
+
+def confinement(config: ClaudeConfig) -> Confinement:
+    """Return what is in force for every run under *config*."""
+    if config.skip_permissions:
+        return Confinement.SANDBOXED_SHELL_ONLY if config.sandbox is Sandbox.ON else Confinement.UNCONFINED
+    if config.sandbox is Sandbox.ON or (config.sandbox is Sandbox.AUTO and config.sandbox_available):
+        return Confinement.SANDBOXED
+    return Confinement.EDITS_ONLY
+
+
+def tools(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
+    """Return the tools the agent gets: those of the order, but no shell that nothing would hold."""
+    if confinement(config) is Confinement.EDITS_ONLY:
+        return tuple(tool for tool in order.tools if tool != _SHELL_TOOL)
+    return order.tools
+
+
+def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, session: Session) -> tuple[str, ...]:
+    """Return the command line. Neither prompt nor credential is in it: everybody on the machine can read it."""
+    model = order.model or config.model
+    return (
+        *command,
+        *("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
+        f"--resume={session.id}" if session.resumed else f"--session-id={session.id}",
+        *_permissions(config, order),
+        *("--setting-sources", "user", "--strict-mcp-config"),
+        *(("--max-turns", str(order.max_turns)) if order.max_turns else ()),
+        *(("--max-budget-usd", f"{order.budget_usd:.6f}") if order.budget_usd else ()),
+        *((f"--model={model}",) if model else ()),
+        *((f"--fallback-model={config.fallback_model}",) if config.fallback_model else ()),
+        *config.extra_args,
+    )
+
+
+def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
+    held = confinement(config)
+    mode = "bypassPermissions" if config.skip_permissions else "acceptEdits"
+    given = tools(config, order)
+    args = ["--permission-mode", mode, "--permission-prompts", "none", "--tools", ",".join(given)]
+    if held in (Confinement.SANDBOXED, Confinement.SANDBOXED_SHELL_ONLY):
+        args += ["--settings", json.dumps(sandbox_settings(config))]
+        if _SHELL_TOOL in given:  # an allow rule is safe only because the sandbox holds what it allows
+            args += ["--allowedTools", _SHELL_TOOL]
+    return tuple(args)
+
+
+def sandbox_settings(config: ClaudeConfig) -> dict[str, Json]:
+    """Return the settings that hold the shell: no network, no write outside of the working directory."""
+    return {
+        "sandbox": {
+            "enabled": True,
+            "failIfUnavailable": True,
+            "autoAllowBashIfSandboxed": True,
+            "allowUnsandboxedCommands": False,
+            "filesystem": {"denyRead": list(config.deny_read)},
+        }
+    }
+
+
+def environment(config: ClaudeConfig) -> dict[str, str]:
+    """Return the agent's whole environment.
+
+    IS_SANDBOX is not among PASSED: it tells the agent that skipping permissions as root is safe, and only the owner
+    of the machine can know that.
+    """
+    allowed = PASSED | frozenset(config.pass_env)
+    env = {name: value for name, value in config.environ.items() if name in allowed or name.startswith(PASSED_PREFIXES)}
+    env |= {
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # one result, and a timeout of a command really ends it
+        "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",  # a refusal to start is a message too
+        "CLAUDE_CODE_MAX_RETRIES": str(config.max_retries),
+        "API_TIMEOUT_MS": str(config.api_timeout_ms),
+        "DISABLE_AUTOUPDATER": "1",
+    }
+    if config.tmp_dir:
+        env["CLAUDE_CODE_TMPDIR"] = config.tmp_dir
+    return env | dict(config.set_env)
+
+
+def stdin(order: WorkOrder) -> bytes:
+    """Return the one line of input. `client_composed` makes the prompt plain text: no command, no attached file."""
+    line: Json = {
+        "type": "user",
+        "session_id": "",
+        "parent_tool_use_id": None,
+        "client_composed": True,
+        "message": {"role": "user", "content": order.prompt},
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def config_dir(config: ClaudeConfig) -> str:
+    """Return where Claude Code keeps its sessions, "" when nothing tells: neither CLAUDE_CONFIG_DIR nor HOME."""
+    env = environment(config)
+    if explicit := env.get("CLAUDE_CONFIG_DIR", ""):
+        return explicit
+    return f"{env['HOME']}/.claude" if env.get("HOME") else ""

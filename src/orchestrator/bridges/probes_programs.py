@@ -1,0 +1,235 @@
+"""Looks at the programs and services around the daemon for `doctor`.
+
+Programs are started through what the caller hands in; nothing here starts one itself. Only `ollama_finding`
+opens a connection, to the configured host, for at most a second.
+"""
+
+import asyncio
+import http.client
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orchestrator.core.finding import Finding, failed, passed, warned
+
+Which = Callable[[str], str | None]
+Run = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
+"""Runs a short program to its end and returns (exit code, what it wrote to standard output). May raise OSError."""
+
+_INSTALL_CLAUDE = "pip install -e '.[claude]', or npm install -g @anthropic-ai/claude-code"
+_INSTALL_SANDBOX = "sudo apt install -y bubblewrap socat"
+_GIT_FLOOR = (2, 31)
+_PYTHON_FLOOR = (3, 11)
+_BOT_TOKEN = re.compile(r"\d{6,12}:[\w-]{35,}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeProbe:
+    """How the CLI is asked: *find* returns the command or () when there is none; *version* its version such as
+    2.1.214, "" when it does not say; *login* how it is logged in (api_key, oauth_token …), "" when it is not."""
+
+    find: Callable[[], Sequence[str]]
+    version: Callable[[], Awaitable[str]]
+    login: Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFacts:
+    """*wanted* is agents.claude.sandbox. The two others are kernel settings; None where the kernel has none."""
+
+    wanted: str
+    max_user_namespaces: int | None = None
+    apparmor_restricts: int | None = None
+
+
+def python_finding(version: tuple[int, int, int], *, in_venv: bool) -> Finding:
+    said = ".".join(map(str, version))
+    if version[:2] < _PYTHON_FLOOR:
+        return failed("python", "version", f"{said}, 3.11 is the oldest that works", "Install Python 3.11 or newer.")
+    if not in_venv:
+        fix = "python3 -m venv .venv && .venv/bin/pip install -e ."
+        return warned("python", "version", f"{said}, outside a virtual environment", fix)
+    return passed("python", "version", f"{said}, in a virtual environment")
+
+
+async def git_findings(run: Run, which: Which) -> tuple[Finding, ...]:
+    """Report on git and on whose name its commits would bear."""
+    path = which("git")
+    if path is None:
+        return (failed("git", "version", "git is not on the PATH", "sudo apt install -y git"),)
+    try:
+        _, said = await run([path, "--version"])
+    except (OSError, TimeoutError) as error:
+        return (failed("git", "version", f"{path} does not run: {error}", f"{path} --version"),)
+    found = re.search(r"(\d+)\.(\d+)[\w.]*", said)
+    if found is None:
+        return (warned("git", "version", f"{path} does not say its version", f"{path} --version"),)
+    if (int(found[1]), int(found[2])) < _GIT_FLOOR:
+        version = warned("git", "version", f"{found[0]} is old; 2.31 or newer is expected", "sudo apt install -y git")
+    else:
+        version = passed("git", "version", f"{found[0]} ({path})")
+    return (version, await _git_identity(run, path))
+
+
+async def _git_identity(run: Run, path: str) -> Finding:
+    missing = []
+    for key in ("user.name", "user.email"):
+        try:
+            code, said = await run([path, "config", "--get", key])
+        except (OSError, TimeoutError):
+            code, said = 1, ""
+        if code or not said.strip():
+            missing.append(key)
+    if missing:
+        fix = "; ".join(f'git config --global {key} "…"' for key in missing)
+        return warned("git", "identity", f"{' and '.join(missing)} not set; agents cannot commit", fix)
+    return passed("git", "identity", "set")
+
+
+async def claude_findings(probe: ClaudeProbe, *, floor: str) -> tuple[Finding, ...]:
+    """Report on the Claude Code CLI: where, how old, logged in. Its login is not tried: that would cost a request."""
+    group = "claude"
+    command = probe.find()
+    if not command:
+        return (failed(group, "program", "the Claude Code CLI was not found", _INSTALL_CLAUDE),)
+    findings = [passed(group, "program", " ".join(command))]
+    try:
+        version = await probe.version()
+    except (OSError, TimeoutError) as error:
+        fix = " ".join([*command, "--version"])
+        return (*findings, failed(group, "version", f"it does not start: {error}", fix))
+    if not version:
+        findings.append(failed(group, "version", "it does not say its version", " ".join([*command, "--version"])))
+    elif _numbers(version) < _numbers(floor):
+        message = f"{version} is older than {floor}, which closes known holes (npm on an old node installs old ones)"
+        findings.append(failed(group, "version", message, _INSTALL_CLAUDE))
+    else:
+        findings.append(passed(group, "version", f"{version}, {floor} or newer is needed"))
+    try:
+        login = await probe.login()
+    except (OSError, TimeoutError) as error:
+        return (
+            *findings,
+            warned(group, "login", f"could not be asked: {error}", " ".join([*command, "auth", "status"])),
+        )
+    if login:
+        findings.append(passed(group, "login", login))
+    else:
+        fix = f"Run {' '.join(command)} once and log in, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN."
+        findings.append(failed(group, "login", "not logged in", fix))
+    return tuple(findings)
+
+
+def sandbox_findings(facts: SandboxFacts, which: Which) -> tuple[Finding, ...]:
+    """Report on whether an agent's shell can be confined, and what follows when it cannot."""
+    group = "sandbox"
+    if facts.wanted == "off":
+        fix = "Set agents.claude.sandbox: auto, unless this is a container or virtual machine of its own."
+        return (warned(group, "confinement", "switched off: shell commands of agents reach everything you can", fix),)
+    missing = [name for name in ("bwrap", "socat") if which(name) is None]
+    say = failed if facts.wanted == "on" else warned
+    without = "tasks with a shell are refused" if facts.wanted == "on" else "agents get file edits only, no shell"
+    if missing:
+        message = f"{' and '.join(missing)} not on the PATH: {without}"
+        return (say(group, "programs", message, _INSTALL_SANDBOX),)
+    findings = [passed(group, "programs", "bwrap and socat are there")]
+    if facts.max_user_namespaces == 0:
+        message = f"the kernel allows no user namespaces: {without}"
+        findings.append(say(group, "user namespaces", message, "sudo sysctl user.max_user_namespaces=15000"))
+    elif facts.apparmor_restricts == 1:
+        message = "AppArmor restricts user namespaces; bwrap needs a profile of its own"
+        fix = "sudo apt install -y apparmor-profiles, or sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        findings.append(warned(group, "user namespaces", message, fix))
+    else:
+        findings.append(passed(group, "user namespaces", "allowed"))
+    return tuple(findings)
+
+
+def privilege_finding(*, uid: int, skip_permissions: bool, is_sandbox: str) -> Finding:
+    """Report on root and bypassed permissions. *is_sandbox* is the value of the variable IS_SANDBOX."""
+    group, name = "sandbox", "permissions"
+    if skip_permissions and uid == 0 and is_sandbox != "1":
+        message = "CLAUDE_SKIP_PERMISSIONS as root: the CLI refuses to start"
+        fix = "Run as an ordinary user, or in a container set IS_SANDBOX=1."
+        return failed(group, name, message, fix)
+    if skip_permissions:
+        message = "CLAUDE_SKIP_PERMISSIONS: agents may do everything this user may"
+        return warned(group, name, message, "Set CLAUDE_SKIP_PERMISSIONS=false, unless this is a container of its own.")
+    if uid == 0:
+        return warned(group, name, "running as root: an agent's mistake reaches everything", "Run as an ordinary user.")
+    return passed(group, name, "an ordinary user, permissions are asked for")
+
+
+async def ollama_finding(host: str, *, timeout_s: float = 1.0) -> Finding:
+    """Ask *host* (http://name:port) for its version. Nobody there is no fault: the built-in reader is used."""
+    group, name = "ollama", "service"
+    try:
+        version = await asyncio.to_thread(_ollama_version, host, timeout_s)
+    except (OSError, http.client.HTTPException):
+        return passed(group, name, f"not configured or not running ({host}); the deterministic reader is in use")
+    except ValueError:
+        return warned(group, name, f"what answers at {host} is not Ollama", "Correct ollama.host.")
+    return passed(group, name, f"version {version} at {host}")
+
+
+def _ollama_version(host: str, timeout_s: float) -> str:
+    parts = urlsplit(host)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/api/version")
+        answer = connection.getresponse()
+        body = answer.read(4096)
+        if answer.status != HTTPStatus.OK:
+            raise ValueError(f"status {answer.status}")
+        said = json.loads(body)
+        return str(said["version"])[:40]
+    except (KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    finally:
+        connection.close()
+
+
+def telegram_findings(token: str, allowed_users: Sequence[int], chat_id: int | None) -> tuple[Finding, ...]:
+    """Report on the bot's settings; Telegram itself is not asked."""
+    group = "telegram"
+    if not token:
+        return (passed(group, "token", "not configured"),)
+    if _BOT_TOKEN.fullmatch(token):
+        findings = [passed(group, "token", f"set ({len(token)} characters)")]
+    else:
+        message = f"set ({len(token)} characters), but not of the form 123456789:AA…"
+        findings = [warned(group, "token", message, "Copy it again from @BotFather into .env.")]
+    if allowed_users:
+        findings.append(passed(group, "allowed users", f"{len(allowed_users)}"))
+    else:
+        fix = "Put your own number (ask @userinfobot) into TELEGRAM_ALLOWED_USERS."
+        findings.append(warned(group, "allowed users", "empty: nobody may use the bot", fix))
+    if chat_id is None:
+        fix = "Set TELEGRAM_CHAT_ID to the chat that is to be told about ended tasks."
+        findings.append(warned(group, "chat", "not set: no notifications", fix))
+    else:
+        findings.append(passed(group, "chat", "set"))
+    return tuple(findings)
+
+
+def sandbox_facts(wanted: str, proc: Path) -> SandboxFacts:
+    """Read what `sandbox_findings` needs to know of the kernel. *proc* is /proc."""
+
+    def number(name: str) -> int | None:
+        try:
+            return int((proc / "sys" / name).read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    return SandboxFacts(
+        wanted, number("user/max_user_namespaces"), number("kernel/apparmor_restrict_unprivileged_userns")
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

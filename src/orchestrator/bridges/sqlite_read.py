@@ -1,0 +1,163 @@
+"""What is read from the database. Each function sees one state of it; none changes anything."""
+
+import heapq
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
+
+from orchestrator.bridges import sqlite_rows as rows
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.errors import NotFoundError
+from orchestrator.core.events import Event, TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
+from orchestrator.core.task import FileStamp, Task, id_key
+
+SHORTEST_PREFIX = 4
+# INDEXED BY makes a statement fail rather than read 100,000 rows, should an index and its condition ever part.
+NEXT_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING} AND agent > ? ORDER BY agent LIMIT 1"  # noqa: S608 - our own condition
+FIRST_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING} ORDER BY agent LIMIT 1"  # noqa: S608 - our own condition
+_OLDEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord LIMIT ?"
+_NEWEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord DESC LIMIT ?"
+READY = (
+    f"SELECT rank, ord FROM task AS t INDEXED BY task_ready WHERE {rows.WAITING} AND agent = ? AND not_before <= ?"  # noqa: S608 - our own conditions
+    f" AND NOT EXISTS (SELECT 1 FROM task AS a WHERE a.id_key = t.id_key AND a.{rows.ACTIVE})"
+    f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.WAITING} AND w.ord < t.ord)"
+    " ORDER BY rank, ord LIMIT ?"
+)
+WAKE = (
+    f"SELECT not_before FROM task INDEXED BY task_wake WHERE {rows.WAITING} AND not_before > 0 AND not_before > ?"  # noqa: S608 - our own condition
+    " ORDER BY not_before LIMIT 1"
+)
+UNPROJECTED = f"SELECT ord FROM task INDEXED BY task_unprojected WHERE {rows.UNPROJECTED} ORDER BY ord LIMIT ?"  # noqa: S608 - our own condition
+_FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
+FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.WAITING} AND file_name <> ''"  # noqa: S608 - our own condition
+
+
+def task(con: sqlite3.Connection, uid: TaskUid) -> Task | None:
+    row = con.execute(f"{rows.TASK} WHERE uid = ?", (uid,)).fetchone()
+    return None if row is None else rows.task_of(row)
+
+
+def find(con: sqlite3.Connection, key: str) -> Sequence[Task]:
+    if not key:
+        return []
+    plain = rows.plain(key)
+    found = _orders(con, "SELECT ord FROM task WHERE uid = ?", plain)
+    found |= _orders(con, "SELECT ord FROM task WHERE id_key = ?", rows.plain(id_key(key)))
+    found |= _orders(con, "SELECT ord FROM task WHERE name_key = ? AND name_key <> ''", rows.plain(rows.name_key(key)))
+    found |= _orders(con, "SELECT ord FROM task WHERE file_name = ? AND file_name <> ''", plain)
+    if len(key) >= SHORTEST_PREFIX and isinstance(plain, str):
+        found |= _orders(con, "SELECT ord FROM task WHERE uid >= ? AND uid < ?", plain, plain + "\U0010ffff")
+    return _load(con, sorted(found, reverse=True))
+
+
+def body(con: sqlite3.Connection, uid: TaskUid) -> bytes:
+    row = con.execute("SELECT body FROM task JOIN content USING (ord) WHERE uid = ?", (uid,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no task {uid}", hint="`python main.py status` lists the tasks.")
+    return bytes(row[0])
+
+
+def tasks(con: sqlite3.Connection, states: Sequence[State], limit: int, newest_first: bool) -> Sequence[Task]:
+    query = _NEWEST if newest_first else _OLDEST
+    each = [con.execute(query, (state.value, limit)).fetchall() for state in dict.fromkeys(states)]
+    merged = heapq.merge(*each, reverse=newest_first)
+    return _load(con, (order for (order,) in islice(merged, limit)))
+
+
+def ready(con: sqlite3.Connection, now: float, limit: int, held: Collection[str]) -> Sequence[Task]:
+    """One look into the index for every agent that has waiting tasks, so that a held agent's queue costs nothing."""
+    each = [
+        con.execute(READY, (agent, now, limit)).fetchall() for agent in _agents(con) if rows.text(agent) not in held
+    ]
+    return _load(con, (order for _, order in islice(heapq.merge(*each), limit)))
+
+
+def _agents(con: sqlite3.Connection) -> Iterable[str | bytes]:
+    found = con.execute(FIRST_AGENT).fetchone()
+    while found is not None:
+        yield found[0]
+        found = con.execute(NEXT_AGENT, found).fetchone()
+
+
+def next_wake(con: sqlite3.Connection, now: float) -> float:
+    found = con.execute(WAKE, (now,)).fetchone()
+    return 0.0 if found is None else float(found[0])
+
+
+def unprojected(con: sqlite3.Connection, limit: int) -> Sequence[Task]:
+    return _load(con, (order for (order,) in con.execute(UNPROJECTED, (limit,)).fetchall()))
+
+
+def counts(con: sqlite3.Connection) -> Mapping[State, int]:
+    found = dict(con.execute("SELECT state, count(*) FROM task GROUP BY state").fetchall())
+    return {state: found.get(state.value, 0) for state in State}
+
+
+def waiting_files(con: sqlite3.Connection) -> Sequence[tuple[str, FileStamp, TaskUid]]:
+    return [
+        (rows.text(name), rows.stamp_of(inode, mtime_ns, size), TaskUid(uid))
+        for name, inode, mtime_ns, size, uid in con.execute(FILES)
+    ]
+
+
+def same_id(con: sqlite3.Connection, task_id: str) -> Sequence[Task]:
+    found = _orders(con, "SELECT ord FROM task WHERE id_key = ?", rows.plain(id_key(task_id)))
+    return _load(con, sorted(found, reverse=True))
+
+
+def attempts(con: sqlite3.Connection, uid: TaskUid) -> Sequence[AttemptRecord]:
+    return [rows.attempt_of(row) for row in con.execute(f"{rows.ATTEMPT} WHERE uid = ? ORDER BY number", (uid,))]
+
+
+def events_after(con: sqlite3.Connection, seq: int, limit: int) -> Sequence[Event]:
+    found = con.execute(f"{rows.EVENT} WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+    return [rows.event_of(row) for row in found]
+
+
+def events_of(con: sqlite3.Connection, uid: TaskUid, limit: int) -> Sequence[Event]:
+    found = con.execute(f"{rows.EVENT} WHERE uid = ? AND uid <> '' ORDER BY seq DESC LIMIT ?", (uid, limit))
+    return [rows.event_of(row) for row in reversed(found.fetchall())]
+
+
+def last_seq(con: sqlite3.Connection) -> int:
+    (seq,) = con.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+    return int(seq)
+
+
+def pauses(con: sqlite3.Connection) -> Sequence[Pause]:
+    return [rows.pause_of(row) for row in con.execute("SELECT scope, until, reason, detail FROM pause ORDER BY scope")]
+
+
+def root_uuid(con: sqlite3.Connection) -> str:
+    (value,) = con.execute("SELECT value FROM meta WHERE key = 'root_uuid'").fetchone()
+    return str(value)
+
+
+def integrity(con: sqlite3.Connection) -> Sequence[str]:
+    """Return what is wrong with the file, nothing when it is sound: pages, references, gaps in the event log."""
+    problems = [str(line) for (line,) in con.execute("PRAGMA quick_check(20)") if line != "ok"]
+    problems += [f"{table} refers to a missing {parent}" for table, _, parent, _ in _dangling(con)]
+    number, last = con.execute("SELECT count(*), coalesce(max(seq), 0) FROM event").fetchone()
+    if number != last:
+        problems.append(f"the event log ends at {last} but holds {number} events")
+    return problems
+
+
+def _dangling(con: sqlite3.Connection) -> Sequence[rows.Row]:
+    return list(islice(con.execute("PRAGMA foreign_key_check"), 20))
+
+
+def _orders(con: sqlite3.Connection, query: str, *values: rows.Value) -> set[int]:
+    return {order for (order,) in con.execute(query, values)}
+
+
+def _load(con: sqlite3.Connection, orders: Iterable[int]) -> Sequence[Task]:
+    return [rows.task_of(con.execute(f"{rows.TASK} WHERE ord = ?", (order,)).fetchone()) for order in orders]
+
+
+def schema_version(con: sqlite3.Connection) -> int:
+    """Return the number of the schema step the file stands at."""
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -1,0 +1,173 @@
+"""Rows of the database as facts of core, and back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from orchestrator.core import codec
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.errors import StoreError
+from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
+from orchestrator.core.task import FileStamp, Task
+
+Row: TypeAlias = tuple[Any, ...]
+Value: TypeAlias = str | bytes | int | float | None
+
+FIXED = ("uid", "name", "name_key", "created_ts", "rerun_of")
+ASKED = ("id_key", "file_name", "inode", "mtime_ns", "size", "sha256", "rank", "agent")
+LIVING = (
+    "state",
+    "reason",
+    "detail",
+    "revision",
+    "attempt",
+    "tries",
+    "epoch",
+    "not_before",
+    "session_id",
+    "session_cost_usd",
+    "ended_ts",
+    "artifacts",
+    "archived",
+    "cleaned",
+)
+
+# Conditions written exactly as in the partial indexes of sql/: only then does SQLite use them.
+WAITING = "state IN ('queued', 'retry_wait')"
+ACTIVE = "state IN ('running', 'checking', 'cancelling')"
+UNPROJECTED = (
+    "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
+    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR (archived = 0 AND file_name <> ''))"
+)
+_TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
+TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
+EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"
+ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome FROM attempt"
+
+
+def name_key(name: str) -> str:
+    """Return the form under which two names are the same on a filesystem that ignores case."""
+    return name.casefold()
+
+
+def plain(value: str) -> str | bytes:
+    """Return *value* as SQLite can keep it: a file name with undecodable bytes (surrogates) becomes a blob."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+    return value
+
+
+def text(value: str | bytes) -> str:
+    """Undo `plain`."""
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
+
+
+def _wide(number: int) -> int | str:
+    return number if -(2**63) <= number < 2**63 else str(number)
+
+
+def fixed_values(task: Task) -> Sequence[Value]:
+    """Return the values of the columns FIXED."""
+    return (task.uid, plain(task.name), plain(name_key(task.name)), task.created_ts, task.rerun_of)
+
+
+def asked_values(task: Task) -> Sequence[Value]:
+    """Return the values of the columns ASKED."""
+    spec, stamp = task.spec, task.stamp
+    return (
+        plain(task.id_key),
+        plain(task.file_name),
+        _wide(stamp.inode),
+        _wide(stamp.mtime_ns),
+        stamp.size,
+        task.sha256,
+        spec.priority.rank,
+        plain(spec.agent),
+    )
+
+
+def living_values(task: Task) -> Sequence[Value]:
+    """Return the values of the columns LIVING."""
+    return (
+        task.state.value,
+        plain(task.reason),
+        plain(task.detail),
+        task.revision,
+        task.attempt,
+        task.tries,
+        task.epoch,
+        task.not_before,
+        plain(task.session_id),
+        task.session_cost_usd,
+        task.ended_ts,
+        task.artifacts,
+        task.archived,
+        task.cleaned,
+    )
+
+
+def task_of(row: Row) -> Task:
+    """Return the task of a row of TASK. Raises StoreError when its spec is not readable."""
+    order, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec = row[:11]
+    living = dict(zip(LIVING, row[11:], strict=True))
+    try:
+        return Task(
+            uid=TaskUid(uid),
+            name=text(name),
+            spec=codec.spec_from_json(json.loads(spec)),
+            sha256=sha256,
+            created_ts=created_ts,
+            file_name=text(file_name),
+            stamp=stamp_of(inode, mtime_ns, size),
+            rerun_of=rerun_of,
+            order=order,
+            **_typed(living),
+        )
+    except ValueError as error:
+        raise StoreError(
+            f"task {uid} cannot be read ({error})",
+            hint="The file is kept as it is. Run `python main.py doctor`; a newer release may be able to read it.",
+        ) from error
+
+
+def _typed(living: dict[str, Any]) -> dict[str, Any]:
+    for name in ("reason", "detail", "session_id"):
+        living[name] = text(living[name])
+    for name in ("artifacts", "archived", "cleaned"):
+        living[name] = bool(living[name])
+    living["state"] = State(living["state"])
+    return living
+
+
+def stamp_of(inode: int | str, mtime_ns: int | str, size: int) -> FileStamp:
+    """Return the stamp of its three columns."""
+    return FileStamp(int(inode), int(mtime_ns), size)
+
+
+def event_values(seq: int, event: Event) -> Sequence[Value]:
+    """Return the values of a row of EVENT. Data that is too large is cut, and says so."""
+    data = codec.event_text(event.data)
+    return (seq, event.ts, event.kind.value, event.uid, event.attempt, event.epoch, data)
+
+
+def event_of(row: Row) -> Event:
+    """Return the event of a row of EVENT."""
+    seq, ts, kind, uid, attempt, epoch, data = row
+    return Event(EventKind(kind), ts, TaskUid(uid), attempt, epoch, json.loads(data), seq)
+
+
+def attempt_of(row: Row) -> AttemptRecord:
+    """Return the record of a row of ATTEMPT."""
+    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome = row
+    told: Mapping[str, Any] = json.loads(outcome)
+    return AttemptRecord(TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told)
+
+
+def pause_of(row: Row) -> Pause:
+    """Return the pause of a row (scope, until, reason, detail)."""
+    scope, until, reason, detail = row
+    return Pause(text(scope), until, text(reason), text(detail))

@@ -1,0 +1,171 @@
+"""What changes the database. Each function runs inside one `BEGIN IMMEDIATE` transaction and never commits itself."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+
+from orchestrator.bridges import sqlite_rows as rows
+from orchestrator.core import codec
+from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
+from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.lifecycle import ACTIVE, State
+from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.task import Task, advance
+
+_COLUMNS = (*rows.FIXED, *rows.ASKED, *rows.LIVING)
+_INSERT_TASK = f"INSERT INTO task (ord, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own column names
+_INSERT_CONTENT = "INSERT INTO content (ord, spec, body) VALUES (?, ?, ?)"
+_INSERT_EVENT = "INSERT INTO event (seq, ts, kind, uid, attempt, epoch, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_UPDATE_LIVING = f"UPDATE task SET {', '.join(f'{name} = ?' for name in rows.LIVING)} WHERE uid = ?"  # noqa: S608 - our own column names
+_UPDATE_ASKED = f"UPDATE task SET {', '.join(f'{name} = ?' for name in rows.ASKED)} WHERE ord = ?"  # noqa: S608 - our own column names
+_SAME_ID = f"SELECT uid FROM task WHERE id_key = ? AND {rows.ACTIVE}"  # noqa: S608 - our own condition
+_CLOSES = frozenset({EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED})
+
+
+def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
+    """Store new tasks; see the port. Raises ConflictError for a uid that is already stored."""
+    (order,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
+    seq = _last_seq(con)
+    stored: list[Task] = []
+    for order, item in enumerate(new, start=order + 1):  # noqa: B020 - counts on from the last one
+        task = begun(item)
+        if con.execute("SELECT 1 FROM task WHERE uid = ?", (task.uid,)).fetchone():
+            raise ConflictError(f"task {task.uid} is already stored", hint="It was accepted before: nothing to do.")
+        task = replace(task, name=_free_name(con, task), order=order)
+        values = (order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
+        con.execute(_INSERT_TASK, values)
+        con.execute(_INSERT_CONTENT, (order, codec.text(task.spec), item.body))
+        for event in item.events:
+            seq += 1
+            con.execute(_INSERT_EVENT, rows.event_values(seq, event))
+        stored.append(task)
+    return stored
+
+
+def begun(item: NewTask) -> Task:
+    """Return the task as its first events leave it. `task_received` is its birth and legal in every first state."""
+    task = item.task
+    for event in item.events:
+        if event.uid != task.uid:
+            raise ValueError(f"{event.kind} speaks of {event.uid!r}, not of the new task {task.uid!r}")
+        if event.kind is not EventKind.RECEIVED:
+            task = advance(task, event)
+    return task
+
+
+def _free_name(con: sqlite3.Connection, task: Task) -> str:
+    if task.state is State.REJECTED:
+        return ""  # never to be run: it has no result file and takes no name from others
+    for name in _names(task):
+        taken = con.execute(
+            "SELECT 1 FROM task WHERE name_key = ? AND name_key <> ''", (rows.plain(rows.name_key(name)),)
+        )
+        if taken.fetchone() is None:
+            return name
+    raise AssertionError("the names never end")
+
+
+def _names(task: Task) -> Iterator[str]:
+    yield task.name
+    longer = f"{task.name}.{task.uid[-8:]}"
+    yield longer
+    yield from (f"{longer}.{n}" for n in count(2))
+
+
+def revise(con: sqlite3.Connection, task: Task, body: bytes, event: Event) -> Task:
+    """Replace what was asked; see the port. Raises NotFoundError for a task that is not there."""
+    before = _known(con, task.uid)
+    if before.state is not State.QUEUED:
+        raise IllegalEventError(before.state, event.kind, why="it is queued no more")
+    after = advance(before, event)
+    after = replace(after, spec=task.spec, sha256=task.sha256, stamp=task.stamp)
+    con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
+    con.execute(_UPDATE_ASKED, (*rows.asked_values(after), after.order))
+    con.execute("UPDATE content SET spec = ?, body = ? WHERE ord = ?", (codec.text(after.spec), body, after.order))
+    con.execute(_INSERT_EVENT, rows.event_values(_last_seq(con) + 1, event))
+    return after
+
+
+def commit(con: sqlite3.Connection, events: Sequence[Event]) -> Sequence[Task]:
+    """Apply and append *events*; see the port. Raises NotFoundError for a task that is not there."""
+    tasks: dict[TaskUid, Task] = {}
+    for seq, event in enumerate(events, start=_last_seq(con) + 1):
+        if event.uid:
+            before = tasks.get(event.uid) or _known(con, event.uid)
+            tasks[event.uid] = _apply(con, before, event)
+        con.execute(_INSERT_EVENT, rows.event_values(seq, event))
+    return list(tasks.values())
+
+
+def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
+    after = advance(before, event)
+    if after.state in ACTIVE and before.state not in ACTIVE:
+        _refuse_second(con, before, event)
+    if after != before:
+        con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
+    if event.kind is EventKind.STARTED:
+        _open_attempt(con, after, event)
+    elif event.kind in _CLOSES:
+        _close_attempt(con, before, event)
+    return after
+
+
+def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    other = con.execute(_SAME_ID, (rows.plain(task.id_key),)).fetchone()
+    if other is not None:
+        raise IllegalEventError(task.state, event.kind, why=f"task {other[0]} of the same id is active")
+
+
+def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    agent = _text(event.data, "agent") or task.spec.agent
+    con.execute(
+        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}')",
+        (task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
+    )
+
+
+def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    """The first end counts; a later event may still bring the outcome or the session."""
+    outcome = event.data.get("outcome")
+    told = codec.text(outcome) if isinstance(outcome, Mapping) else None
+    session = rows.plain(_text(event.data, "session_id"))
+    con.execute(
+        "UPDATE attempt SET ended_ts = CASE ended_ts WHEN 0 THEN ? ELSE ended_ts END,"
+        " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id)"
+        " WHERE uid = ? AND number = ?",
+        (event.ts, told, session, task.uid, task.attempt),
+    )
+
+
+def pause(con: sqlite3.Connection, hold: Pause, event: Event) -> None:
+    """Hold an agent; a hold of the same scope is replaced."""
+    con.execute(
+        "INSERT OR REPLACE INTO pause (scope, until, reason, detail) VALUES (?, ?, ?, ?)",
+        (rows.plain(hold.scope), hold.until, rows.plain(hold.reason), rows.plain(hold.detail)),
+    )
+    commit(con, [event])
+
+
+def release(con: sqlite3.Connection, scope: str, event: Event) -> None:
+    """Let an agent go on."""
+    con.execute("DELETE FROM pause WHERE scope = ?", (rows.plain(scope),))
+    commit(con, [event])
+
+
+def _known(con: sqlite3.Connection, uid: TaskUid) -> Task:
+    row = con.execute(f"{rows.TASK} WHERE uid = ?", (uid,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no task {uid}", hint="`python main.py status` lists the tasks.")
+    return rows.task_of(row)
+
+
+def _last_seq(con: sqlite3.Connection) -> int:
+    (seq,) = con.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+    return int(seq)
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,83 @@
+"""Ending what an attempt left alive when its supervisor can do it no more."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.bridges import proctable
+
+STDOUT, STDERR = "stdout.ndjson", "stderr.log"
+
+
+async def lock_is_free(path: Path, patience_s: float) -> None:
+    """Wait until nobody holds the lock at *path*, at most *patience_s* seconds."""
+    deadline = time.monotonic() + patience_s
+    while path.exists():
+        with path.open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        if time.monotonic() >= deadline:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def end_strays(attempt_dir: Path, mark: str, patience_s: float) -> int:
+    """Kill every process of the attempt until none is left. Return how many there were."""
+    deadline = time.monotonic() + patience_s
+    killed: set[int] = set()
+
+    def is_ours(pid: int) -> bool:
+        return proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir)
+
+    while victims := [pid for pid in _strays(attempt_dir, mark) if pid != os.getpid()]:
+        for pid in victims:
+            _kill(pid, is_ours)
+        killed.update(victims)
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(0.01)
+    return len(killed)
+
+
+def _strays(attempt_dir: Path, mark: str) -> set[int]:
+    return {pid for pid in proctable.all_pids() if proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir)}
+
+
+def _writes_to(pid: int, attempt_dir: Path) -> bool:
+    """Return whether *pid* can write to the output: so is found what detached itself and cleared its environment."""
+    outputs = {str(attempt_dir.absolute() / STDOUT), str(attempt_dir.absolute() / STDERR)}
+    fds = Path(f"/proc/{pid}/fd")
+    with suppress(OSError):
+        for fd in fds.iterdir():
+            with suppress(OSError):
+                if str(fd.readlink()) in outputs and _is_writable(pid, fd.name):
+                    return True
+    return False
+
+
+def _is_writable(pid: int, fd: str) -> bool:
+    """A person who only looks on, with `tail -f`, is not of the attempt."""
+    for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines():
+        if line.startswith("flags:"):
+            return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return False
+
+
+def _kill(pid: int, is_ours: Callable[[int], bool]) -> None:
+    """Send SIGKILL to *pid*, if it still is the process that was meant: a number may have passed to another."""
+    with suppress(ProcessLookupError, PermissionError):
+        held = os.pidfd_open(pid)
+        try:
+            if is_ours(pid):
+                signal.pidfd_send_signal(held, signal.SIGKILL)
+        finally:
+            os.close(held)

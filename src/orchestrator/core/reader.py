@@ -1,0 +1,181 @@
+"""The deterministic reader: type, priority, folder, files and title of a task from the words of its text.
+
+It fills in what the author left out, never what he wrote, and says for every choice why it was made. The words
+of the types come from the configuration. It is careful with paths: one that would not lie under the allowed
+root is reported and not used.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.core.paths import is_windows, resolve
+from orchestrator.core.task import Inference, Notice, Priority, TaskRules, TaskType
+from orchestrator.core.text import printable, without_controls
+
+READ_CHARS = 4000  # what a task is about stands at its beginning
+TITLE_CHARS = 80
+MAX_TARGETS = 20
+_TOKEN_CHARS = 260
+_URGENCY: tuple[tuple[Priority, re.Pattern[str]], ...] = (
+    (
+        Priority.LOW,
+        re.compile(
+            r"\b(?:not urgent|no rush|no hurry|low[- ]priority|(?:when|if) you have time|when(?:ever)? possible|"
+            r"nice to have|some ?day|minor)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Priority.HIGH,
+        re.compile(
+            r"\b(?:urgent(?:ly)?|asap|as soon as possible|immediately|right away|critical|blocker|emergency|hotfix|"
+            r"high[- ]priority|top[- ]priority|outage|production is down)\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+_LEADS = frozenset({"in", "inside", "under", "within", "at"})
+_SYSTEM = re.compile(
+    r"(?:bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var|"
+    r"applications|library|network|private|system|users|volumes|windows)\Z",
+    re.IGNORECASE,
+)
+_WRAPPING = "`'\"()[]<>{}*,;:!?"
+_EXTENSION = re.compile(
+    r"\.(?:bash|bat|c|cc|cfg|clj|conf|cpp|cs|css|csv|cxx|dart|env|erl|exs?|fs|go|gql|gradle|h|hpp|hs|html|ini|ipynb|java|"
+    r"jl|jsx?|json|kt|lock|lua|m|md|mjs|mm|php|pl|proto|ps1|pyi?|r|rb|rs|rst|sass|scala|scss|sh|sol|sql|svelte|"
+    r"swift|tf|toml|tsx?|txt|vue|xml|ya?ml|zig|zsh)\Z",
+    re.IGNORECASE,
+)
+_PATH_CHARS = re.compile(r"[\w@~.:/\\+-]+\Z")
+_PRODUCTS = frozenset({"node.js", "next.js", "vue.js", "nuxt.js", "express.js", "three.js", "d3.js", "asp.net"})
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A chosen value and why it was chosen."""
+
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folder and files found in a text, and what was found but not used."""
+
+    cwd: str
+    targets: tuple[str, ...]
+    inferred: tuple[Inference, ...]
+    notices: tuple[Notice, ...]
+
+
+def infer_type(text: str, rules: TaskRules) -> Guess:
+    """Return the type whose word comes first in *text*, the configured default when there is none."""
+    head = text[:READ_CHARS]
+    found = [match for name, kind in rules.types.items() if (match := _first_word(head, name, kind))]
+    if found:
+        _, _, name, word = min(found)
+        return Guess(name, f"the text says '{printable(word)}'")
+    default = rules.default_type if rules.default_type in rules.types or not rules.types else next(iter(rules.types))
+    return Guess(default, "no word of a type was found; this is the default")
+
+
+def infer_priority(text: str) -> Guess:
+    """Return the priority that the first word on urgency in *text* asks for, medium when there is none."""
+    head = text[:READ_CHARS]
+    for priority, pattern in _URGENCY:
+        if match := pattern.search(head):
+            return Guess(priority.value, f"the text says '{match.group()}'")
+    return Guess(Priority.MEDIUM.value, "no word on urgency was found")
+
+
+def infer_title(prompt: str) -> Guess:
+    """Return the first line of *prompt* that says something, cut at a word."""
+    for line in prompt[:READ_CHARS].splitlines():
+        text = " ".join(without_controls(line).strip(" \t#>*-_`=").split())
+        if text:
+            return Guess(text if len(text) <= TITLE_CHARS else _cut(text), "the first line of the prompt")
+    return Guess("Untitled", "the prompt has no line of words")
+
+
+def infer_paths(text: str, rules: TaskRules, *, cwd: str = "", targets: bool = True) -> Paths:
+    """Return the folder and the files that *text* names. *cwd* is the folder already known, *targets* asks for files.
+
+    `in /name` and `/name/file.py` are looked for under the root as they are, then under the base folder, unless
+    they begin with a folder of the operating system.
+    """
+    inferred: list[Inference] = []
+    notices: list[Notice] = []
+    files: dict[str, None] = {}
+    for lead, token in _tokens(text[:READ_CHARS]):
+        folder = not cwd and lead and _is_rooted(token) and not _is_file(token)
+        if not folder and not (targets and _is_file(token) and len(files) < MAX_TARGETS):
+            continue
+        if (path := _placed(token, cwd, rules)) is None:
+            message = f"{printable(token)} does not lie under the allowed root and is not used"
+            notices.append(Notice("inferred_path_ignored", message, field="cwd" if folder else "target_files"))
+        elif folder:
+            cwd = path
+            inferred.append(Inference("cwd", path, f"the text says '{lead} {printable(token)}'"))
+        else:
+            files.setdefault(path)
+    if files:
+        inferred.append(Inference("target_files", ", ".join(files), "the text names these files"))
+    return Paths(cwd, tuple(files), tuple(inferred), tuple(dict.fromkeys(notices)))
+
+
+def _first_word(head: str, name: str, kind: TaskType) -> tuple[int, int, str, str] | None:
+    """Return (where, minus length, type, word) of the earliest match of the type's patterns."""
+    found = [match for word in kind.words if (match := _pattern(word).search(head))]
+    return min(((m.start(), -len(m.group()), name, m.group()) for m in found if m.group()), default=None)
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    try:
+        return re.compile(word, re.IGNORECASE)
+    except re.error:
+        return re.compile(re.escape(word), re.IGNORECASE)
+
+
+def _cut(text: str) -> str:
+    head = text[: TITLE_CHARS - 1]
+    return f"{(head.rpartition(' ')[0] or head).rstrip(' ,;:-')}…"
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (word of place before it or "", token) for every token that could be a path."""
+    lead = ""
+    for word in text.split():
+        token = word.strip(_WRAPPING).rstrip(".")
+        if 1 < len(token) <= _TOKEN_CHARS and _PATH_CHARS.match(token) and "//" not in token and "@" not in token:
+            yield lead, token
+        lower = word.lower()
+        if lower in _LEADS:
+            lead = lower
+        elif lower != "the":
+            lead = ""
+
+
+def _is_rooted(token: str) -> bool:
+    return token.startswith("/") or is_windows(token)
+
+
+def _is_file(token: str) -> bool:
+    return bool(_EXTENSION.search(token)) and token.lower() not in _PRODUCTS
+
+
+def _placed(token: str, cwd: str, rules: TaskRules) -> str | None:
+    """Return *token* as a path under the allowed root, None where it would lie elsewhere."""
+    base = cwd or rules.base_cwd
+    if path := resolve(token, base=base, root=rules.allowed_root):
+        return path if _is_rooted(token) else token
+    first = token.strip("/").partition("/")[0]
+    if not token.startswith("/") or not rules.base_cwd or _SYSTEM.match(first):
+        return None
+    return resolve(token.strip("/"), base=rules.base_cwd, root=rules.allowed_root)
+
+
+def reasons(guesses: Mapping[str, Guess]) -> tuple[Inference, ...]:
+    """Return *guesses* as the inferences of a spec."""
+    return tuple(Inference(field, guess.value, guess.why) for field, guess in guesses.items())

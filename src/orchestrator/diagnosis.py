@@ -1,0 +1,125 @@
+"""Brings the outside world to `doctor` and to the component lines of `status`."""
+
+import asyncio
+import os
+import resource
+import shutil
+import sqlite3
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from orchestrator.api.program import Component
+from orchestrator.bridges.claude_command import confinement, environment
+from orchestrator.bridges.claude_find import Finder, auth_status
+from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
+from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
+from orchestrator.bridges.process import run_quick
+from orchestrator.bridges.sqlite import open_store
+from orchestrator.bridges.sqlite_file import migrations
+from orchestrator.compose import DATABASE, make_folders, sandbox_available
+from orchestrator.configuration import Configuration
+from orchestrator.core.finding import Finding
+from orchestrator.settings import effective
+
+
+async def findings(configuration: Configuration) -> Sequence[Finding]:
+    """Look at everything the daemon needs."""
+    make_folders(configuration.root)
+    environ = configuration.environ
+    config = configuration.claude(sandbox_available=sandbox_available(environ))
+    return await examine(
+        Given(
+            configured=_configured(configuration),
+            now=SystemClock().now(),
+            uid=os.getuid(),
+            python=sys.version_info[:3],
+            in_venv=sys.prefix != sys.base_prefix,
+            is_sandbox=environ.get("IS_SANDBOX", ""),
+            open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            run=partial(_run, environ),
+            which=partial(shutil.which, path=environ.get("PATH", os.defpath)),
+            claude=_claude(Finder(config.command, environment(config)), environment(config)),
+            database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
+        )
+    )
+
+
+async def components(configuration: Configuration) -> Sequence[Component]:
+    """Return the parts the program found: agent, its confinement, reader."""
+    config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
+    host = configuration.settings.ollama.host
+    async with asyncio.TaskGroup() as group:
+        probing = group.create_task(Finder(config.command, environment(config)).probe())
+        asking = group.create_task(ollama_finding(host, timeout_s=0.5))
+    probe = probing.result()
+    if probe.kind is None:
+        words = f"{probe.version} ({probe.located.command[0]}), {confinement(config).value}"
+        claude = Component("claude", usable=True, words=words)
+    else:
+        claude = Component("claude", usable=False, words=f"not usable: {probe.detail}")
+    return claude, Component("ollama", usable=False, words=asking.result().message)
+
+
+def _configured(configuration: Configuration) -> Configured:
+    settings = configuration.settings
+    paths, telegram = settings.paths, settings.telegram
+    named = {
+        "root": paths.root,
+        "tasks": paths.tasks,
+        "results": paths.results,
+        "summaries": paths.summaries,
+        "logs": paths.logs,
+        "state": paths.state,
+    }
+    return Configured(
+        folders={name: Path(path) for name, path in named.items()},
+        base_cwd=Path(paths.base_cwd),
+        allowed_root=Path(paths.allowed_root),
+        min_free_bytes=settings.intake.min_free_bytes,
+        sandbox=settings.agents.claude.sandbox,
+        skip_permissions=settings.agents.claude.skip_permissions,
+        min_version=settings.agents.claude.min_version,
+        ollama_host=settings.ollama.host,
+        telegram_token=telegram.token.get_secret_value() if telegram.token else "",
+        telegram_users=telegram.allowed_users,
+        telegram_chat=telegram.chat_id,
+        effective=[(shown.key, shown.value, shown.origin) for shown in effective(configuration.loaded)],
+        warnings=configuration.loaded.warnings,
+    )
+
+
+def _claude(finder: Finder, env: Mapping[str, str]) -> ClaudeProbe:
+    async def version() -> str:
+        return (await finder.probe()).version
+
+    async def login() -> str:
+        command = finder.locate().command
+        status = await auth_status(command, env)
+        return status.method if status.logged_in else ""
+
+    return ClaudeProbe(find=lambda: finder.locate().command, version=version, login=login)
+
+
+async def _run(environ: Mapping[str, str], argv: Sequence[str]) -> tuple[int, str]:
+    done = await run_quick(argv, env=environ)
+    if done.exit_code is None:
+        raise OSError(done.detail)
+    return done.exit_code, done.stdout.decode(errors="replace")
+
+
+async def _database(path: Path) -> DatabaseFacts | None:
+    if not path.exists():
+        return None
+    async with open_store(path, read_only=True) as store:
+        problems = await store.integrity()
+        schema = await store.schema_version()
+    return DatabaseFacts(
+        sqlite=sqlite3.sqlite_version_info[:3],
+        quick_check="; ".join(problems) or "ok",
+        schema=schema,
+        schema_known=len(migrations()),
+        writers_share_checkpoints=False,
+    )

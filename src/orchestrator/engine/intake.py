@@ -1,0 +1,249 @@
+"""From a file in `tasks/` to a task in the store.
+
+A hint wakes the intake, a scan finds what is there, and the store's commit is the acknowledgement: until then the
+file is untouched, afterwards its exact bytes are kept. The scan alone finds everything; hints only make it soon.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, Watch
+from orchestrator.core.task import TaskRules
+from orchestrator.core.text import printable
+from orchestrator.engine.absence import Absence, Known, is_mass
+from orchestrator.engine.reception import Parse, Reception
+
+__all__ = ["Intake", "IntakeLimits", "Parse", "ScanOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """Times in seconds, sizes in bytes.
+
+    *scan_interval_s*: a full look at the folder at least this often. *removed_after_s*: a file has to be missing
+    that long before its task is cancelled. *min_free_bytes*: with less free disk nothing is accepted.
+    """
+
+    scan_interval_s: float = 10.0
+    removed_after_s: float = 5.0
+    min_free_bytes: int = 256 * 1024 * 1024
+    batch_files: int = 500
+    batch_bytes: int = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class ScanOutcome:
+    """What one look at the folder led to; numbers of files. *paused* is why nothing was taken, "" if it was."""
+
+    seen: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    updated: int = 0
+    cancelled: int = 0
+    waiting: int = 0
+    paused: str = ""
+
+
+class Intake:
+    """Takes task files in. *parse* turns bytes, file name and rules into a TaskSpec or raises TaskFileError.
+
+    *rules* is asked again for every scan; *free_bytes* returns the free space where the store and artifacts lie.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        inbox: Inbox,
+        watch: Watch,
+        clock: Clock,
+        rules: Callable[[], TaskRules],
+        *,
+        parse: Parse,
+        targets: Targets,
+        free_bytes: Callable[[], int],
+        limits: IntakeLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._watch = watch
+        self._clock = clock
+        self._rules = rules
+        self._free_bytes = free_bytes
+        self._limits = limits or IntakeLimits()
+        self._known: dict[str, Known] = {}
+        self._absence = Absence()
+        self._reception = Reception(store, inbox, clock, self._known, parse, targets)
+        self._seeded = False
+        self._identity: tuple[int, int] | None = None
+        self._paused = ""
+        self._paused_until = 0.0
+        self._ignored: dict[str, str] = {}
+        self._polling = ""
+        self._scan_took_s = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take in files until *stop*. Raises StoreError when the store cannot be written: nothing is then lost."""
+        while not stop.is_set():
+            await self.scan_once()
+            # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
+            await self._rest(stop, 2 * self._scan_took_s)
+            await self._until_hint(stop, self._next_look_s())
+
+    async def scan_once(self) -> ScanOutcome:
+        """Look at the whole folder once and act on everything found."""
+        await self._tell_polling()
+        if self._free_bytes() < self._limits.min_free_bytes:
+            return await self._pause("disk", f"less than {self._limits.min_free_bytes} bytes are free")
+        began = self._clock.monotonic()
+        scan = await self._inbox.scan()
+        self._scan_took_s = self._clock.monotonic() - began
+        if scan.trouble:
+            return await self._pause(scan.trouble, "the folder tasks/ cannot be looked at")
+        await self._seed()
+        if (held := await self._held_back(scan)) is not None:
+            return held
+        await self._resume()
+        await self._tell_ignored(scan)
+        outcome = ScanOutcome(seen=len(scan.entries))
+        rules = self._rules()
+        for batch in self._batches(self._fresh(scan)):
+            if self._free_bytes() < self._limits.min_free_bytes:
+                return await self._pause("disk", f"less than {self._limits.min_free_bytes} bytes are free")
+            found = await self._reception.take(batch, rules)
+            outcome.accepted += found.accepted
+            outcome.rejected += found.rejected
+            outcome.updated += found.updated
+        outcome.cancelled = await self._cancel_removed()
+        outcome.waiting = len(self._reception.later)
+        self._reception.forget_missing(scan.entries)
+        return outcome
+
+    def _fresh(self, scan: InboxScan) -> list[InboxEntry]:
+        """Return what has to be read, oldest first: new, changed, or due for another look."""
+        now = self._clock.monotonic()
+        later = self._reception.later
+        fresh = []
+        for name, entry in scan.entries.items():
+            if (due := later.get(name)) is not None:
+                if due <= now:
+                    fresh.append(entry)
+            elif (known := self._known.get(name)) is None or not known.looks_like(entry):
+                fresh.append(entry)
+        return sorted(fresh, key=lambda entry: (entry.stamp.mtime_ns, entry.file_name))
+
+    def _batches(self, entries: Sequence[InboxEntry]) -> Iterator[Sequence[InboxEntry]]:
+        batch: list[InboxEntry] = []
+        size = 0
+        for entry in entries:
+            over = len(batch) >= self._limits.batch_files or size + entry.stamp.size > self._limits.batch_bytes
+            if batch and over:
+                yield batch
+                batch, size = [], 0
+            batch.append(entry)
+            size += entry.stamp.size
+        if batch:
+            yield batch
+
+    async def _seed(self) -> None:
+        """Learn, once, what the store and the folder remembered."""
+        if not self._seeded:
+            await self._reception.remember()
+            self._seeded = True
+
+    async def _held_back(self, scan: InboxScan) -> ScanOutcome | None:
+        """Notice what is missing. Returns the outcome if the folder is not to be believed for now."""
+        now = self._clock.monotonic()
+        changed = self._identity not in (None, scan.identity)
+        self._identity = scan.identity
+        waiting = sum(1 for one in self._known.values() if one.waiting)
+        gone = await self._removed(self._absence.newly(self._known, scan.entries))
+        if changed or is_mass(len(gone), waiting):
+            for name in [*gone, *self._absence.since]:
+                self._known[name].excused = True
+            self._absence.since.clear()
+            self._paused_until = now + (0.0 if changed else self._limits.removed_after_s)
+            reason = "folder_changed" if changed else "mass_disappearance"
+            return await self._pause(reason, f"{len(gone)} of {waiting} waiting files are gone; nothing is cancelled")
+        self._absence.since.update(dict.fromkeys(gone, now))
+        if now < self._paused_until:
+            return ScanOutcome(seen=len(scan.entries), paused=self._paused)
+        return None
+
+    async def _removed(self, missing: Sequence[str]) -> list[str]:
+        """Return those of *missing* whose task still waits for its first start; the others were moved by us."""
+        removed = []
+        for name in missing:
+            known = self._known[name]
+            task = await self._store.task(known.uid) if known.waiting else None
+            if task is not None and task.state is State.QUEUED and task.attempt == 0:
+                removed.append(name)
+            else:
+                del self._known[name]
+        return removed
+
+    async def _cancel_removed(self) -> int:
+        now = self._clock.monotonic()
+        overdue = self._absence.overdue(now, after_s=self._limits.removed_after_s)
+        return sum([await self._cancel(name) for name in overdue])
+
+    async def _cancel(self, name: str) -> int:
+        del self._absence.since[name]
+        known = self._known.pop(name)
+        return await self._reception.cancel(name, known.uid)
+
+    async def _pause(self, reason: str, detail: str) -> ScanOutcome:
+        if self._paused != reason:
+            self._paused = reason
+            await self._tell(EventKind.INTAKE_PAUSED, {"reason": reason, "detail": detail})
+        return ScanOutcome(paused=reason)
+
+    async def _resume(self) -> None:
+        if self._paused:
+            kept = sum(1 for one in self._known.values() if one.excused)
+            await self._tell(EventKind.INTAKE_RESUMED, {"reason": self._paused, "kept_without_file": kept})
+            self._paused = ""
+
+    async def _tell_polling(self) -> None:
+        """Report, once for each reason, that changes are no longer notified."""
+        if (why := self._watch.polling()) != self._polling:
+            self._polling = why
+            if why:
+                await self._tell(EventKind.WARNING, {"reason": "watch_polling", "detail": why})
+
+    async def _tell_ignored(self, scan: InboxScan) -> None:
+        new = {name: why for name, why in scan.ignored.items() if self._ignored.get(name) != why}
+        self._ignored = dict(scan.ignored)
+        for name, why in sorted(new.items()):
+            await self._tell(EventKind.FILE_IGNORED, {"file": printable(name), "reason": why})
+
+    async def _tell(self, kind: EventKind, data: dict[str, Json]) -> None:
+        await self._store.commit([Event(kind, self._clock.now(), data=data)])
+
+    def _next_look_s(self) -> float:
+        """Return the seconds until something is due without a hint."""
+        now = self._clock.monotonic()
+        due = [now + self._limits.scan_interval_s, *self._reception.later.values()]
+        due += [since + self._limits.removed_after_s for since in self._absence.since.values()]
+        if self._paused:
+            due.append(max(now + 1.0, self._paused_until))
+        return max(0.01, min(due) - now)
+
+    async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
+        if seconds > 0.05:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
+
+    async def _until_hint(self, stop: asyncio.Event, timeout_s: float) -> None:
+        waits = [asyncio.ensure_future(self._watch.wait(timeout_s)), asyncio.ensure_future(stop.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.wait(waits)

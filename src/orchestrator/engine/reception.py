@@ -1,0 +1,328 @@
+"""Taking in a batch of files: read, parse, decide, store in one transaction, and only then move what is refused."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from orchestrator.core.errors import IllegalEventError, TaskFileError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import TERMINAL, State
+from orchestrator.core.ports import (
+    Clock,
+    FileBytes,
+    Inbox,
+    InboxEntry,
+    NewTask,
+    NotReady,
+    Store,
+    Targets,
+)
+from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec
+from orchestrator.core.text import printable
+from orchestrator.engine import admission
+from orchestrator.engine.absence import Known
+
+EMPTY_WAIT_S = 2.0
+ABANDONED_S = 600.0
+_MOVING_S = 0.5
+_RECENT_S = 0.05
+_SLOWEST_RETRY_S = 0.5
+_REMEMBERED = 10_000
+
+Parse = Callable[[bytes, str, TaskRules], TaskSpec]
+
+
+class Standing(Enum):
+    """Whose file this is."""
+
+    NEW = "new"  # nobody's, or a later one of a name that was used before
+    QUEUED = "queued"  # that of a task which may still be revised
+    DONE = "done"  # that of a task which has ended; it is about to be archived
+
+
+@dataclass(slots=True)
+class Taken:
+    """Numbers of files."""
+
+    accepted: int = 0
+    rejected: int = 0
+    updated: int = 0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A file that is not to be read yet: how it looked, since when (monotonic seconds), how often it was looked at."""
+
+    stamp: FileStamp
+    since: float
+    looks: int = 0
+
+
+class Reception:
+    """Decides on batches of files for the intake, which owns *known*.
+
+    *later* says when (monotonic seconds) a name has to be looked at again although nothing hints at it.
+    """
+
+    def __init__(
+        self, store: Store, inbox: Inbox, clock: Clock, known: dict[str, Known], parse: Parse, targets: Targets
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._clock = clock
+        self._known = known
+        self._parse = parse
+        self._targets = targets
+        self._waiting: dict[str, Waiting] = {}
+        self.later: dict[str, float] = {}
+
+    async def remember(self) -> None:
+        """Learn which files belong to tasks already stored, and which were refused and could not be moved."""
+        own: dict[str, tuple[TaskUid, FileStamp, bool]] = {}
+        ended = await self._store.unprojected(limit=_REMEMBERED)
+        active = await self._store.tasks((State.RUNNING, State.CHECKING, State.CANCELLING), limit=_REMEMBERED)
+        rows = [(task.file_name, task.stamp, task.uid, False) for task in (*ended, *active)]
+        rows += [(name, stamp, uid, True) for name, stamp, uid in await self._store.waiting_files()]
+        for name, stamp, uid, waits in rows:
+            if name and (name not in own or own[name][0] < uid):  # uids grow: the newest task owns the name
+                own[name] = (uid, stamp, waits)
+        self._known.update({name: Known(uid, stamp, waiting=waits) for name, (uid, stamp, waits) in own.items()})
+        for entry in await self._inbox.rejected_in_place():
+            if entry.file_name not in self._known:
+                self._known[entry.file_name] = Known(TaskUid(""), entry.stamp, entry, waiting=False)
+
+    async def take(self, entries: Sequence[InboxEntry], rules: TaskRules) -> Taken:
+        """Take in a batch; what is not ready is put into *later*."""
+        by_name = {entry.file_name: entry for entry in entries}
+        reads = await self._inbox.read(list(by_name), limit=rules.limits.file_bytes)
+        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]] = {}
+        complete: list[FileBytes] = []
+        for name, entry in by_name.items():
+            match self._judged(name, entry, reads[name]):
+                case FileBytes() as read:
+                    complete.append(read)
+                case TaskFileError() as error:
+                    refusals[name] = (error, entry, None)
+        specs = await self._parsed(complete, rules)
+        taken = Taken()
+        fresh: list[tuple[FileBytes, TaskSpec | TaskFileError]] = []
+        for read in complete:
+            spec = specs[read.entry.file_name]
+            match await self._standing(read.entry):
+                case Standing.NEW:
+                    fresh.append((read, spec))
+                case Standing.QUEUED:
+                    await self._changed(read, spec, taken)
+        for name, (error, entry, _) in list(refusals.items()):
+            if (standing := await self._standing(entry)) is not Standing.NEW:
+                del refusals[name]
+                if standing is Standing.QUEUED:
+                    await self._withdraw(name, error, entry, "", taken)
+        await self._store_all(fresh, refusals, taken)
+        return taken
+
+    def _judged(
+        self, name: str, entry: InboxEntry, read: FileBytes | NotReady | TaskFileError
+    ) -> FileBytes | TaskFileError | None:
+        """Return what is to be decided on now, None for a file that has to wait."""
+        if isinstance(read, TaskFileError):
+            self._settle(name)
+            return read
+        if isinstance(read, FileBytes) and read.body:
+            self._settle(name)
+            if read.recent:
+                self.later[name] = self._clock.monotonic() + _RECENT_S
+            return read
+        if isinstance(read, NotReady) and read.reason == "gone":
+            self._settle(name)
+            return None
+        return self._waited(name, entry, read)
+
+    def _waited(self, name: str, entry: InboxEntry, read: FileBytes | NotReady) -> TaskFileError | None:
+        now = self._clock.monotonic()
+        wait = self._waiting.get(name)
+        if wait is None or wait.stamp != entry.stamp:
+            wait = self._waiting[name] = Waiting(entry.stamp, now)
+        wait.looks += 1
+        waited_s = now - wait.since
+        if isinstance(read, FileBytes):
+            if waited_s >= EMPTY_WAIT_S:
+                self._settle(name)
+                return admission.empty_file(name)
+            self.later[name] = wait.since + EMPTY_WAIT_S
+            return None
+        if read.reason == "open_writer" and waited_s >= ABANDONED_S:
+            self._settle(name)
+            return admission.incomplete_file(name, waited_s)
+        calm_s = min(_SLOWEST_RETRY_S, read.retry_after_s * wait.looks)
+        self.later[name] = now + max(read.retry_after_s, calm_s)
+        return None
+
+    def _settle(self, name: str) -> None:
+        self._waiting.pop(name, None)
+        self.later.pop(name, None)
+
+    def forget_missing(self, entries: Mapping[str, InboxEntry]) -> None:
+        """Forget what was to be looked at again and is no longer there."""
+        for name in [name for name in self.later if name not in entries]:
+            self._settle(name)
+
+    async def _parsed(self, reads: Sequence[FileBytes], rules: TaskRules) -> Mapping[str, TaskSpec | TaskFileError]:
+        """Parse outside the event loop, then look at the target files of each."""
+        parsed = await asyncio.to_thread(lambda: [self._parse_one(read, rules) for read in reads])
+        return {
+            read.entry.file_name: await self._looked_up(read, spec, rules)
+            for read, spec in zip(reads, parsed, strict=True)
+        }
+
+    def _parse_one(self, read: FileBytes, rules: TaskRules) -> TaskSpec | TaskFileError:
+        name = read.entry.file_name
+        try:
+            return self._parse(read.body, name, rules)
+        except TaskFileError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a bug of ours must cost one file, not the daemon
+            return admission.parser_bug(name, error)
+
+    async def _looked_up(
+        self, read: FileBytes, spec: TaskSpec | TaskFileError, rules: TaskRules
+    ) -> TaskSpec | TaskFileError:
+        if isinstance(spec, TaskFileError) or not (spec.target_files or read.links > 1):
+            return spec
+        base = admission.base_of(spec, rules)
+        facts = await self._targets.look(spec.target_files, base=base, allowed_root=rules.allowed_root)
+        try:
+            return admission.with_facts(spec, read, facts)
+        except TaskFileError as error:
+            return error
+
+    async def _standing(self, entry: InboxEntry) -> Standing:
+        known = self._known.get(entry.file_name)
+        if known is None or not known.uid:
+            return Standing.NEW
+        task = await self._store.task(known.uid)
+        if task is None or task.state is State.REJECTED:
+            return Standing.NEW
+        if task.state in TERMINAL and known.stamp == entry.stamp:
+            known.entry = entry
+            return Standing.DONE
+        return Standing.NEW if task.state in TERMINAL or await self._inbox.holds(task) else Standing.QUEUED
+
+    async def _changed(self, read: FileBytes, spec: TaskSpec | TaskFileError, taken: Taken) -> None:
+        """Act on the file of a queued task that looks different."""
+        name = read.entry.file_name
+        known = self._known[name]
+        task = await self._store.task(known.uid)
+        if task is None or task.state is not State.QUEUED or task.attempt > 0:
+            self.later[name] = self._clock.monotonic() + _MOVING_S  # it is being claimed: see who moved it then
+            return
+        sha256 = admission.digest(read.body)
+        if sha256 == task.sha256:
+            known.stamp, known.entry = read.entry.stamp, read.entry
+            return
+        decided = await self._placed(spec, sha256, task)
+        if isinstance(decided, TaskFileError):
+            await self._withdraw(name, decided, read.entry, sha256, taken)
+            return
+        after, event = admission.revised(task, decided, read, ts=self._clock.now())
+        try:
+            await self._store.revise(after, read.body, event)
+        except IllegalEventError:
+            self.later[name] = self._clock.monotonic() + _MOVING_S
+            return
+        known.stamp, known.entry = read.entry.stamp, read.entry
+        taken.updated += 1
+
+    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> TaskSpec | TaskFileError:
+        if isinstance(spec, TaskFileError):
+            return spec
+        others = [one for one in await self._store.same_id(spec.id) if one.uid != task.uid]
+        try:
+            admission.among(spec, sha256, others)
+        except TaskFileError as error:
+            return error
+        return spec
+
+    async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
+        """End a queued task whose edited file is refused: what its author no longer wants is not run."""
+        uid = self._known[name].uid
+        note = await self._put_aside(uid, entry, admission.error_record(error, name, sha256, uid))
+        event = admission.rejection(error, name, sha256, uid=uid, ts=self._clock.now())
+        with contextlib.suppress(IllegalEventError):  # it started the moment before, on what is stored
+            await self._store.commit([event, self._archived(uid, note)])
+            taken.rejected += 1
+
+    async def _store_all(
+        self,
+        fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]],
+        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]],
+        taken: Taken,
+    ) -> None:
+        """Store what is new in one transaction.
+
+        What is refused is moved just before: should we end between the two, its error lies beside it, while the
+        other order would leave a file that is read, and refused, once more.
+        """
+        new: list[NewTask] = []
+        batch: dict[str, list[Task]] = {}
+        for read, spec in fresh:
+            decided = await self._admitted(read, spec, batch)
+            if isinstance(decided, TaskFileError):
+                refusals[read.entry.file_name] = (decided, read.entry, read.body)
+            else:
+                batch.setdefault(decided.task.id_key, []).append(decided.task)
+                new.append(decided)
+        new += [await self._refused(*refusal) for refusal in refusals.values()]
+        if not new:
+            return
+        entries = {read.entry.file_name: read.entry for read, _ in fresh}
+        for task in await self._store.accept(new):
+            if task.state is State.QUEUED:
+                entry = entries[task.file_name]
+                self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
+        taken.accepted += len(new) - len(refusals)
+        taken.rejected += len(refusals)
+
+    async def _refused(self, error: TaskFileError, entry: InboxEntry, body: bytes | None) -> NewTask:
+        uid = self._clock.new_uid()
+        new = admission.refused(error, entry, body, uid=uid, ts=self._clock.now())
+        note = await self._put_aside(uid, entry, admission.error_record(error, entry.file_name, new.task.sha256, uid))
+        return replace(new, events=[*new.events, self._archived(uid, note)])
+
+    async def _admitted(
+        self, read: FileBytes, spec: TaskSpec | TaskFileError, batch: Mapping[str, Sequence[Task]]
+    ) -> NewTask | TaskFileError:
+        if isinstance(spec, TaskFileError):
+            return spec
+        others = [*admission.same_id_in(batch, spec), *await self._store.same_id(spec.id)]
+        try:
+            behind = admission.among(spec, admission.digest(read.body), others)
+        except TaskFileError as error:
+            return error
+        return admission.accepted(spec, read, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
+
+    async def _put_aside(self, uid: TaskUid, entry: InboxEntry, error: Mapping[str, Json]) -> str:
+        """Move a refused file; one that cannot be moved is remembered, and left alone until it looks different.
+
+        Returns the path of its error, "" if not even that could be written.
+        """
+        self._settle(entry.file_name)
+        self._known[entry.file_name] = Known(uid, entry.stamp, entry, waiting=False)
+        try:
+            return await self._inbox.reject(entry, error, uid)
+        except OSError:
+            return ""
+
+    def _archived(self, uid: TaskUid, note: str) -> Event:
+        return Event(EventKind.ARCHIVED, self._clock.now(), uid, data={"path": note})
+
+    async def cancel(self, name: str, uid: TaskUid) -> int:
+        """Cancel the task of a file that was removed; returns 0 if it is queued no more."""
+        data: dict[str, Json] = {"reason": "file_removed", "detail": f"tasks/{printable(name)} was removed"}
+        try:
+            await self._store.commit([Event(EventKind.CANCELLED, self._clock.now(), uid, data=data)])
+        except IllegalEventError:
+            return 0
+        return 1

@@ -1,0 +1,319 @@
+"""What can be set, with its type and range. The defaults themselves are in defaults.yaml, and nowhere else.
+
+A setting is addressed by its dotted key (`pool.max_concurrent_tasks`). Units are in the names.
+"""
+
+import ntpath
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from orchestrator.core.attempt import FailureKind
+from orchestrator.core.task import FileLimits, TaskRules, TaskType
+
+MAX_TIMEOUT_S = 7 * 86_400
+
+
+def _comma_list(value: object) -> object:
+    """Let `1, 2` mean the list that YAML writes as [1, 2]."""
+    if isinstance(value, str):
+        return [piece.strip() for piece in re.split("[,;]", value) if piece.strip()]
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number, not true or false")  # noqa: TRY004 - pydantic collects ValueError only
+    return value
+
+
+def _absolute(value: str) -> str:
+    """Return *value* without `.`, `..` and doubled separators, in the style it was written in."""
+    if any(ord(character) < 32 for character in value):
+        raise ValueError(
+            "a path without control characters; in .env write a Windows path without quotes or in single quotes"
+        )
+    if value.startswith("~"):
+        raise ValueError("the full path: ~ is not expanded here")
+    if PurePosixPath(value).is_absolute():
+        return posixpath.normpath(value)
+    if PureWindowsPath(value).is_absolute():
+        return ntpath.normpath(value)
+    raise ValueError("an absolute path")
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value, re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(f"a regular expression: {error}") from None
+    return value
+
+
+Number = BeforeValidator(_no_boolean)
+Count = Annotated[int, Number, Field(ge=0)]
+Seconds = Annotated[float, Number, Field(ge=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
+Bytes = Annotated[int, Number, Field(ge=1024)]
+Dollars = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, and strange keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Paths(Group):
+    """Where things lie. Only *root*, *base_cwd* and *allowed_root* can be chosen; the folders are a contract.
+
+    *base_cwd* is where agents start; unset, it is *allowed_root*, or `<root>/workspace` when that is unset as
+    well. *allowed_root* is what no task may leave; unset, it is *base_cwd*.
+    """
+
+    root: AbsolutePath
+    base_cwd: AbsolutePath
+    allowed_root: AbsolutePath
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: object) -> object:
+        if not isinstance(given, Mapping) or not isinstance(given.get("root"), str):
+            return given
+        base = given.get("base_cwd") or given.get("allowed_root") or _join(given["root"], "workspace")
+        return {**given, "base_cwd": base, "allowed_root": given.get("allowed_root") or base}
+
+    @model_validator(mode="after")
+    def _base_is_allowed(self) -> "Paths":
+        if not pure(self.base_cwd).is_relative_to(pure(self.allowed_root)):
+            raise ValueError(f"base_cwd ({self.base_cwd}) inside allowed_root ({self.allowed_root})")
+        return self
+
+    @property
+    def tasks(self) -> str:
+        return _join(self.root, "tasks")
+
+    @property
+    def results(self) -> str:
+        return _join(self.root, "results")
+
+    @property
+    def summaries(self) -> str:
+        return _join(self.root, "summaries")
+
+    @property
+    def logs(self) -> str:
+        return _join(self.root, "logs")
+
+    @property
+    def state(self) -> str:
+        """Database, lock and attempts."""
+        return _join(self.root, ".orchestrator")
+
+
+class TypeSettings(Group):
+    """One task type. *words* are regular expressions, searched anywhere in the text, upper and lower case alike."""
+
+    tools: tuple[Annotated[str, Field(min_length=1)], ...]
+    expects_changes: bool
+    words: tuple[Pattern, ...] = ()
+
+
+class ClaudeSettings(Group):
+    """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees."""
+
+    command: tuple[Annotated[str, Field(min_length=1)], ...]
+    model: str
+    sandbox: Literal["auto", "on", "off"]
+    skip_permissions: bool
+    max_turns: Count
+    timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
+    budget_usd: Dollars
+    env: tuple[VariableName, ...]
+    api_retries: Annotated[int, Number, Field(ge=0, le=15)]
+    min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+
+
+class Agents(Group):
+    """The agents by name."""
+
+    claude: ClaudeSettings
+
+
+class Pool(Group):
+    """How many agents work at once, and how far apart they start."""
+
+    max_concurrent_tasks: Annotated[int, Number, Field(ge=1, le=64)]
+
+
+class RetrySettings(Group):
+    """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
+
+    max_tries: Annotated[int, Number, Field(ge=1, le=100)] | None = None
+    first_delay_s: Seconds | None = None
+    cap_s: Seconds | None = None
+
+
+class Intake(Group):
+    """How `tasks/` is read. *strict* turns unknown keys of a task file into errors."""
+
+    default_type: TypeName
+    scan_interval_s: Annotated[float, Number, Field(ge=0.1, le=3600)]
+    settle_s: Annotated[float, Number, Field(ge=0, le=60)]
+    force_polling: bool
+    strict: bool
+    min_free_bytes: Count
+
+
+class Limits(Group):
+    """Caps on a task file, and on what it may ask for."""
+
+    file_bytes: Bytes
+    front_matter_bytes: Bytes
+    depth: Annotated[int, Number, Field(ge=1, le=16)]
+    nodes: Annotated[int, Number, Field(ge=8, le=100_000)]
+    prompt_bytes: Bytes
+    line_bytes: Bytes
+    list_entries: Annotated[int, Number, Field(ge=1, le=100_000)]
+    id_chars: Annotated[int, Number, Field(ge=8, le=200)]
+    max_timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
+    max_budget_usd: Dollars
+
+
+class Logs(Group):
+    """*file_count* and *events_count* are rotated files kept beside the one being written."""
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ]
+    file_bytes: Bytes
+    file_count: Annotated[int, Number, Field(ge=1, le=100)]
+    events_bytes: Bytes
+    events_count: Annotated[int, Number, Field(ge=1, le=1000)]
+
+
+class Shutdown(Group):
+    """How long running agents may go on after the first signal to stop."""
+
+    drain_s: Annotated[float, Number, Field(ge=0, le=86_400)]
+
+
+class Results(Group):
+    """How many days results and summaries are kept; 0 keeps them until a person cleans up."""
+
+    keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
+
+
+class Telegram(Group):
+    """The bot. Without *allowed_users* nobody may use it."""
+
+    token: SecretStr | None = None
+    allowed_users: Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_comma_list)]
+    chat_id: Annotated[int, Number] | None = None
+
+
+class Ollama(Group):
+    """Where a local Ollama would answer."""
+
+    host: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
+
+
+class Settings(Group):
+    """Everything that can be set. Immutable: a reload builds another one."""
+
+    paths: Paths
+    types: Annotated[dict[TypeName, TypeSettings], Field(min_length=1)]
+    agents: Agents
+    pool: Pool
+    retries: dict[FailureKind, RetrySettings]
+    intake: Intake
+    limits: Limits
+    logs: Logs
+    shutdown: Shutdown
+    results: Results
+    telegram: Telegram
+    ollama: Ollama
+
+    @model_validator(mode="after")
+    def _default_type_exists(self) -> "Settings":
+        if self.intake.default_type not in self.types:
+            raise ValueError(f"intake.default_type as one of {', '.join(self.types)}")
+        return self
+
+
+def task_rules(settings: Settings) -> TaskRules:
+    """Return what the reader of task files needs to know."""
+    types = {name: TaskType(name, one.tools, one.expects_changes, one.words) for name, one in settings.types.items()}
+    limits = {key: getattr(settings.limits, key) for key in asdict(FileLimits())}
+    return TaskRules(
+        types=MappingProxyType(types),
+        agents=tuple(Agents.model_fields),
+        base_cwd=settings.paths.base_cwd,
+        allowed_root=settings.paths.allowed_root,
+        default_type=settings.intake.default_type,
+        strict=settings.intake.strict,
+        max_timeout_s=settings.limits.max_timeout_s,
+        max_budget_usd=settings.limits.max_budget_usd,
+        limits=FileLimits(**limits),
+    )
+
+
+def flat(settings: Settings) -> Mapping[str, object]:
+    """Return every setting by its dotted key; a list is one value, a secret stays wrapped."""
+    return dict(_leaves(settings.model_dump(), ()))
+
+
+def changed_keys(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Return the dotted keys whose values differ, sorted. Never a value, so it may be published."""
+    before, after = flat(old), flat(new)
+    missing = object()
+    return tuple(
+        sorted(key for key in before.keys() | after.keys() if before.get(key, missing) != after.get(key, missing))
+    )
+
+
+def secrets(settings: Settings) -> tuple[str, ...]:
+    """Return the values that must never be shown."""
+    wrapped = [value for value in flat(settings).values() if isinstance(value, SecretStr)]
+    return tuple(one.get_secret_value() for one in wrapped)
+
+
+def shown(value: object) -> str:
+    """Return *value* for people; of a secret only its length."""
+    if isinstance(value, SecretStr):
+        return f"set ({len(value.get_secret_value())} characters)"
+    if value is None:
+        return "not set"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value) if value != "" else "not set"
+
+
+def pure(path: str) -> PurePath:
+    """Return *path* in the style it is written in, whatever system this runs on."""
+    return PurePosixPath(path) if path.startswith("/") else PureWindowsPath(path)
+
+
+def _join(root: str, name: str) -> str:
+    return str(pure(root) / name)
+
+
+def _leaves(value: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, item in value.items():
+        here = (*path, str(key))
+        if isinstance(item, Mapping):
+            found += _leaves(item, here)
+        else:
+            found.append((".".join(here), item))
+    return found

@@ -1,0 +1,173 @@
+"""How Claude Code is started: what is on its command line, in its environment, on its input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.bridges.claude_orders import SESSION, order
+
+from orchestrator.bridges import claude_command
+from orchestrator.bridges.claude_command import ClaudeConfig, Confinement, Sandbox, Session
+
+NEW = Session(SESSION)
+S, C = Sandbox, Confinement
+
+
+def argv(tmp_path: Path, config: ClaudeConfig, session: Session = NEW, **changes: Any) -> list[str]:
+    return list(claude_command.argv(config, ("claude",), order(tmp_path, **changes), session))
+
+
+def after(args: list[str], flag: str) -> str:
+    return args[args.index(flag) + 1]
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "available", "skip", "held"),
+    [
+        (S.AUTO, True, False, C.SANDBOXED),
+        (S.AUTO, False, False, C.EDITS_ONLY),
+        (S.ON, True, False, C.SANDBOXED),
+        (S.ON, False, False, C.SANDBOXED),  # the agent itself refuses to start then
+        (S.OFF, True, False, C.EDITS_ONLY),
+        (S.OFF, False, False, C.EDITS_ONLY),
+        (S.AUTO, True, True, C.UNCONFINED),
+        (S.OFF, True, True, C.UNCONFINED),
+        (S.ON, True, True, C.SANDBOXED_SHELL_ONLY),
+    ],
+)
+def test_what_holds_the_agent_follows_from_the_configuration(
+    tmp_path: Path, sandbox: Sandbox, available: bool, skip: bool, held: Confinement
+) -> None:
+    config = ClaudeConfig(sandbox=sandbox, sandbox_available=available, skip_permissions=skip)
+    args = argv(tmp_path, config)
+    sandboxed = held in (C.SANDBOXED, C.SANDBOXED_SHELL_ONLY)
+    assert claude_command.confinement(config) is held
+    assert after(args, "--permission-mode") == ("bypassPermissions" if skip else "acceptEdits")
+    assert ("--settings" in args) is sandboxed
+    assert ("Bash" in after(args, "--tools").split(",")) is (held is not C.EDITS_ONLY)
+
+
+@pytest.mark.parametrize("sandbox", S)
+@pytest.mark.parametrize("available", [True, False])
+@pytest.mark.parametrize("skip", [True, False])
+def test_the_shell_is_allowed_only_where_a_sandbox_holds_it(
+    tmp_path: Path, sandbox: Sandbox, available: bool, skip: bool
+) -> None:
+    args = argv(tmp_path, ClaudeConfig(sandbox=sandbox, sandbox_available=available, skip_permissions=skip))
+    if "--allowedTools" in args:
+        settings = json.loads(after(args, "--settings"))["sandbox"]
+        assert settings["enabled"] is True
+        assert settings["failIfUnavailable"] is True
+        assert settings["allowUnsandboxedCommands"] is False
+
+
+def test_a_task_without_a_shell_is_allowed_none(tmp_path: Path) -> None:
+    args = argv(tmp_path, ClaudeConfig(sandbox=S.ON), tools=("Read",))
+    assert "--allowedTools" not in args
+    assert after(args, "--tools") == "Read"
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [({"max_turns": 0}, "--max-turns"), ({"budget_usd": 0.0}, "--max-budget-usd")],
+)
+def test_a_limit_of_0_is_not_given(tmp_path: Path, changes: dict[str, Any], flag: str) -> None:
+    assert flag not in argv(tmp_path, ClaudeConfig(), **changes)
+
+
+def test_limits_are_given(tmp_path: Path) -> None:
+    args = argv(tmp_path, ClaudeConfig(), max_turns=7, budget_usd=0.00001)
+    assert after(args, "--max-turns") == "7"
+    assert float(after(args, "--max-budget-usd")) == pytest.approx(0.00001)
+
+
+@pytest.mark.parametrize(
+    ("asked", "configured", "flags"),
+    [("", "", []), ("", "m1", ["--model=m1"]), ("m2", "m1", ["--model=m2"]), ("-p", "", ["--model=-p"])],
+)
+def test_the_model_of_the_order_wins(tmp_path: Path, asked: str, configured: str, flags: list[str]) -> None:
+    args = argv(tmp_path, ClaudeConfig(model=configured), model=asked)
+    assert [arg for arg in args if arg.startswith("--model")] == flags
+
+
+def test_a_session_is_begun_or_resumed_never_both(tmp_path: Path) -> None:
+    begun = argv(tmp_path, ClaudeConfig())
+    resumed = argv(tmp_path, ClaudeConfig(), Session(SESSION, resumed=True))
+    assert [arg for arg in begun if SESSION in arg] == [f"--session-id={SESSION}"]
+    assert [arg for arg in resumed if SESSION in arg] == [f"--resume={SESSION}"]
+
+
+def test_extra_arguments_come_last(tmp_path: Path) -> None:
+    assert argv(tmp_path, ClaudeConfig(extra_args=("--effort", "low")))[-2:] == ["--effort", "low"]
+
+
+def test_the_projects_own_settings_and_servers_are_left_out(tmp_path: Path) -> None:
+    args = argv(tmp_path, ClaudeConfig())
+    assert after(args, "--setting-sources") == "user"
+    assert "--strict-mcp-config" in args
+
+
+def test_no_prompt_and_no_credential_is_on_the_command_line(tmp_path: Path) -> None:
+    config = ClaudeConfig(environ={"ANTHROPIC_API_KEY": "key-1", "CLAUDE_CODE_OAUTH_TOKEN": "token-1"})
+    line = " ".join(argv(tmp_path, config, prompt="the prompt"))
+    assert not [secret for secret in ("key-1", "token-1", "the prompt") if secret in line]
+
+
+@given(st.text())
+def test_any_prompt_is_one_line_of_plain_text(prompt: str) -> None:
+    line = claude_command.stdin(order(Path("/tmp"), prompt=prompt))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    sent = json.loads(line)
+    assert sent["message"]["content"] == prompt
+    assert sent["client_composed"] is True
+
+
+def test_only_listed_variables_are_passed_on() -> None:
+    environ = {
+        "PATH": "/bin",
+        "HOME": "/home/u",
+        "LC_ALL": "C",
+        "ANTHROPIC_API_KEY": "k",
+        "CLAUDE_CODE_OAUTH_TOKEN": "t",
+        "https_proxy": "http://p",
+        "TELEGRAM_BOT_TOKEN": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "GITHUB_TOKEN": "secret",
+        "LD_PRELOAD": "/x.so",
+        "IS_SANDBOX": "1",
+        "CLAUDECODE": "1",
+    }
+    env = claude_command.environment(ClaudeConfig(environ=environ))
+    ours = {name for name in env if name not in environ}
+    assert set(env) - ours == {
+        *("PATH", "HOME", "LC_ALL", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "https_proxy")
+    }
+    assert ours == {
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+        "CLAUDE_CODE_STARTUP_FAILURE_RESULTS",
+        "CLAUDE_CODE_MAX_RETRIES",
+        "API_TIMEOUT_MS",
+        "DISABLE_AUTOUPDATER",
+    }
+
+
+def test_a_variable_may_be_added_by_name_or_by_value() -> None:
+    config = ClaudeConfig(environ={"IS_SANDBOX": "1"}, pass_env=("IS_SANDBOX",), set_env={"A": "b"}, tmp_dir="/t")
+    env = claude_command.environment(config)
+    assert (env["IS_SANDBOX"], env["A"], env["CLAUDE_CODE_TMPDIR"]) == ("1", "b", "/t")
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"HOME": "/h"}, "/h/.claude"),
+        ({"HOME": "/h", "CLAUDE_CONFIG_DIR": "/c"}, "/c"),
+        ({}, ""),
+    ],
+)
+def test_sessions_are_looked_for_where_the_agent_keeps_them(environ: dict[str, str], folder: str) -> None:
+    assert claude_command.config_dir(ClaudeConfig(environ=environ)) == folder

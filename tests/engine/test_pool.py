@@ -1,0 +1,214 @@
+"""The pool on real bridges: bounds, order, retries, holds, cancellation, stop."""
+
+import asyncio
+import json
+
+import pytest
+from tests.agents import FakeAgent
+from tests.harness import until
+from tests.rig import Engine, Open
+
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome
+from orchestrator.core.errors import ConflictError
+from orchestrator.core.lifecycle import State
+from orchestrator.core.task import Criterion, Priority
+from orchestrator.engine.daemon import Signals
+
+
+def _failed(kind: FailureKind, resets_at: float = 0.0) -> Outcome:
+    return Failed(kind, f"it was {kind}", AgentReport(exit_code=1), resets_at)
+
+
+async def test_a_task_ends_with_result_summary_events_and_its_file_archived(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        task = await engine.add("one", criteria=(Criterion("it is done"),))
+        await engine.run_until(lambda: engine.archived("one"), "the end of one")
+        assert (await engine.task(task.uid)).state is State.SUCCEEDED
+        found = json.loads((engine.root / "results" / "one_result.json").read_text())
+        assert found["status"] == "succeeded"
+        assert found["criteria"][0]["verdict"] == "unproven"
+        assert (engine.root / "summaries" / "one_summary.txt").read_text().startswith("one: SUCCEEDED")
+        assert (engine.root / "tasks" / "processed" / "one.task.md").read_bytes() == b"body of one"
+        lines = [json.loads(line) for line in (engine.root / "logs" / "events.ndjson").read_text().splitlines()]
+        assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
+
+
+async def test_never_more_attempts_at_once_than_slots(open_engine: Open) -> None:
+    async with open_engine(slots=2) as engine:
+        for number in range(6):
+            await engine.add(f"t{number}")
+        engine.agent.gates["t0"] = engine.agent.gates["t1"] = gate = asyncio.Event()
+
+        def all_done() -> bool:
+            if len(engine.agent.alive) == 2:
+                gate.set()
+            return all(engine.archived(f"t{number}") for number in range(6))
+
+        await engine.run_until(all_done, "all six")
+        assert engine.agent.most_at_once == 2
+
+
+async def test_high_priority_starts_first_then_the_oldest(open_engine: Open) -> None:
+    async with open_engine(slots=1) as engine:
+        for task_id, priority in (
+            ("low", Priority.LOW),
+            ("m1", Priority.MEDIUM),
+            ("m2", Priority.MEDIUM),
+            ("hi", Priority.HIGH),
+        ):
+            await engine.add(task_id, priority=priority)
+        await engine.run_until(lambda: engine.archived("low"), "the last one")
+        assert [order.task_id for order in engine.agent.starts] == ["hi", "m1", "m2", "low"]
+
+
+async def test_a_transient_failure_is_tried_again_in_the_same_session(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.TRANSIENT), _failed(FailureKind.TRANSIENT)]})
+    async with open_engine(agent) as engine:
+        task = await engine.add("t")
+        await engine.run_until(lambda: engine.archived("t"), "the third try")
+        assert (await engine.task(task.uid)).tries == 3
+        assert [order.resume for order in agent.starts] == [False, True, True]
+        assert len({order.session_id for order in agent.starts}) == 1
+
+
+async def test_a_failure_that_cannot_get_better_is_not_tried_again(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.MAX_TURNS)]})
+    async with open_engine(agent) as engine:
+        task = await engine.add("t")
+        await engine.run_until(lambda: engine.archived("t"), "the end")
+        ended = await engine.task(task.uid)
+        assert (ended.state, ended.reason, len(agent.starts)) == (State.FAILED, "max_turns", 1)
+        assert (engine.root / "tasks" / "failed" / "t.task.md").exists()
+
+
+async def test_a_usage_limit_holds_every_task_and_costs_none_a_try(open_engine: Open) -> None:
+    async with open_engine(slots=1) as engine:
+        resets_at = engine.clock.now() + 0.5
+        engine.agent._script["first"] = [_failed(FailureKind.USAGE_LIMIT, resets_at)]
+        first = await engine.add("first", priority=Priority.HIGH, retries=0)
+        second = await engine.add("second", retries=0)
+        await engine.run_until(lambda: engine.archived("first") and engine.archived("second"), "both")
+        assert [(await engine.task(task.uid)).tries for task in (first, second)] == [1, 1]
+        assert [order.task_id for order in engine.agent.starts] == ["first", "first", "second"]
+        assert await engine.store.pauses() == []
+
+
+async def test_after_a_hold_one_task_probes_before_the_others_follow(open_engine: Open) -> None:
+    async with open_engine(slots=3) as engine:
+        engine.agent._script["a"] = [_failed(FailureKind.AUTH, engine.clock.now() + 0.3)] * 2
+        engine.agent.gates["a"] = asyncio.Event()
+        engine.agent.gates["a"].set()
+        await engine.add("a", priority=Priority.HIGH)
+        await until_held(engine)
+        for name in ("b", "c"):
+            await engine.add(name)
+        await engine.run_until(lambda: all(engine.archived(name) for name in "abc"), "all three")
+        order = [order.task_id for order in engine.agent.starts]
+        assert order[:3] == ["a", "a", "a"]
+        assert set(order[3:]) == {"b", "c"}
+
+
+async def until_held(engine: Engine) -> None:
+    """Run until the agent is held."""
+    held = False
+
+    async def look() -> None:
+        nonlocal held
+        while not held:
+            held = bool(await engine.store.pauses())
+            await asyncio.sleep(0.01)
+
+    looking = asyncio.create_task(look())
+    await engine.run_until(lambda: held, "the hold")
+    await looking
+
+
+async def test_a_queued_task_is_cancelled_at_once_and_its_file_kept(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        task = await engine.add("t")
+        assert (await engine.service.cancel("t")).state is State.CANCELLED
+        await engine.run_until(lambda: engine.archived("t"), "the archive")
+        assert engine.agent.starts == []
+        assert (engine.root / "tasks" / "cancelled" / "t.task.md").read_bytes() == b"body of t"
+        with pytest.raises(ConflictError):
+            await engine.service.cancel(task.uid)
+
+
+async def test_a_running_task_is_ended_when_it_is_cancelled(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        engine.agent.gates["t"] = asyncio.Event()
+        task = await engine.add("t")
+        cancelled: list[object] = []
+
+        def fact() -> bool:
+            if engine.agent.alive and not cancelled:
+                cancelled.append(asyncio.ensure_future(engine.service.cancel("t")))
+            return engine.archived("t")
+
+        await engine.run_until(fact, "the cancellation")
+        assert (await engine.task(task.uid)).state is State.CANCELLED
+        assert not engine.agent.alive
+
+
+async def test_a_stop_costs_no_try_and_the_next_daemon_resumes_the_session(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        engine.agent.gates["t"] = asyncio.Event()
+        task = await engine.add("t", retries=0)
+        await engine.run_until(lambda: engine.agent.alive, "the start")
+        stopped = await engine.task(task.uid)
+        assert (stopped.state, stopped.tries, stopped.attempt) == (State.QUEUED, 0, 1)
+        session = engine.agent.starts[0].session_id
+    async with open_engine() as engine:
+        await engine.recover()
+        await engine.run_until(lambda: engine.archived("t"), "the end")
+        assert (await engine.task(task.uid)).state is State.SUCCEEDED
+        assert [(order.session_id, order.resume, order.attempt) for order in engine.agent.starts] == [
+            (session, True, 2)
+        ]
+
+
+async def test_a_stop_lets_running_attempts_finish_first(open_engine: Open) -> None:
+    async with open_engine(drain_s=20.0) as engine:
+        engine.agent.gates["t"] = gate = asyncio.Event()
+        task = await engine.add("t")
+        signals = Signals()
+        running = asyncio.create_task(engine.daemon().run(signals, {}))
+        await until(lambda: engine.agent.alive, what="the start")
+        signals.stop()
+        gate.set()
+        await running
+        assert (await engine.task(task.uid)).state is State.SUCCEEDED
+
+
+async def test_two_tasks_of_one_id_run_one_after_the_other(open_engine: Open) -> None:
+    async with open_engine(slots=3) as engine:
+        await engine.add("same")
+        await engine.add("same")
+        await engine.run_until(lambda: len(list((engine.root / "results").iterdir())) == 2, "both results")
+        assert engine.agent.most_at_once == 1
+
+
+async def test_a_bug_of_ours_ends_the_attempt_and_not_the_daemon(open_engine: Open) -> None:
+    class Buggy(FakeAgent):
+        async def run(self, order, say):  # type: ignore[no-untyped-def]
+            raise ZeroDivisionError
+
+    async with open_engine(Buggy()) as engine:
+        task = await engine.add("t", retries=0)
+        await engine.run_until(lambda: engine.archived("t"), "the end")
+        ended = await engine.task(task.uid)
+        assert (ended.state, ended.reason) == (State.FAILED, "agent_error")
+
+
+async def test_retry_makes_a_new_run_and_keeps_the_old_result(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.BAD_REQUEST)]})
+    async with open_engine(agent) as engine:
+        old = await engine.add("t")
+        await engine.run_until(lambda: engine.archived("t"), "the failure")
+        before = (engine.root / "results" / "t_result.json").read_bytes()
+        new = await engine.service.retry("t")
+        assert new.uid != old.uid
+        await engine.run_until(lambda: len(list((engine.root / "results").iterdir())) == 2, "the second result")
+        assert (await engine.task(new.uid)).state is State.SUCCEEDED
+        assert (engine.root / "results" / "t_result.json").read_bytes() == before
+        assert (engine.root / "results" / f"t.{new.uid[-8:]}_result.json").exists()
