@@ -25,9 +25,9 @@ UNFINISHED = VENV / "unfinished"  # lies there while packages are put in: what a
 NEEDED = (3, 11)
 NOT_SET_UP = 3  # the exit status CONFIG of orchestrator.core.errors
 MODULES = ("watchfiles", "frontmatter", "yaml", "jsonschema", "pydantic", "dotenv", "rich")
-NEEDS_AGENT = ("demo", "run")  # commands that start the Claude Code CLI themselves
-CLAUDE_VARIABLE = "ORCHESTRATOR_CLAUDE"  # where a configured CLI is named, so that none is brought
-TAKES_A_VALUE = ("--root", "--config")
+NEEDS_AGENT = ("", "demo", "run")  # commands that start the Claude Code CLI; no command is the daemon
+CLAUDE_VARIABLE = "ORCHESTRATOR_CLAUDE_COMMAND"  # where a configured CLI is named, so that none is brought
+TAKES_A_VALUE = ("--root",)
 
 
 class Lock(NamedTuple):
@@ -99,14 +99,14 @@ def main(argv: "list[str]") -> int:
 
 
 def command_of(argv: "list[str]") -> str:
-    """Return the first word of *argv* that is neither an option nor the value of one; "help" when there is none."""
+    """Return the first word of *argv* that is neither an option nor the value of one; "" when there is none."""
     words = iter(argv)
     for word in words:
         if word in TAKES_A_VALUE:
             next(words, "")
         elif not word.startswith("-"):
             return word
-    return "help"
+    return ""
 
 
 def sets_for(argv: "list[str]") -> "list[Lock]":
@@ -121,7 +121,7 @@ def sets_for(argv: "list[str]") -> "list[Lock]":
         if unknown:
             raise SetupError(f"unknown set {unknown[0]!r}; the sets are {', '.join(SETS)}")
         return [SETS["base"], *(SETS[word] for word in wanted if word != "base")]
-    wants_agent = name in NEEDS_AGENT and not {"-h", "--help"} & set(argv)
+    wants_agent = name in NEEDS_AGENT and not {"-h", "--help", "--version"} & set(argv)
     return [SETS["base"], *(agent if wants_agent else [])]
 
 
