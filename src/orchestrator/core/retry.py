@@ -63,7 +63,9 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.CRASH: _again(3, 10, 120, "The agent crashed; see stderr.log in the attempt folder.", resume=True),
     K.KILLED: _again(2, 60, 600, "Something killed the agent, most often for lack of memory; run fewer at once."),
     K.NO_RESULT: _again(3, 10, 120, "The agent ended without its final message; see the attempt folder.", resume=True),
-    K.BAD_OUTPUT: _again(2, 10, 60, "The agent's final message was not as agreed; see whether doctor accepts the CLI's version."),
+    K.BAD_OUTPUT: _again(
+        2, 10, 60, "The agent's final message was not as agreed; see whether doctor accepts the CLI's version."
+    ),
     K.BAD_REQUEST: _never("The provider refuses the request as it is; see the detail."),
     K.PROMPT_TOO_LONG: _never("Shorten the prompt or name files instead of quoting them."),
     K.MODEL_NOT_FOUND: _never("Correct `model` in the task or in config/orchestrator.yaml."),

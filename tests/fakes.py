@@ -1,0 +1,296 @@
+"""Small real implementations of the ports, for tests of what is built on them."""
+
+import asyncio
+import heapq
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from orchestrator.core import codec
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
+from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.task import FileStamp, Task, advance, id_key
+
+
+class FakeClock:
+    """A clock that stands still until the test moves it. Implements the port `Clock`."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.wall = now
+        self.mono = 0.0
+        self.chances: list[float] = []  # drawn from the front; 0.5 when it is empty
+        self._numbers = count(1)
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.mono
+
+    def chance(self) -> float:
+        return self.chances.pop(0) if self.chances else 0.5
+
+    def new_uid(self) -> TaskUid:
+        n = next(self._numbers)
+        return TaskUid(f"{int(self.wall * 1000):012x}{n:012x}{n:08x}")
+
+    def new_session_id(self) -> str:
+        return f"00000000-0000-4000-8000-{next(self._numbers):012x}"
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        wake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.mono + seconds, next(self._numbers), wake))
+        await wake
+
+    @property
+    def sleepers(self) -> int:
+        """How many wait for this clock."""
+        return sum(not wake.done() for _, _, wake in self._sleepers)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; who sleeps until then wakes, in order."""
+        self.wall += seconds
+        self.mono += seconds
+        while self._sleepers and self._sleepers[0][0] <= self.mono:
+            _, _, wake = heapq.heappop(self._sleepers)
+            if not wake.done():
+                wake.set_result(None)
+
+
+@dataclass
+class _Held:
+    """Everything a MemoryStore knows; copied before a write, put back when the write fails."""
+
+    tasks: dict[TaskUid, Task] = field(default_factory=dict)
+    bodies: dict[TaskUid, bytes] = field(default_factory=dict)
+    attempts: dict[tuple[TaskUid, int], AttemptRecord] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+
+    def copy(self) -> "_Held":
+        return _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
+
+
+class MemoryStore:
+    """Implements the port `Store` in memory, for one event loop. Passes the same suite as the real one."""
+
+    def __init__(self) -> None:
+        self._held = _Held()
+        self._writes = 0
+        self._seen = -1
+
+    # What writes
+
+    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
+        with _undo(self):
+            return [self._accept(item) for item in new]
+
+    async def revise(self, task: Task, body: bytes, event: Event) -> Task:
+        with _undo(self):
+            before = self._known(task.uid)
+            if before.state is not State.QUEUED:
+                raise IllegalEventError(before.state, event.kind, why="it is queued no more")
+            after = replace(advance(before, event), spec=task.spec, sha256=task.sha256, stamp=task.stamp)
+            self._held.tasks[task.uid] = after
+            self._held.bodies[task.uid] = body
+            self._append(event)
+            return after
+
+    async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
+        with _undo(self):
+            return self._commit(events)
+
+    async def pause(self, pause: Pause, event: Event) -> None:
+        with _undo(self):
+            self._held.pauses[pause.scope] = pause
+            self._commit([event])
+
+    async def release(self, scope: str, event: Event) -> None:
+        with _undo(self):
+            self._held.pauses.pop(scope, None)
+            self._commit([event])
+
+    def _accept(self, item: NewTask) -> Task:
+        task = item.task
+        if task.uid in self._held.tasks:
+            raise ConflictError(f"task {task.uid} is already stored")
+        for event in item.events:
+            if event.uid != task.uid:
+                raise ValueError(f"{event.kind} speaks of another task")
+            task = task if event.kind is EventKind.RECEIVED else advance(task, event)
+            self._append(event)
+        task = replace(task, name=self._free_name(task), order=len(self._held.tasks) + 1)
+        self._held.tasks[task.uid] = task
+        self._held.bodies[task.uid] = item.body
+        return task
+
+    def _free_name(self, task: Task) -> str:
+        if task.state is State.REJECTED:
+            return ""
+        taken = {each.name.casefold() for each in self._held.tasks.values()}
+        longer = f"{task.name}.{task.uid[-8:]}"
+        names: Iterator[str] = iter([task.name, longer])
+        found = next((name for name in names if name.casefold() not in taken), "")
+        return found or next(f"{longer}.{n}" for n in count(2) if f"{longer}.{n}".casefold() not in taken)
+
+    def _commit(self, events: Sequence[Event]) -> list[Task]:
+        touched: dict[TaskUid, Task] = {}
+        for event in events:
+            if event.uid:
+                touched[event.uid] = self._apply(self._known(event.uid), event)
+            self._append(event)
+        return list(touched.values())
+
+    def _apply(self, before: Task, event: Event) -> Task:
+        after = advance(before, event)
+        if after.state in ACTIVE and before.state not in ACTIVE and self._active(after.id_key):
+            raise IllegalEventError(before.state, event.kind, why="a task of the same id is active")
+        self._held.tasks[after.uid] = after
+        key = (after.uid, after.attempt)
+        if event.kind is EventKind.STARTED:
+            agent = _text(event.data, "agent") or after.spec.agent
+            self._held.attempts[key] = AttemptRecord(
+                after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts
+            )
+        elif event.kind in (EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED):
+            self._close(key, event)
+        return after
+
+    def _close(self, key: tuple[TaskUid, int], event: Event) -> None:
+        record = self._held.attempts.get(key)
+        if record is not None:
+            outcome = event.data.get("outcome")
+            self._held.attempts[key] = replace(
+                record,
+                ended_ts=record.ended_ts or event.ts,
+                outcome=_plain(outcome) if isinstance(outcome, Mapping) else record.outcome,
+                session_id=_text(event.data, "session_id") or record.session_id,
+            )
+
+    def _append(self, event: Event) -> None:
+        data: dict[str, Json] = json.loads(codec.event_text(event.data))
+        self._held.events.append(replace(event, data=data, seq=len(self._held.events) + 1))
+
+    # What reads
+
+    async def task(self, uid: TaskUid) -> Task | None:
+        return self._held.tasks.get(uid)
+
+    async def find(self, key: str) -> Sequence[Task]:
+        def fits(task: Task) -> bool:
+            prefix = len(key) >= 4 and task.uid.startswith(key)
+            named = key == task.file_name or key.casefold() in (task.id_key, task.name.casefold())
+            return prefix or named or key == task.uid
+
+        return [task for task in self._newest() if key and fits(task)]
+
+    async def body(self, uid: TaskUid) -> bytes:
+        self._known(uid)
+        return self._held.bodies[uid]
+
+    async def tasks(self, states: Sequence[State], *, limit: int, newest_first: bool = False) -> Sequence[Task]:
+        found = [task for task in self._newest() if task.state in states]
+        return (found if newest_first else found[::-1])[:limit]
+
+    async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
+        first: dict[str, Task] = {}
+        for task in self._oldest():
+            if task.state in WAITING:
+                first.setdefault(task.id_key, task)
+        found = [
+            task
+            for task in first.values()
+            if task.not_before <= now and task.spec.agent not in (agents or ()) and not self._active(task.id_key)
+        ]
+        return sorted(found, key=lambda task: (task.spec.priority.rank, task.order))[:limit]
+
+    async def next_wake(self, now: float) -> float:
+        waiting = (task.not_before for task in self._held.tasks.values() if task.state in WAITING)
+        return min((ts for ts in waiting if ts > max(now, 0.0)), default=0.0)
+
+    async def unprojected(self, *, limit: int) -> Sequence[Task]:
+        def is_due(task: Task) -> bool:
+            unwritten = not task.artifacts and not task.cleaned and task.state is not State.REJECTED
+            return task.state in TERMINAL and (unwritten or (not task.archived and task.file_name != ""))
+
+        return [task for task in self._oldest() if is_due(task)][:limit]
+
+    async def counts(self) -> Mapping[State, int]:
+        return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}
+
+    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
+        waiting = (task for task in self._held.tasks.values() if task.state in WAITING and task.file_name)
+        return [(task.file_name, task.stamp, task.uid) for task in waiting]
+
+    async def same_id(self, task_id: str) -> Sequence[Task]:
+        return [task for task in self._newest() if task.id_key == id_key(task_id)]
+
+    async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]:
+        return [record for (owner, _), record in sorted(self._held.attempts.items()) if owner == uid]
+
+    async def events_after(self, seq: int, *, limit: int) -> Sequence[Event]:
+        start = max(seq, 0)
+        return self._held.events[start : start + limit]
+
+    async def events_of(self, uid: TaskUid, *, limit: int) -> Sequence[Event]:
+        mine = [event for event in self._held.events if uid and event.uid == uid]
+        return mine[max(0, len(mine) - limit) :]
+
+    async def last_seq(self) -> int:
+        return len(self._held.events)
+
+    async def changed(self) -> bool:
+        changed = self._seen != self._writes
+        self._seen = self._writes
+        return changed
+
+    async def pauses(self) -> Sequence[Pause]:
+        return [self._held.pauses[scope] for scope in sorted(self._held.pauses)]
+
+    def _known(self, uid: TaskUid) -> Task:
+        if uid not in self._held.tasks:
+            raise NotFoundError(f"there is no task {uid}")
+        return self._held.tasks[uid]
+
+    def _active(self, key: str) -> bool:
+        return any(task.state in ACTIVE and task.id_key == key for task in self._held.tasks.values())
+
+    def _oldest(self) -> list[Task]:
+        return sorted(self._held.tasks.values(), key=lambda task: task.order)
+
+    def _newest(self) -> list[Task]:
+        return self._oldest()[::-1]
+
+
+class _undo:
+    """All or nothing."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._before = store._held.copy()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._store._writes += 1
+        else:
+            self._store._held = self._before
+
+
+def _text(data: Mapping[str, Json], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _plain(outcome: Mapping[str, Json]) -> dict[str, Json]:
+    found: dict[str, Json] = json.loads(codec.text(outcome))
+    return found

@@ -1,0 +1,451 @@
+"""What every Store promises. A subclass gives the fixture `store`, an empty and open one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core.codec import EVENT_DATA_BYTES
+from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import NewTask, Pause, Store
+from orchestrator.core.task import FileStamp, Priority, Task, TaskSpec
+
+K = EventKind
+HELD = Pause("claude", 100.0, "usage_limit", "resets at 15:45")
+
+
+def new(
+    n: int,
+    *,
+    task_id: str = "",
+    name: str = "",
+    priority: Priority = Priority.MEDIUM,
+    agent: str = "",
+    file_name: str | None = None,
+    rejected: bool = False,
+    not_before: float = 0.0,
+) -> NewTask:
+    """A task number *n* that differs from all others, unless told otherwise."""
+    uid = TaskUid(f"{n:024x}{n:08x}")
+    spec = TaskSpec(task_id or f"id_{n}", "analyze", priority, "A title", "Look at it", agent=agent)
+    file_name = f"task_{n}.task.md" if file_name is None else file_name
+    task = Task(uid, name or f"task_{n}", spec, f"{n:064x}", 1.0, file_name, FileStamp(n, n, n), not_before=not_before)
+    last = K.REJECTED if rejected else K.PARSED
+    return NewTask(task, b"body %d" % n, [Event(K.RECEIVED, 1.0, uid), Event(last, 1.0, uid)])
+
+
+def event(kind: EventKind, task: Task, *, ts: float = 2.0, **data: Json) -> Event:
+    """An event that fits *task* as it is now."""
+    attempt = task.attempt + 1 if kind is K.STARTED else task.attempt
+    return Event(kind, ts, task.uid, attempt, task.epoch, data)
+
+
+async def go(store: Store, task: Task, *kinds: EventKind, ts: float = 2.0) -> Task:
+    """Take *task* along *kinds*."""
+    for kind in kinds:
+        (task,) = await store.commit([event(kind, task, ts=ts)])
+    return task
+
+
+def uids(tasks: Sequence[Task]) -> list[int]:
+    return [int(task.uid[-8:], 16) for task in tasks]
+
+
+DONE = (K.STARTED, K.FINISHED, K.VALIDATED, K.SUCCEEDED)
+
+
+class StoreContract:
+    """Run over every implementation by test_store.py."""
+
+    # accept
+
+    async def test_an_accepted_task_can_be_read_as_it_was_returned(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        assert await store.task(task.uid) == task
+        assert task == replace(new(1).task, order=task.order)
+
+    async def test_the_body_is_kept_to_the_byte(self, store: Store) -> None:
+        body = bytes(range(256)) + b"\r\n\xff\x00"
+        (task,) = await store.accept([replace(new(1), body=body)])
+        assert await store.body(task.uid) == body
+
+    async def test_orders_follow_the_order_of_acceptance(self, store: Store) -> None:
+        first = await store.accept([new(3), new(1)])
+        second = await store.accept([new(2)])
+        assert [task.order for task in (*first, *second)] == sorted({task.order for task in (*first, *second)})
+
+    async def test_accepting_writes_the_first_events(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        assert [(e.kind, e.uid) for e in await store.events_after(0, limit=9)] == [
+            (K.RECEIVED, task.uid),
+            (K.PARSED, task.uid),
+        ]
+
+    async def test_a_task_whose_first_events_reject_it_is_rejected(self, store: Store) -> None:
+        (task,) = await store.accept([new(1, rejected=True)])
+        assert (task.state, task.ended_ts) == (State.REJECTED, 1.0)
+
+    async def test_a_task_may_come_as_rejected_already(self, store: Store) -> None:
+        given = new(1, rejected=True)
+        (task,) = await store.accept([replace(given, task=replace(given.task, state=State.REJECTED))])
+        assert (task.state, task.ended_ts) == (State.REJECTED, 1.0)
+
+    async def test_a_uid_is_accepted_once_and_the_whole_batch_with_it(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        with pytest.raises(ConflictError):
+            await store.accept([new(2), replace(new(1), body=b"other")])
+        assert await store.body(task.uid) == b"body 1"
+        assert await store.task(new(2).task.uid) is None
+        assert await store.last_seq() == 2
+
+    async def test_a_file_name_that_is_not_unicode_comes_back_as_it_was(self, store: Store) -> None:
+        name = b"caf\xe9.task.md".decode("utf-8", "surrogateescape")
+        (task,) = await store.accept([new(1, file_name=name, name="caf\udce9")])
+        assert await store.task(task.uid) == task
+        assert (task.file_name, task.name) == (name, "caf\udce9")
+        assert [found[0] for found in await store.waiting_files()] == [name]
+        assert await store.find(name) == [task]
+
+    async def test_a_stamp_of_any_size_comes_back_as_it_was(self, store: Store) -> None:
+        stamp = FileStamp(2**64 - 1, 2**65, 2**40)
+        given = new(1)
+        (task,) = await store.accept([replace(given, task=replace(given.task, stamp=stamp))])
+        assert await store.waiting_files() == [(task.file_name, stamp, task.uid)]
+
+    # names
+
+    async def test_a_name_that_is_taken_gets_the_end_of_the_uid(self, store: Store) -> None:
+        first, second = await store.accept([new(1, name="fix"), new(2, name="fix")])
+        assert (first.name, second.name) == ("fix", f"fix.{second.uid[-8:]}")
+
+    async def test_names_that_differ_in_case_only_are_the_same(self, store: Store) -> None:
+        await store.accept([new(1, name="Straße")])
+        (second,) = await store.accept([new(2, name="STRASSE")])
+        assert second.name == f"STRASSE.{second.uid[-8:]}"
+
+    async def test_a_name_is_unique_even_when_the_longer_one_is_taken(self, store: Store) -> None:
+        tasks = await store.accept([new(1, name="fix"), new(2, name="fix.00000003"), new(3, name="fix")])
+        assert len({task.name.casefold() for task in tasks}) == 3
+
+    async def test_a_name_is_never_given_again(self, store: Store) -> None:
+        (first,) = await store.accept([new(1, name="fix")])
+        await go(store, first, *DONE, K.ARTIFACTS_WRITTEN, K.ARCHIVED, K.ARTIFACTS_CLEANED)
+        (second,) = await store.accept([new(2, name="fix")])
+        assert second.name != "fix"
+
+    async def test_a_rejected_task_takes_no_name(self, store: Store) -> None:
+        rejected = await store.accept([new(1, name="fix", rejected=True), new(2, name="fix", rejected=True)])
+        (task,) = await store.accept([new(3, name="fix")])
+        assert ([each.name for each in rejected], task.name) == (["", ""], "fix")
+
+    # revise
+
+    async def test_a_revision_replaces_what_was_asked(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        asked = replace(task, spec=new(7, priority=Priority.HIGH).task.spec, sha256="f" * 64, stamp=FileStamp(9, 9, 9))
+        after = await store.revise(asked, b"new", event(K.UPDATED, task))
+        assert after == replace(asked, revision=2)
+        assert await store.task(task.uid) == after
+        assert await store.body(task.uid) == b"new"
+        assert [e.kind for e in await store.events_of(task.uid, limit=1)] == [K.UPDATED]
+        assert uids(await store.same_id("ID_7")) == [1]
+        assert await store.same_id("id_1") == []
+
+    async def test_a_task_that_is_queued_no_more_is_not_revised(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        await go(store, task, K.STARTED)
+        with pytest.raises(IllegalEventError):
+            await store.revise(replace(task, sha256="f" * 64), b"new", event(K.UPDATED, task))
+        assert await store.body(task.uid) == b"body 1"
+        assert await store.last_seq() == 3
+
+    async def test_a_task_that_is_not_there_is_not_found(self, store: Store) -> None:
+        ghost = new(1).task
+        with pytest.raises(NotFoundError):
+            await store.body(ghost.uid)
+        with pytest.raises(NotFoundError):
+            await store.commit([event(K.STARTED, ghost)])
+        with pytest.raises(NotFoundError):
+            await store.revise(ghost, b"", event(K.UPDATED, ghost))
+        assert await store.task(ghost.uid) is None
+
+    # commit
+
+    async def test_a_commit_returns_each_task_as_it_is_afterwards(self, store: Store) -> None:
+        one, two = await store.accept([new(1), new(2)])
+        after = await store.commit([event(K.STARTED, one), event(K.STARTED, two), event(K.CANCEL_REQUESTED, one)])
+        assert [(task.uid, task.state) for task in after] == [(one.uid, State.CANCELLING), (two.uid, State.RUNNING)]
+        assert [await store.task(task.uid) for task in after] == after
+
+    async def test_a_commit_is_all_or_nothing(self, store: Store) -> None:
+        one, two = await store.accept([new(1), new(2)])
+        with pytest.raises(IllegalEventError):
+            await store.commit([event(K.STARTED, one, agent="claude"), event(K.FINISHED, two)])
+        assert await store.task(one.uid) == one
+        assert await store.attempts(one.uid) == []
+        assert await store.last_seq() == 4
+
+    async def test_seq_grows_by_exactly_one_also_after_a_refusal(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        with pytest.raises(IllegalEventError):
+            await store.commit([event(K.STARTED, task), event(K.STARTED, task)])
+        await store.commit([event(K.STARTED, task), Event(K.WARNING, 3.0)])
+        assert [e.seq for e in await store.events_after(0, limit=99)] == [1, 2, 3, 4]
+        assert await store.last_seq() == 4
+
+    async def test_who_comes_second_is_refused(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        await store.commit([event(K.STARTED, task)])
+        with pytest.raises(IllegalEventError):
+            await store.commit([event(K.STARTED, task)])
+
+    async def test_the_writer_of_an_earlier_attempt_is_fenced_off(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        again = await go(store, running, K.INTERRUPTED, K.STARTED)
+        for stale in (running, replace(running, epoch=again.epoch), replace(again, epoch=running.epoch)):
+            with pytest.raises(IllegalEventError):
+                await store.commit([event(K.FINISHED, stale)])
+        assert await store.task(task.uid) == again
+
+    async def test_an_event_of_the_daemon_is_just_appended(self, store: Store) -> None:
+        assert await store.commit([Event(K.DAEMON_STARTED, 5.0, data={"pid": 7})]) == []
+        assert await store.events_after(0, limit=9) == [Event(K.DAEMON_STARTED, 5.0, data={"pid": 7}, seq=1)]
+
+    async def test_a_commit_of_nothing_changes_nothing(self, store: Store) -> None:
+        assert await store.commit([]) == []
+        assert await store.last_seq() == 0
+
+    async def test_two_tasks_of_one_id_are_never_active_together(self, store: Store) -> None:
+        one, two = await store.accept([new(1, task_id="Same"), new(2, task_id="same")])
+        running = await go(store, one, K.STARTED)
+        with pytest.raises(IllegalEventError, match="same id"):
+            await go(store, two, K.STARTED)
+        await go(store, running, K.FINISHED, K.SUCCEEDED)
+        assert (await go(store, two, K.STARTED)).state is State.RUNNING
+
+    async def test_one_commit_cannot_start_two_tasks_of_one_id(self, store: Store) -> None:
+        one, two = await store.accept([new(1, task_id="same"), new(2, task_id="same")])
+        with pytest.raises(IllegalEventError, match="same id"):
+            await store.commit([event(K.STARTED, one), event(K.STARTED, two)])
+        assert await store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 2}
+
+    # attempts
+
+    async def test_a_start_opens_an_attempt(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        await store.commit([event(K.STARTED, task, ts=4.0, agent="claude", session_id="s1")])
+        (record,) = await store.attempts(task.uid)
+        assert (record.uid, record.number, record.epoch) == (task.uid, 1, 1)
+        assert (record.agent, record.session_id) == ("claude", "s1")
+        assert (record.started_ts, record.ended_ts, record.outcome) == (4.0, 0.0, {})
+
+    @pytest.mark.parametrize("kind", [K.FINISHED, K.LIMITED, K.INTERRUPTED])
+    async def test_an_end_closes_the_attempt_with_its_outcome(self, store: Store, kind: EventKind) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        await store.commit([event(kind, running, ts=9.0, outcome={"kind": "finished", "list": [1]}, session_id="s2")])
+        (record,) = await store.attempts(task.uid)
+        assert (record.ended_ts, record.session_id) == (9.0, "s2")
+        assert record.outcome == {"kind": "finished", "list": [1]}
+
+    async def test_the_first_end_of_an_attempt_counts(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        (checked,) = await store.commit([event(K.FINISHED, running, ts=9.0, outcome={"kind": "failed"})])
+        await store.commit([event(K.LIMITED, checked, ts=10.0)])
+        (record,) = await store.attempts(task.uid)
+        assert (record.ended_ts, record.outcome) == (9.0, {"kind": "failed"})
+
+    async def test_an_outcome_is_kept_whole_where_the_event_is_cut(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        answer = "ä" * (2 * EVENT_DATA_BYTES)
+        await store.commit([event(K.FINISHED, running, outcome={"kind": "finished", "answer": answer})])
+        (record,) = await store.attempts(task.uid)
+        (logged,) = await store.events_of(task.uid, limit=1)
+        assert record.outcome["answer"] == answer
+        assert logged.data["truncated"] is True
+
+    async def test_every_attempt_is_remembered_in_order(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        await go(store, task, K.STARTED, K.INTERRUPTED, K.STARTED, K.LIMITED, K.STARTED)
+        assert [record.number for record in await store.attempts(task.uid)] == [1, 2, 3]
+
+    async def test_a_cancelled_attempt_is_closed(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        await go(store, task, K.STARTED, K.CANCEL_REQUESTED, K.CANCELLED, ts=6.0)
+        assert [record.ended_ts for record in await store.attempts(task.uid)] == [6.0]
+
+    # ready
+
+    async def test_ready_is_by_priority_then_age(self, store: Store) -> None:
+        order = [Priority.LOW, Priority.MEDIUM, Priority.HIGH, Priority.MEDIUM, Priority.HIGH]
+        await store.accept([new(n, priority=priority, agent=f"a{n % 2}") for n, priority in enumerate(order)])
+        assert uids(await store.ready(5.0, limit=9)) == [2, 4, 1, 3, 0]
+        assert uids(await store.ready(5.0, limit=2)) == [2, 4]
+        assert await store.ready(5.0, limit=0) == []
+
+    async def test_only_waiting_tasks_are_ready(self, store: Store) -> None:
+        tasks = await store.accept([new(n) for n in range(5)])
+        await go(store, tasks[0], K.STARTED)
+        await go(store, tasks[1], *DONE)
+        await go(store, tasks[2], K.CANCELLED)
+        await go(store, tasks[3], K.STARTED, K.LIMITED)
+        assert uids(await store.ready(5.0, limit=9)) == [3, 4]
+
+    async def test_a_task_is_not_ready_before_its_time(self, store: Store) -> None:
+        await store.accept([new(1, not_before=50.0), new(2)])
+        assert uids(await store.ready(49.9, limit=9)) == [2]
+        assert uids(await store.ready(50.0, limit=9)) == [1, 2]
+
+    async def test_tasks_of_one_id_wait_for_each_other_in_order_of_acceptance(self, store: Store) -> None:
+        one, two, _ = await store.accept(
+            [new(1, task_id="same"), new(2, task_id="SAME", priority=Priority.HIGH), new(3)]
+        )
+        assert uids(await store.ready(5.0, limit=9)) == [1, 3]
+        running = await go(store, one, K.STARTED)
+        assert uids(await store.ready(5.0, limit=9)) == [3]
+        await go(store, running, K.FINISHED, K.FAILED)
+        assert uids(await store.ready(5.0, limit=9)) == [2, 3]
+        assert (await store.ready(5.0, limit=1))[0].uid == two.uid
+
+    async def test_a_task_waiting_for_its_time_keeps_its_place_before_its_namesakes(self, store: Store) -> None:
+        await store.accept([new(1, task_id="same", not_before=50.0), new(2, task_id="same")])
+        assert await store.ready(5.0, limit=9) == []
+
+    async def test_tasks_of_held_agents_are_not_ready(self, store: Store) -> None:
+        await store.accept([new(1, agent="claude"), new(2), new(3, agent="codex")])
+        assert uids(await store.ready(5.0, limit=9, agents=["claude"])) == [2, 3]
+        assert uids(await store.ready(5.0, limit=9, agents=["claude", ""])) == [3]
+        assert uids(await store.ready(5.0, limit=9, agents=[])) == [1, 2, 3]
+
+    async def test_next_wake_is_the_earliest_time_to_come(self, store: Store) -> None:
+        assert await store.next_wake(0.0) == 0.0
+        tasks = await store.accept([new(1, not_before=50.0), new(2, not_before=20.0), new(3)])
+        assert [await store.next_wake(now) for now in (0.0, 20.0, 50.0)] == [20.0, 50.0, 0.0]
+        await go(store, tasks[1], K.CANCELLED)
+        assert await store.next_wake(0.0) == 50.0
+
+    # lists
+
+    async def test_find_takes_uid_prefix_id_name_and_file_name(self, store: Store) -> None:
+        one, two = await store.accept([new(1, name="Report"), new(0xABC00000, name="other")])
+        for key in (one.uid, "id_1", "ID_1", "report", "task_1.task.md"):
+            assert await store.find(key) == [one]
+        assert await store.find(two.uid[:17]) == [two]
+        assert await store.find("0000") == [two, one]
+        for key in ("", "000", "nothing", "%", "_____"):
+            assert await store.find(key) == []
+
+    async def test_find_returns_the_newest_first(self, store: Store) -> None:
+        tasks = await store.accept([new(n, task_id="same") for n in range(3)])
+        assert await store.find("same") == list(reversed(tasks))
+        assert await store.same_id("SAME") == list(reversed(tasks))
+
+    async def test_tasks_are_listed_by_state_and_age(self, store: Store) -> None:
+        tasks = await store.accept([new(n) for n in range(4)])
+        await go(store, tasks[1], K.CANCELLED)
+        await go(store, tasks[2], K.STARTED)
+        both = [State.QUEUED, State.CANCELLED]
+        assert uids(await store.tasks(both, limit=9)) == [0, 1, 3]
+        assert uids(await store.tasks([*both, State.QUEUED], limit=2, newest_first=True)) == [3, 1]
+        assert await store.tasks([], limit=9) == []
+
+    async def test_counts_name_every_state(self, store: Store) -> None:
+        tasks = await store.accept([new(n) for n in range(3)])
+        await go(store, tasks[0], K.STARTED)
+        assert await store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 2, State.RUNNING: 1}
+
+    async def test_waiting_files_are_those_of_waiting_tasks(self, store: Store) -> None:
+        tasks = await store.accept([new(1), new(2, file_name=""), new(3), new(4)])
+        await go(store, tasks[2], K.STARTED)
+        await go(store, tasks[3], K.STARTED, K.LIMITED)
+        found = sorted(await store.waiting_files())
+        assert found == [
+            ("task_1.task.md", FileStamp(1, 1, 1), tasks[0].uid),
+            ("task_4.task.md", FileStamp(4, 4, 4), tasks[3].uid),
+        ]
+
+    async def test_unprojected_are_ended_tasks_whose_files_are_not_all_in_place(self, store: Store) -> None:
+        tasks = await store.accept([new(1), new(2), new(3, file_name=""), new(4), new(5, rejected=True)])
+        for task in tasks[:3]:
+            await go(store, task, *DONE)
+        assert uids(await store.unprojected(limit=9)) == [1, 2, 3, 5]
+        assert uids(await store.unprojected(limit=1)) == [1]
+        await go(store, (await store.find(tasks[0].uid))[0], K.ARTIFACTS_WRITTEN)
+        await go(store, (await store.find(tasks[1].uid))[0], K.ARTIFACTS_CLEANED, K.ARCHIVED)
+        await go(store, (await store.find(tasks[2].uid))[0], K.ARTIFACTS_WRITTEN)
+        await go(store, tasks[4], K.ARCHIVED)
+        assert uids(await store.unprojected(limit=9)) == [1]
+
+    # events
+
+    async def test_events_are_read_from_where_one_left_off(self, store: Store) -> None:
+        await store.accept([new(n) for n in range(3)])
+        assert [e.seq for e in await store.events_after(2, limit=3)] == [3, 4, 5]
+        assert await store.events_after(6, limit=3) == []
+
+    async def test_the_last_events_of_a_task_come_oldest_first(self, store: Store) -> None:
+        (task, _) = await store.accept([new(1), new(2)])
+        await go(store, task, K.STARTED)
+        assert [e.kind for e in await store.events_of(task.uid, limit=2)] == [K.PARSED, K.STARTED]
+        assert await store.events_of(task.uid, limit=0) == []
+        assert await store.events_of(TaskUid(""), limit=9) == []
+
+    async def test_the_data_of_an_event_comes_back_as_it_was(self, store: Store) -> None:
+        data: dict[str, Json] = {"text": "\udce9\x00€", "n": 2**70, "f": 0.1, "deep": {"l": [None, True, {}]}}
+        await store.commit([Event(K.WARNING, 1.25, data=data)])
+        assert [e.data for e in await store.events_after(0, limit=1)] == [data]
+
+    async def test_data_that_is_too_large_is_cut_and_says_so(self, store: Store) -> None:
+        await store.commit([Event(K.WARNING, 1.0, data={"text": "x" * 10**6, "code": 7})])
+        (kept,) = await store.events_after(0, limit=1)
+        assert (kept.data["code"], kept.data["truncated"]) == (7, True)
+
+    async def test_the_verdict_can_be_read_from_the_events(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        checking = await go(store, task, K.STARTED, K.FINISHED)
+        await store.commit([event(K.VALIDATED, checking, verdict="passed")])
+        assert (await store.events_of(task.uid, limit=1))[0].data == {"verdict": "passed"}
+
+    # changed
+
+    async def test_every_write_is_seen_once(self, store: Store) -> None:
+        await store.changed()
+        assert not await store.changed()
+        (task,) = await store.accept([new(1)])
+        assert await store.changed()
+        assert not await store.changed()
+        await go(store, task, K.STARTED)
+        assert await store.changed()
+        await store.pause(HELD, Event(K.AGENT_HELD, 1.0))
+        assert await store.changed()
+        assert not await store.changed()
+
+    async def test_who_has_not_looked_yet_has_something_to_see(self, store: Store) -> None:
+        assert await store.changed()
+
+    # pauses
+
+    async def test_an_agent_is_held_and_released_with_the_event(self, store: Store) -> None:
+        await store.pause(HELD, Event(K.AGENT_HELD, 1.0, data={"agent": "claude"}))
+        everything = Pause("*", 0.0, "person", "")
+        await store.pause(everything, Event(K.AGENT_HELD, 2.0))
+        assert await store.pauses() == [everything, HELD]
+        await store.release("claude", Event(K.AGENT_RELEASED, 3.0))
+        assert await store.pauses() == [everything]
+        assert [e.kind for e in await store.events_after(0, limit=9)] == [K.AGENT_HELD, K.AGENT_HELD, K.AGENT_RELEASED]
+
+    async def test_a_later_hold_replaces_the_earlier(self, store: Store) -> None:
+        await store.pause(HELD, Event(K.AGENT_HELD, 1.0))
+        await store.pause(replace(HELD, until=200.0), Event(K.AGENT_HELD, 2.0))
+        assert await store.pauses() == [replace(HELD, until=200.0)]
+
+    async def test_a_hold_whose_event_is_refused_is_no_hold(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        with pytest.raises(IllegalEventError):
+            await store.pause(HELD, event(K.FINISHED, task))
+        assert await store.pauses() == []
