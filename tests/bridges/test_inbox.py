@@ -1,9 +1,11 @@
 """The folder `tasks/`: what is seen in it, and moves that survive a crash at any instant."""
 
+import hashlib
 import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,7 @@ def task(root: Path, name: str = "x.task.md", *, attempt: int = 0) -> Task:
     if name and path.exists():
         facts = path.lstat()
         stamp = FileStamp(facts.st_ino, facts.st_mtime_ns, facts.st_size)
-    return Task(
-        uid=UID, name="x", spec=SPEC, sha256="", created_ts=0.0, file_name=name, stamp=stamp, attempt=attempt
-    )
+    return Task(uid=UID, name="x", spec=SPEC, sha256="", created_ts=0.0, file_name=name, stamp=stamp, attempt=attempt)
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -213,14 +213,30 @@ async def test_a_task_of_another_door_takes_nobodys_file(root: Path, inbox: Task
     assert everything(root) == {"x.task.md": b"somebody's", "processed/x.task.md": b"body"}
 
 
+async def test_a_task_may_start_while_its_file_holds_what_is_stored(root: Path, inbox: TaskFolder) -> None:
+    path = root / "tasks" / "x.task.md"
+    path.write_bytes(b"body")
+    one = replace(task(root), sha256=hashlib.sha256(b"body").hexdigest())
+    assert await inbox.unchanged(one)
+    os.utime(path, (1, 1))
+    assert await inbox.unchanged(one)
+    path.write_bytes(b"edited")
+    assert not await inbox.unchanged(one)
+    path.unlink()
+    assert not await inbox.unchanged(one)
+    await inbox.claim(one, b"body")
+    assert await inbox.unchanged(one)
+    assert await inbox.unchanged(task(root, ""))
+    (root / "tasks").rename(root / "away")
+    assert not await inbox.unchanged(one)
+
+
 # archive
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 @pytest.mark.parametrize("start", ["running", "tasks", "nowhere"])
-async def test_an_archived_file_comes_from_wherever_it_is(
-    root: Path, inbox: TaskFolder, name: str, start: str
-) -> None:
+async def test_an_archived_file_comes_from_wherever_it_is(root: Path, inbox: TaskFolder, name: str, start: str) -> None:
     if start != "nowhere":
         (root / "tasks" / name).write_bytes(b"body")
     one = task(root, name)
@@ -258,9 +274,7 @@ async def test_a_cancelled_task_leaves_a_later_file_of_its_name_alone(root: Path
     assert everything(root) == {"x.task.md": b"something else", "cancelled/x.task.md": b"body"}
 
 
-async def test_what_is_written_into_a_file_that_runs_does_not_reach_the_archive(
-    root: Path, inbox: TaskFolder
-) -> None:
+async def test_what_is_written_into_a_file_that_runs_does_not_reach_the_archive(root: Path, inbox: TaskFolder) -> None:
     (root / "tasks" / "x.task.md").write_bytes(b"body")
     one = task(root)
     await inbox.claim(one, b"body")
