@@ -257,4 +257,4 @@ async def test_targets_are_judged_by_their_real_place(tmp_path: Path) -> None:
 
 
 def _env() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    return {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
