@@ -16,14 +16,20 @@ from orchestrator.bridges.process import supervise
 ROOT = str(Path(supervisor.__file__).parents[2])
 
 
-async def test_every_file_of_an_attempt_is_for_its_owner_only(tmp_path: Path) -> None:
+def _umask() -> int:
+    before = os.umask(0o022)
+    os.umask(before)
+    return before
+
+
+async def test_every_file_of_an_attempt_is_for_its_owner_only_but_the_agents_work_is_as_usual(tmp_path: Path) -> None:
     order = launch(tmp_path, {"write": {"path": str(tmp_path / "made"), "text": "x"}}, {"result": "fine"})
     async with supervise(order) as program:
         await program.wait()
     names = {path.name: stat.S_IMODE(path.stat().st_mode) for path in order.attempt_dir.iterdir()}
     expected = ["exit.json", "lock", "manifest.json", "prompt", "stderr.log", "stdout.ndjson"]
     assert names == dict.fromkeys(expected, 0o600)
-    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o666 & ~_umask()
 
 
 async def test_the_exit_record_says_what_was_used(tmp_path: Path) -> None:

@@ -181,10 +181,6 @@ class SqliteStore:
         self._seen = version
         return bool(changed)
 
-    async def schema_version(self) -> int:
-        """Return the number of the schema step the file stands at."""
-        return await self._read(read.schema_version)
-
     async def integrity(self) -> Sequence[str]:
         """Return what is wrong with the file, in sentences; nothing when it is sound. Reads the whole file."""
         return await self._read(read.integrity)

@@ -160,9 +160,3 @@ def _orders(con: sqlite3.Connection, query: str, *values: rows.Value) -> set[int
 
 def _load(con: sqlite3.Connection, orders: Iterable[int]) -> Sequence[Task]:
     return [rows.task_of(con.execute(f"{rows.TASK} WHERE ord = ?", (order,)).fetchone()) for order in orders]
-
-
-def schema_version(con: sqlite3.Connection) -> int:
-    """Return the number of the schema step the file stands at."""
-    (version,) = con.execute("PRAGMA user_version").fetchone()
-    return int(version)

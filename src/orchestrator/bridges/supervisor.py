@@ -62,7 +62,6 @@ def main() -> None:
     fds = [int(arg) for arg in sys.argv[1:5]]
     for fd in fds:
         os.set_inheritable(fd, False)
-    os.umask(0o077)
     spec, control, _lock, life = fds
     with open(spec, "rb") as stream:
         order = Order(stream.read())
