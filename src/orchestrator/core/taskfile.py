@@ -197,9 +197,16 @@ def render_task_file(spec: TaskSpec) -> str:
     What was inferred is written out; notices are not written. Raises ValueError for a spec that no task file
     can say, such as a prompt with a line `**Context:**` outside a code fence.
     """
+    problem = ""
+    for lead in ("\n", " "):  # a text whose first line looks like a label must stand behind its own
+        text = _composed(spec, lead)
+        if not (problem := _misread(text, spec)):
+            return text
+    raise ValueError(f"no task file says this: {problem}")
+
+
+def _composed(spec: TaskSpec, lead: str) -> str:
     in_heading = _fits_heading(spec.title)
-    metadata = _metadata(spec, with_title=not in_heading)
-    parts = [f"# {spec.title}"] if in_heading else []
     sections = {
         SectionName.TARGETS: "\n".join(target_line(path) for path in spec.target_files),
         SectionName.PROMPT: spec.prompt,
@@ -208,10 +215,11 @@ def render_task_file(spec: TaskSpec) -> str:
     }
     # an open fence swallows what stands below it, so the section that leaves one open comes last
     order = sorted(sections, key=lambda name: leaves_block_open(sections[name]))
-    parts += [f"**{name}:**\n{sections[name]}" for name in order if sections[name]]
-    text = frontmatter.dumps(frontmatter.Post("\n\n".join(parts), **metadata), handler=TaskFrontMatter()) + "\n"
-    _check_readable(text, spec)
-    return text
+    leads = {SectionName.PROMPT: lead, SectionName.CONTEXT: lead}
+    parts = [f"# {spec.title}"] if in_heading else []
+    parts += [f"**{name}:**{leads.get(name, chr(10))}{sections[name]}" for name in order if sections[name]]
+    post = frontmatter.Post("\n\n".join(parts), **_metadata(spec, with_title=not in_heading))
+    return frontmatter.dumps(post, handler=TaskFrontMatter()) + "\n"
 
 
 def _fits_heading(title: str) -> bool:
@@ -239,9 +247,10 @@ def _moment(created: datetime) -> Moment:
     return Moment(f"{text[:-6]}Z" if created.utcoffset() == timedelta(0) else text)
 
 
-def _check_readable(text: str, spec: TaskSpec) -> None:
+def _misread(text: str, spec: TaskSpec) -> str:
+    """Return what a reader of *text* would take for something else than *spec* says, "" when nothing."""
     source, size = source_of(text), 4 * len(text)
-    # the reader's limits are his business; this is about what the text means
+    # the reader's limits are the reader's business; this is about what the text means
     limits = FileLimits(front_matter_bytes=size, prompt_bytes=size, list_entries=size)
     try:
         body = read_body(source, split_front_matter(source, limits).body)
@@ -249,8 +258,8 @@ def _check_readable(text: str, spec: TaskSpec) -> None:
         section = body.section(SectionName.CRITERIA)
         criteria, _ = read_criteria(source, section, limits) if section else ((), ())
     except TaskFileError as error:
-        raise ValueError(f"no task file says this: {error.message}") from None
+        return error.message
     said = [(criterion.text, criterion.ticked) for criterion in criteria]
     wanted = [(criterion.text, criterion.ticked) for criterion in spec.criteria]
-    if (prompt, context, said) != (spec.prompt, spec.context, wanted):
-        raise ValueError("no task file says this: part of a text would be read as a section of its own")
+    same = (prompt, context, said) == (spec.prompt, spec.context, wanted)
+    return "" if same else "part of a text would be read as a section of its own"
