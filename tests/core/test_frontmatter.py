@@ -2,19 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import frontmatter
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data.bad_inputs import CASES
+from tests.data.bad_inputs import CASES, RULES, BadInput
 
 from orchestrator.core import frontmatter as reading
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.frontmatter import TaskFrontMatter, read_front_matter, split_front_matter
 from orchestrator.core.source import source_of
 from orchestrator.core.task import FileLimits
+from orchestrator.core.taskfile import parse_task_file
 
 NESTED = """
 import sys
@@ -65,10 +67,11 @@ YAML_ROWS = [case for case in CASES if 40 <= case.row <= 61 and isinstance(case.
 
 
 @pytest.mark.parametrize("case", YAML_ROWS, ids=lambda case: case.name)
-def test_both_yaml_scanners_refuse_the_same(case: object, loader: str) -> None:
-    from tests.core.test_bad_inputs import test_a_bad_file_is_refused_for_its_reason_at_its_line as check
-
-    check(case)  # type: ignore[arg-type]
+def test_both_yaml_scanners_refuse_the_same(case: BadInput, loader: str) -> None:
+    with pytest.raises(TaskFileError) as caught:
+        parse_task_file(case.content(), file_name=case.file_name, rules=replace(RULES, strict=case.strict))
+    assert (caught.value.reason, case.line or caught.value.line) == (case.reason, caught.value.line)
+    assert case.hint in caught.value.hint
 
 
 def test_every_value_stays_the_text_that_was_written(loader: str) -> None:

@@ -1,6 +1,9 @@
 """The laws of the task file: total, exact, reversible, linear."""
 
+import contextlib
 import sys
+import time
+import timeit
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -300,21 +303,31 @@ def lines_run(work: Callable[[], object]) -> int:
     return count
 
 
+def bait_reader(bait: str, section: str, size: int) -> Callable[[], None]:
+    data = f"{section}{BAITS[bait](size)}\n".encode()
+
+    def work() -> None:
+        with contextlib.suppress(TaskFileError):
+            parse_task_file(data, file_name="x", rules=RULES)
+
+    return work
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("bait", BAITS)
 def test_the_work_grows_no_faster_than_the_file(bait: str, section: str) -> None:
-    def work(size: int) -> int:
-        data = f"{section}{BAITS[bait](size)}\n".encode()
-        return lines_run(lambda: broken(data))
-
-    def broken(data: bytes) -> None:
-        try:
-            parse_task_file(data, file_name="x", rules=RULES)
-        except TaskFileError:
-            return
-
-    small, large = work(1_500), work(6_000)
+    small, large = (lines_run(bait_reader(bait, section, size)) for size in (1_500, 6_000))
     assert large <= 5 * small + 500
+
+
+@pytest.mark.parametrize("bait", BAITS)
+def test_no_pattern_takes_longer_than_its_text_is_long(bait: str) -> None:
+    def cpu_s(section: str, size: int) -> float:
+        return min(timeit.repeat(bait_reader(bait, section, size), time.process_time, number=1, repeat=3))
+
+    for section in SECTIONS:
+        # sixteen times the text: linear work is 16 times as long, quadratic work 256 times
+        assert cpu_s(section, 32_000) <= 64 * cpu_s(section, 2_000) + 0.02
 
 
 def test_every_reason_and_notice_has_words_for_people() -> None:
