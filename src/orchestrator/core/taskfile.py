@@ -41,6 +41,8 @@ from orchestrator.core.source import Source, check_line_length, read_source, sou
 from orchestrator.core.task import Criterion, FileLimits, Notice, Priority, TaskRules, TaskSpec
 from orchestrator.core.text import slug
 
+_SPEC_NAMES = {"timeout_sec": "timeout_s"}  # where TaskSpec has another name than the front matter
+
 
 def parse_task_file(data: bytes, *, file_name: str, rules: TaskRules, utc_offset_minutes: int = 0) -> TaskSpec:
     """Return what the file asks for; *utc_offset_minutes* is the local zone for a `created` without one.
@@ -150,29 +152,16 @@ def _filled(
     if not content.title:
         guesses["title"] = infer_title(content.prompt)
     value: dict[str, Any] = {
+        **{_SPEC_NAMES.get(key, key): value for key, value in given.items()},
         "title": content.title,
-        **given,
         **{field: guess.value for field, guess in guesses.items()},
     }
     spec = TaskSpec(
-        id=value["id"],
-        type=value["type"],
-        priority=Priority(value["priority"]),
-        title=value["title"],
+        **{**value, "priority": Priority(value["priority"])},
         prompt=content.prompt,
-        created=given.get("created"),
         target_files=content.targets,
         criteria=content.criteria,
         context=content.context,
-        agent=given.get("agent", ""),
-        model=given.get("model", ""),
-        cwd=given.get("cwd", ""),
-        timeout_s=given.get("timeout_sec"),
-        max_turns=given.get("max_turns"),
-        budget_usd=given.get("budget_usd"),
-        retries=given.get("retries"),
-        tags=given.get("tags", ()),
-        rerun=given.get("rerun", False),
         inferred=reasons(guesses),
         notices=notices + content.notices,
     )
