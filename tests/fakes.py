@@ -90,11 +90,11 @@ class MemoryStore:
     # What writes
 
     async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
-        with _undo(self):
+        with _AllOrNothing(self):
             return [self._accept(item) for item in new]
 
     async def revise(self, task: Task, body: bytes, event: Event) -> Task:
-        with _undo(self):
+        with _AllOrNothing(self):
             before = self._known(task.uid)
             if before.state is not State.QUEUED:
                 raise IllegalEventError(before.state, event.kind, why="it is queued no more")
@@ -105,16 +105,16 @@ class MemoryStore:
             return after
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
-        with _undo(self):
+        with _AllOrNothing(self):
             return self._commit(events)
 
     async def pause(self, pause: Pause, event: Event) -> None:
-        with _undo(self):
+        with _AllOrNothing(self):
             self._held.pauses[pause.scope] = pause
             self._commit([event])
 
     async def release(self, scope: str, event: Event) -> None:
-        with _undo(self):
+        with _AllOrNothing(self):
             self._held.pauses.pop(scope, None)
             self._commit([event])
 
@@ -219,7 +219,7 @@ class MemoryStore:
     async def unprojected(self, *, limit: int) -> Sequence[Task]:
         def is_due(task: Task) -> bool:
             unwritten = not task.artifacts and not task.cleaned and task.state is not State.REJECTED
-            return task.state in TERMINAL and (unwritten or (not task.archived and task.file_name != ""))
+            return task.state in TERMINAL and (unwritten or not task.archived)
 
         return [task for task in self._oldest() if is_due(task)][:limit]
 
@@ -270,8 +270,8 @@ class MemoryStore:
         return self._oldest()[::-1]
 
 
-class _undo:
-    """All or nothing."""
+class _AllOrNothing:
+    """Puts everything back as it was when the block under it fails."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

@@ -58,7 +58,7 @@ def uv(clone: Path) -> Path:
 
 
 def environment(path: str = "", **more: str) -> Mapping[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key in ("HOME", "LANG", "TMPDIR")}  # noqa: TID251 - a real process
+    kept = {key: value for key, value in os.environ.items() if key in ("HOME", "LANG", "TMPDIR")}
     return {
         **kept,
         "PATH": path or "/nonexistent",

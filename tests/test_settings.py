@@ -203,6 +203,12 @@ def test_what_yaml_may_not_say_is_refused_in_words(yaml: str, said: str) -> None
     assert said in refusal(yaml)
 
 
+def test_a_byte_order_mark_before_yaml_changes_nothing() -> None:
+    assert yaml_layer("x", b"\xef\xbb\xbfpool: {max_concurrent_tasks: 4}").values == {
+        "pool": {"max_concurrent_tasks": 4}
+    }
+
+
 def test_a_file_in_utf_16_is_refused_in_words() -> None:
     layer = dotenv_layer(".env", "LOG_LEVEL=INFO".encode("utf-16"))
     assert layer.problems == (".env: looks like UTF-16; save the file as UTF-8",)
@@ -268,7 +274,8 @@ def test_a_secret_is_in_no_text_the_settings_give_away() -> None:
     loaded = load(env_file=f"TELEGRAM_BOT_TOKEN={TOKEN}")
     assert TOKEN not in repr(loaded) + str(loaded.settings) + repr(effective(loaded))
     assert TOKEN not in refusal(env_file=f"TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_CHAT_ID=x")
-    assert TOKEN not in refusal(yaml=f"telegram: {{token: [{TOKEN}]}}")
+    assert TOKEN not in refusal(yaml=f"telegram: {{token: ['{TOKEN}']}}")
+    assert "123456789" not in refusal(yaml="telegram: {token: 123456789}")
     assert secrets(loaded.settings) == (TOKEN,)
 
 

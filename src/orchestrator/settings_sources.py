@@ -148,11 +148,11 @@ def _command(text: str) -> list[str]:
 
 
 def _decoded(name: str, data: bytes | str) -> tuple[str, str]:
-    """Return (text, problem). A byte order mark is dropped."""
+    """Return (text, problem). A byte order mark stays: both readers know it."""
     if isinstance(data, str):
-        return data.removeprefix("\ufeff"), ""
+        return data, ""
     try:
-        return data.decode("utf-8-sig"), ""
+        return data.decode("utf-8"), ""
     except UnicodeDecodeError as error:
         what = "looks like UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {error.start} is not UTF-8"
         return "", f"{name}: {what}; save the file as UTF-8"

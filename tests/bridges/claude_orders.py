@@ -1,5 +1,6 @@
 """Orders and expectations shared by the tests of Claude Code's bridge."""
 
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ def order(tmp_path: Path, **changes: Any) -> WorkOrder:
     cwd = tmp_path / "cwd"
     cwd.mkdir(exist_ok=True)
     plain = WorkOrder(
-        uid=TaskUid("0" * 31 + "1"),
+        uid=TaskUid(uuid.uuid4().hex),  # processes are found by it: two tests at once must not share one
         attempt=1,
         epoch=1,
         task_id="demo",

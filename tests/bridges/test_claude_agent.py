@@ -227,14 +227,18 @@ async def test_a_missing_program_is_a_failure_that_says_what_to_do(tmp_path: Pat
     assert "Install" in ended.detail
 
 
-async def test_a_missing_working_directory_is_a_refusal_to_start(make: Make, tmp_path: Path) -> None:
-    ended = await make("").run(order(tmp_path, cwd=str(tmp_path / "gone")), silent)
-    assert kind_of(ended) is FailureKind.START_REFUSED
+@pytest.mark.parametrize("cwd", ["gone", "file"])
+async def test_a_working_directory_that_is_none_concerns_this_task_alone(make: Make, tmp_path: Path, cwd: str) -> None:
+    (tmp_path / "file").write_text("")
+    ended = await make("").run(order(tmp_path, cwd=str(tmp_path / cwd)), silent)
+    assert isinstance(ended, Failed)
+    assert ended.kind is FailureKind.PREPARE_FAILED
+    assert str(tmp_path / cwd) in ended.detail
 
 
-async def test_a_folder_that_cannot_be_made_is_named(make: Make, tmp_path: Path) -> None:
+async def test_a_folder_of_ours_that_cannot_be_made_concerns_every_task(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ended = await make("").run(order(tmp_path, attempt_dir=str(tmp_path / "file" / "attempt")), silent)
     assert isinstance(ended, Failed)
-    assert ended.kind is FailureKind.PREPARE_FAILED
+    assert ended.kind is FailureKind.START_REFUSED
     assert "attempt" in ended.detail

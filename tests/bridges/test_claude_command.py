@@ -79,9 +79,13 @@ def test_a_limit_of_0_is_not_given(tmp_path: Path, changes: dict[str, Any], flag
 
 
 def test_limits_are_given(tmp_path: Path) -> None:
-    args = argv(tmp_path, ClaudeConfig(), max_turns=7, budget_usd=0.00001)
+    args = argv(tmp_path, ClaudeConfig(), max_turns=7, budget_usd=0.25)
     assert after(args, "--max-turns") == "7"
-    assert float(after(args, "--max-budget-usd")) == pytest.approx(0.00001)
+    assert float(after(args, "--max-budget-usd")) == 0.25
+
+
+def test_the_smallest_budget_is_still_more_than_nothing(tmp_path: Path) -> None:
+    assert float(after(argv(tmp_path, ClaudeConfig(), budget_usd=1e-12), "--max-budget-usd")) > 0
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,17 @@ def test_a_usage_limit_tells_when_it_ends() -> None:
     assert ended.resets_at == 1795270161.0
 
 
+def test_a_rejected_allowance_makes_a_plain_429_a_usage_limit() -> None:
+    limit = RateLimit("rejected", "seven_day", 1795270161.0, 1.0)
+    ended = outcome(tally(INIT, limit, result(error=True, api_status=429)), exited(1), BEGUN)
+    assert isinstance(ended, Failed)
+    assert (ended.kind, ended.resets_at) == (K.USAGE_LIMIT, 1795270161.0)
+
+
+def test_an_answer_without_a_single_turn_came_from_no_model() -> None:
+    assert kind_of(outcome(tally(INIT, result(turns=0)), exited(0), BEGUN)) is K.BAD_REQUEST
+
+
 def test_an_end_of_the_limit_is_told_for_no_other_kind() -> None:
     limit = RateLimit("allowed_warning", "five_hour", 1795270161.0, 0.9)
     ended = outcome(tally(INIT, limit, result(error=True, api_status=529)), exited(1), BEGUN)

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +98,6 @@ async def test_good_work_changes_a_file_and_is_reported_in_full(make: Make, tmp_
     assert isinstance(ended, Finished), ended
     written = Path(asked.cwd, "hello.txt")
     assert written.read_text() == "hello\n"
-    assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(plain_file(tmp_path).stat().st_mode)
     report = ended.report
     assert report.answer == "I wrote hello.txt."
     assert (report.exit_code, report.session_id) == (0, SESSION)
@@ -326,13 +324,6 @@ async def test_a_run_that_is_killed_from_outside_can_be_taken_up_again(
     ended = await make(scenarios.lie()).run(again, silent)
     assert isinstance(ended, Finished), ended
     assert (ended.report.session_id, ended.report.usage.cost_usd) == (SESSION, None)
-
-
-def plain_file(tmp_path: Path) -> Path:
-    """Return a file as this process makes it."""
-    path = tmp_path / "plain"
-    path.touch()
-    return path
 
 
 async def until_asked(model: ScriptedModel, name: str) -> None:

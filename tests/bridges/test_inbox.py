@@ -1,9 +1,11 @@
 """The folder `tasks/`: what is seen in it, and moves that survive a crash at any instant."""
 
+import hashlib
 import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -209,6 +211,24 @@ async def test_a_task_of_another_door_takes_nobodys_file(root: Path, inbox: Task
     assert await inbox.claim(one, b"body") == "recreated"
     assert await inbox.archive(one, b"body", "processed") == "tasks/processed/x.task.md"
     assert everything(root) == {"x.task.md": b"somebody's", "processed/x.task.md": b"body"}
+
+
+async def test_a_task_may_start_while_its_file_holds_what_is_stored(root: Path, inbox: TaskFolder) -> None:
+    path = root / "tasks" / "x.task.md"
+    path.write_bytes(b"body")
+    one = replace(task(root), sha256=hashlib.sha256(b"body").hexdigest())
+    assert await inbox.unchanged(one)
+    os.utime(path, (1, 1))
+    assert await inbox.unchanged(one)
+    path.write_bytes(b"edited")
+    assert not await inbox.unchanged(one)
+    path.unlink()
+    assert not await inbox.unchanged(one)
+    await inbox.claim(one, b"body")
+    assert await inbox.unchanged(one)
+    assert await inbox.unchanged(task(root, ""))
+    (root / "tasks").rename(root / "away")
+    assert not await inbox.unchanged(one)
 
 
 # archive

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bridges.log_setup import FILE_NAME, LogSetup, one_line
+from orchestrator.bridges.log_setup import FILE_NAME, LogSetup, OneLineFormatter, one_line
 from orchestrator.core.redact import Redactor
 
 SECRET = "canary-4711-secret"
@@ -67,20 +67,11 @@ def test_no_secret_reaches_file_or_screen_by_message_argument_or_traceback(
     assert len(lines(tmp_path)) == 3
 
 
-def test_another_handler_still_sees_the_record_as_it_was(log: LogSetup) -> None:
-    seen: list[str] = []
-
-    class Other(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append(record.getMessage() + str(record.exc_text))
-
-    other = Other()
-    logging.getLogger().addHandler(other)
-    try:
-        logger.warning("two\nlines")
-    finally:
-        logging.getLogger().removeHandler(other)
-    assert seen == ["two\nlinesNone"]
+def test_the_record_is_left_as_it_was_for_the_next_handler() -> None:
+    error = ValueError("x")
+    record = logging.LogRecord("n", logging.ERROR, "f", 1, "two\nlines", None, (ValueError, error, None))
+    assert OneLineFormatter("%(message)s", str).format(record) == "two\\nlines\\nValueError: x"
+    assert (record.getMessage(), record.exc_text) == ("two\nlines", None)
 
 
 def test_a_line_in_the_file_begins_with_its_time_in_utc(log: LogSetup, tmp_path: Path) -> None:
@@ -122,11 +113,6 @@ def test_the_level_can_be_changed_while_running(log: LogSetup, tmp_path: Path) -
     assert [line.split(": ")[1] for line in lines(tmp_path)] == ["heard"]
 
 
-def test_text_that_is_not_unicode_costs_nothing(log: LogSetup, tmp_path: Path) -> None:
-    logger.info("file %s", os.fsdecode(b"caf\xe9.task.md"))
-    assert lines(tmp_path)[0].endswith(r"caf\udce9.task.md")
-
-
 def test_a_disk_that_refuses_the_file_does_not_disturb_the_caller(tmp_path: Path, stderr: io.StringIO) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with LogSetup(tmp_path, redact=str, stderr=stderr, file_bytes=10**9):
@@ -142,21 +128,28 @@ def test_closing_leaves_logging_as_it_was(tmp_path: Path, stderr: io.StringIO) -
     assert (root.level, list(root.handlers), logging.getLogger("httpx").level) == before
 
 
-def test_rich_is_not_imported_where_nobody_looks(tmp_path: Path) -> None:
+def log_elsewhere(folder: Path, statement: str) -> tuple[int, str]:
+    """Run *statement* in a program of its own that logs to *folder*; return its exit code and standard error."""
     program = (
-        "import logging, pathlib, sys\n"
+        "import logging, os, pathlib, sys\n"
         "from orchestrator.bridges.log_setup import LogSetup\n"
-        "with LogSetup(pathlib.Path(sys.argv[1]), redact=str, stderr=sys.stderr): logging.warning('seen')\n"
+        f"with LogSetup(pathlib.Path(sys.argv[1]), redact=str, stderr=sys.stderr): {statement}\n"
         "sys.exit('rich' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert (done.returncode, done.stderr) == (0, "WARNING root: seen\n")
+    argv = [sys.executable, "-c", program, str(folder)]
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+    return done.returncode, done.stderr
+
+
+def test_rich_is_not_imported_where_nobody_looks(tmp_path: Path) -> None:
+    assert log_elsewhere(tmp_path, "logging.warning('seen')") == (0, "WARNING root: seen\n")
+
+
+def test_text_that_is_not_unicode_costs_nothing(tmp_path: Path) -> None:
+    done = log_elsewhere(tmp_path, r"logging.warning('file %s', os.fsdecode(b'caf\xe9.task.md'))")
+    assert done == (0, "WARNING root: file caf\\udce9.task.md\n")
+    assert lines(tmp_path)[0].endswith(r"file caf\udce9.task.md")
 
 
 def test_a_terminal_is_served_by_rich_without_control_characters_of_the_record(tmp_path: Path) -> None:

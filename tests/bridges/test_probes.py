@@ -54,11 +54,11 @@ UID = os.getuid()
 TOKEN = "123456789:" + "AAHk_" * 7
 PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
 MOUNTS = """\
-21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 22 21 0:40 / /mnt/share rw - nfs4 server:/x rw
 23 21 0:41 / /mnt/share/disk rw - xfs /dev/sdb rw
 24 21 0:42 / /mnt/my\\040files rw - fuse.mergerfs a rw
 25 21 0:43 / /mnt/c rw - 9p drvfs rw
+21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 """
 
 
@@ -283,6 +283,7 @@ def claude(version: str | Exception = "2.1.329", login: str | Exception = "api_k
         (claude(), {"program": PASS, "version": PASS, "login": PASS}),
         (claude(found=False), {"program": FAIL}),
         (claude(version="2.1.213"), {"program": PASS, "version": FAIL, "login": PASS}),
+        (claude(version="2.1.99"), {"program": PASS, "version": FAIL, "login": PASS}),
         (claude(version="2.2.0"), {"program": PASS, "version": PASS, "login": PASS}),
         (claude(version=""), {"program": PASS, "version": FAIL, "login": PASS}),
         (claude(login=""), {"program": PASS, "version": PASS, "login": FAIL}),

@@ -121,6 +121,10 @@ def test_of_several_values_none_is_left_even_when_one_holds_another(secrets: lis
     assert not [secret for secret in secrets if secret in safe.replace(MARK, "\0")]
 
 
+def test_a_value_that_begins_like_a_shorter_one_is_taken_out_whole() -> None:
+    assert Redactor(["abcdefgh", "abcdefgh-and-more"]).text("abcdefgh-and-more abcdefgh") == f"{MARK} {MARK}"
+
+
 def test_json_loses_secrets_in_values_and_keys_and_keeps_everything_else() -> None:
     value: Json = {"a": [1, 2.5, None, True, {"b": f"x {SECRET} y"}], SECRET: "key", "n": {"deep": (SHAPES["aws"],)}}
     safe = Redactor([SECRET]).json(value)

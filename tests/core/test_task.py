@@ -14,7 +14,7 @@ from orchestrator.core.task import ATTEMPT_BOUND, Priority, Task, TaskSpec, adva
 SPEC = TaskSpec("fix_db", "fix", Priority.HIGH, "Fix it", "Fix the timeout")
 TASK = Task(TaskUid("0" * 32), "fix_db", SPEC, "", 1.0)
 
-data = st.fixed_dictionaries(
+data: st.SearchStrategy[dict[str, Json]] = st.fixed_dictionaries(
     {},
     optional={
         "reason": st.sampled_from(["", "timeout"]),

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.harness import daemon, drop, environment, events, orchestrator, result, task_text, wait_until
@@ -34,7 +35,7 @@ def _environment(root: Path, model: ScriptedModel, scenario: Scenario, **more: s
     )
 
 
-def _run_one(root: Path, env: dict[str, str], text: str) -> dict[str, object]:
+def _run_one(root: Path, env: dict[str, str], text: str) -> dict[str, Any]:
     """Drop one file on a running daemon and return its result."""
     with daemon(root, env) as running:
         drop(root, "night", text)
@@ -52,12 +53,12 @@ def test_a_dropped_file_becomes_a_true_result(tmp_path: Path, model: ScriptedMod
     found = _run_one(tmp_path, _environment(tmp_path, model, good_work()), _fix())
     assert found["status"] == "succeeded"
     assert (tmp_path / "workspace" / "hello.txt").read_text() == "hello\n"
-    assert found["changes"]["created"] == ["hello.txt"]  # type: ignore[index]
+    assert found["changes"]["created"] == ["hello.txt"]
     assert found["criteria"] == [
-        {"text": "the file says hello", "verdict": "unproven", "why": found["criteria"][0]["why"]}  # type: ignore[index]
+        {"text": "the file says hello", "verdict": "unproven", "why": found["criteria"][0]["why"]}
     ]
-    assert found["usage"]["cost_usd"] > 0  # type: ignore[index]
-    (attempt,) = found["attempts"]  # type: ignore[misc]
+    assert found["usage"]["cost_usd"] > 0
+    (attempt,) = found["attempts"]
     assert attempt["exit_code"] == 0
     assert attempt["agent_version"].startswith("2.")
     assert (tmp_path / "tasks" / "processed" / "night.task.md").read_text() == _fix()
@@ -86,7 +87,7 @@ def test_an_edit_of_an_existing_file_is_seen(tmp_path: Path, model: ScriptedMode
     found = _run_one(tmp_path, _environment(tmp_path, model, good_edit("$CWD/app.py", "41", "42")), _fix())
     assert found["status"] == "succeeded"
     assert (tmp_path / "workspace" / "app.py").read_text() == "answer = 42\n"
-    assert found["changes"]["modified"] == ["app.py"]  # type: ignore[index]
+    assert found["changes"]["modified"] == ["app.py"]
 
 
 def test_an_overloaded_provider_is_waited_for(tmp_path: Path, model: ScriptedModel) -> None:
@@ -99,11 +100,11 @@ def test_a_budget_closes_and_is_not_tried_again(tmp_path: Path, model: ScriptedM
     env = _environment(tmp_path, model, costly())
     found = _run_one(tmp_path, env, task_text("night", more="budget_usd: 0.05\n"))
     assert (found["status"], found["reason"]) == ("failed", "budget")
-    assert len(found["attempts"]) == 1  # type: ignore[arg-type]
+    assert len(found["attempts"]) == 1
 
 
 def test_a_usage_limit_holds_the_agent_and_costs_no_try(tmp_path: Path, model: ScriptedModel) -> None:
-    resets_at = int(time.time()) + 3
+    resets_at = int(time.time()) + 8
     env = _environment(
         tmp_path,
         model,

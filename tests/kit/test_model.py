@@ -95,6 +95,12 @@ def test_the_conversation_itself_tells_which_turn_is_due(model: ScriptedModel) -
     assert words(ask(url, [*history, assistant("two"), user("now something new")])[1]) == "one"
 
 
+def test_what_claude_code_adds_after_an_empty_answer_is_no_new_question(model: ScriptedModel) -> None:
+    url = model.play("s", Scenario((Answer(), Answer("two"))))
+    nudge = user("[Your previous response had no visible output. Please continue.]")
+    assert words(ask(url, [user("go"), assistant(""), nudge])[1]) == "two"
+
+
 def test_a_script_in_the_prompt_wins_over_the_address(model: ScriptedModel) -> None:
     url = model.play("s", Scenario((Answer("by address"),)))
     prompt = user(f"Task.\n{as_block(Scenario((Answer('by prompt'), Answer('second'))))}")

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.ports.store_contract")
+pytest.register_assert_rewrite("tests.ports.store_writes_contract", "tests.ports.store_reads_contract")

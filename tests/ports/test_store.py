@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.fakes import MemoryStore
-from tests.ports.store_contract import StoreContract, event, new
+from tests.ports.sample_tasks import event, new
+from tests.ports.store_reads_contract import StoreReadsContract
+from tests.ports.store_writes_contract import StoreWritesContract
 
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.events import EventKind
@@ -17,13 +19,13 @@ from orchestrator.core.ports import Store
 RACER = Path(__file__).with_name("store_racer.py")
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreWritesContract, StoreReadsContract):
     @pytest.fixture
     def store(self) -> Store:
         return MemoryStore()
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(StoreWritesContract, StoreReadsContract):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         async with open_store(tmp_path / "store.db") as opened:
@@ -73,5 +75,5 @@ class TestSqliteStore(StoreContract):
 
 
 async def _racer(path: Path) -> asyncio.subprocess.Process:
-    start = asyncio.create_subprocess_exec  # noqa: TID251 - a test may start programs
+    start = asyncio.create_subprocess_exec
     return await start(sys.executable, str(RACER), str(path), stdout=asyncio.subprocess.PIPE)

@@ -22,7 +22,7 @@ UNKNOWN = Changes(complete=False, detail="too large")
 
 def _failure(task_type: TaskType, report: AgentReport, changes: Changes) -> FailureKind | None:
     verdict = judge(SPEC, task_type, Finished(report), changes)
-    return verdict.failure and verdict.failure.kind
+    return verdict.failure.kind if verdict.failure else None
 
 
 def test_honest_work_succeeds() -> None:

@@ -33,6 +33,7 @@ RUNNING = "running"
 REJECTS = "rejects"
 _EDITED = ".edited"
 _ERROR = ".error.json"
+_LARGEST = 64 * 1024 * 1024  # no task file is that large: beyond, it is another file
 
 
 def own_name(task: Task) -> str:
@@ -97,11 +98,12 @@ def is_unchanged(tasks_fd: int, task: Task) -> bool:
     if not task.file_name or held(tasks_fd, task):
         return True
     try:
-        if stamp_of(look(tasks_fd, task.file_name)) == task.stamp:
-            return True
+        stamp = stamp_of(look(tasks_fd, task.file_name))
     except FileNotFoundError:
         return False
-    body = read_regular(tasks_fd, task.file_name, limit=task.stamp.size)
+    if stamp == task.stamp:
+        return True
+    body = read_regular(tasks_fd, task.file_name, limit=min(stamp.size, _LARGEST))
     return body is not None and hashlib.sha256(body).hexdigest() == task.sha256
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from os import SEEK_END
 from pathlib import Path
 
 from orchestrator.bridges import claude_command
@@ -39,7 +39,10 @@ class ClaudeAgent:
         """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""
         probe = await self.finder.probe()
         if probe.kind is not None:
-            return Failed(probe.kind, probe.detail, AgentReport(session_id=order.session_id, exit_code=None))
+            return Failed(probe.kind, probe.detail, AgentReport(session_id=order.session_id))
+        if not _can_enter(order.cwd):
+            detail = f"the working directory {order.cwd} does not exist or cannot be entered"
+            return Failed(FailureKind.PREPARE_FAILED, detail, AgentReport(session_id=order.session_id))
         session = self._session(order)
         begun = Begun(
             session_id=session.id,
@@ -52,7 +55,7 @@ class ClaudeAgent:
             self._prepare(order, begun)
         except OSError as error:
             where = error.filename or order.attempt_dir
-            return Failed(FailureKind.PREPARE_FAILED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
+            return Failed(FailureKind.START_REFUSED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
         async with supervise(self._launch(order, probe.located.command, session)) as run:
             watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
             await watch.follow()
@@ -168,7 +171,7 @@ def _add(tally: Tally, line: bytes) -> None:
 
 def _tail(path: Path, limit: int = 4000) -> str:
     with suppress(FileNotFoundError), path.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, SEEK_END) - limit))
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
         return stream.read(limit).decode(errors="replace")
     return ""
 
@@ -187,6 +190,10 @@ def _read_begun(path: Path) -> Begun | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _can_enter(folder: str) -> bool:
+    return Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def _is_uuid(text: str) -> bool:

@@ -111,7 +111,8 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
         *_permissions(config, order),
         *("--setting-sources", "user", "--strict-mcp-config"),
         *(("--max-turns", str(order.max_turns)) if order.max_turns else ()),
-        *(("--max-budget-usd", f"{order.budget_usd:.6f}") if order.budget_usd else ()),
+        # An amount that would be written as 0 is refused by the program.
+        *(("--max-budget-usd", f"{max(order.budget_usd, 1e-6):.6f}") if order.budget_usd else ()),
         *((f"--model={model}",) if model else ()),
         *((f"--fallback-model={config.fallback_model}",) if config.fallback_model else ()),
         *config.extra_args,

@@ -1,13 +1,14 @@
 """Following a file that grows: complete lines of bytes, as they come."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 MAX_LINE_BYTES = 16 << 20
 CHUNK_BYTES = 256 << 10
-POLL_S = (0.005, 0.025)  # how soon after output, and at the latest, the file is looked at again
+LOOK_S = 0.02  # how often a quiet file is looked at
 T = TypeVar("T")
 
 
@@ -64,7 +65,6 @@ async def follow(path: Path, end: asyncio.Future[T], splitter: LineSplitter) -> 
     """
     if not path.exists():
         return
-    pause = POLL_S[0]
     with path.open("rb", buffering=0) as stream:
         while True:
             over = end.done()  # asked before reading: what was written before the end is read after it
@@ -72,12 +72,39 @@ async def follow(path: Path, end: asyncio.Future[T], splitter: LineSplitter) -> 
             for line in splitter.feed(chunk):
                 yield line
             if chunk:
-                pause = POLL_S[0]
                 await asyncio.sleep(0)
             elif over:
                 break
             else:
-                await asyncio.wait([end], timeout=pause)
-                pause = min(pause * 1.5, POLL_S[1])
+                await _growth(stream.fileno(), stream.tell(), end)
     if torn := splitter.rest():
         yield torn
+
+
+async def _growth(fd: int, size: int, end: asyncio.Future[T]) -> None:
+    """Wait until the file is larger than *size*, or *end* is done.
+
+    Everybody looks at the same instants, multiples of LOOK_S, so that the loop wakes once for all files and not
+    once for each.
+    """
+    loop = asyncio.get_running_loop()
+    grown: asyncio.Future[None] = loop.create_future()
+    timer: asyncio.TimerHandle | None = None
+
+    def look(_: object = None) -> None:
+        nonlocal timer
+        if grown.done():
+            return
+        if end.done() or os.fstat(fd).st_size > size:
+            grown.set_result(None)
+        else:
+            timer = loop.call_at((loop.time() // LOOK_S + 1) * LOOK_S, look)
+
+    end.add_done_callback(look)
+    try:
+        look()
+        await grown
+    finally:
+        end.remove_done_callback(look)
+        if timer is not None:
+            timer.cancel()

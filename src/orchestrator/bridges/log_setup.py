@@ -35,8 +35,8 @@ class OneLineFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        # The formatter caches the traceback in the record; another handler must not get ours, nor we theirs.
-        cached, record.exc_text = record.exc_text, None
+        # The formatter caches the traceback in the record; another handler's must not get ours.
+        cached = record.exc_text
         try:
             line = super().format(record)
         finally:

@@ -181,13 +181,13 @@ class SqliteStore:
         self._seen = version
         return bool(changed)
 
-    async def schema_version(self) -> int:
-        """Return the number of the schema step the file stands at."""
-        return await self._read(read.schema_version)
-
     async def integrity(self) -> Sequence[str]:
         """Return what is wrong with the file, in sentences; nothing when it is sound. Reads the whole file."""
         return await self._read(read.integrity)
+
+    async def schema_version(self) -> int:
+        """Return the number of the schema the file has."""
+        return await self._read(read.schema_version)
 
     async def _read(self, act: Callable[[sqlite3.Connection], T]) -> T:
         return await self._reader.run(lambda con: snapshot(con, act))

@@ -135,6 +135,11 @@ def root_uuid(con: sqlite3.Connection) -> str:
     return str(value)
 
 
+def schema_version(con: sqlite3.Connection) -> int:
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def integrity(con: sqlite3.Connection) -> Sequence[str]:
     """Return what is wrong with the file, nothing when it is sound: pages, references, gaps in the event log."""
     problems = [str(line) for (line,) in con.execute("PRAGMA quick_check(20)") if line != "ok"]
@@ -155,9 +160,3 @@ def _orders(con: sqlite3.Connection, query: str, *values: rows.Value) -> set[int
 
 def _load(con: sqlite3.Connection, orders: Iterable[int]) -> Sequence[Task]:
     return [rows.task_of(con.execute(f"{rows.TASK} WHERE ord = ?", (order,)).fetchone()) for order in orders]
-
-
-def schema_version(con: sqlite3.Connection) -> int:
-    """Return the number of the schema step the file stands at."""
-    (version,) = con.execute("PRAGMA user_version").fetchone()
-    return int(version)

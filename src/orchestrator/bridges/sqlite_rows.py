@@ -39,7 +39,7 @@ WAITING = "state IN ('queued', 'retry_wait')"
 ACTIVE = "state IN ('running', 'checking', 'cancelling')"
 UNPROJECTED = (
     "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
-    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR (archived = 0 AND file_name <> ''))"
+    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"
 )
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
@@ -128,10 +128,14 @@ def task_of(row: Row) -> Task:
             **_typed(living),
         )
     except ValueError as error:
-        raise StoreError(
-            f"task {uid} cannot be read ({error})",
-            hint="The file is kept as it is. Run `python main.py doctor`; a newer release may be able to read it.",
-        ) from error
+        raise _unreadable(f"task {uid}", error) from error
+
+
+def _unreadable(what: str, error: ValueError) -> StoreError:
+    return StoreError(
+        f"{what} cannot be read ({error})",
+        hint="The file is kept as it is. Install the newer release that wrote it, or run `python main.py doctor`.",
+    )
 
 
 def _typed(living: dict[str, Any]) -> dict[str, Any]:
@@ -155,15 +159,21 @@ def event_values(seq: int, event: Event) -> Sequence[Value]:
 
 
 def event_of(row: Row) -> Event:
-    """Return the event of a row of EVENT."""
+    """Return the event of a row of EVENT. Raises StoreError when this release does not know its kind."""
     seq, ts, kind, uid, attempt, epoch, data = row
-    return Event(EventKind(kind), ts, TaskUid(uid), attempt, epoch, json.loads(data), seq)
+    try:
+        return Event(EventKind(kind), ts, TaskUid(uid), attempt, epoch, json.loads(data), seq)
+    except ValueError as error:
+        raise _unreadable(f"event {seq}", error) from error
 
 
 def attempt_of(row: Row) -> AttemptRecord:
-    """Return the record of a row of ATTEMPT."""
+    """Return the record of a row of ATTEMPT. Raises StoreError when its outcome is not readable."""
     uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome = row
-    told: Mapping[str, Any] = json.loads(outcome)
+    try:
+        told: Mapping[str, Any] = json.loads(outcome)
+    except ValueError as error:
+        raise _unreadable(f"attempt {number} of task {uid}", error) from error
     return AttemptRecord(TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told)
 
 

@@ -25,10 +25,10 @@ _CLOSES = frozenset({EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTE
 
 def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
     """Store new tasks; see the port. Raises ConflictError for a uid that is already stored."""
-    (order,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
+    (last,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
     seq = _last_seq(con)
     stored: list[Task] = []
-    for order, item in enumerate(new, start=order + 1):  # noqa: B020 - counts on from the last one
+    for order, item in enumerate(new, start=last + 1):
         task = begun(item)
         if con.execute("SELECT 1 FROM task WHERE uid = ?", (task.uid,)).fetchone():
             raise ConflictError(f"task {task.uid} is already stored", hint="It was accepted before: nothing to do.")

@@ -39,6 +39,7 @@ else:
 
 TICK_S = 0.25  # how often output size and dead orphans are looked at
 LINGER_S = 5.0  # a daemon died, but the final output is there: so long may the agent take to end by itself
+ABANDONED_GRACE_S = 0.9  # per step when the daemon died: all is over within two seconds of its death
 UNKILLABLE_S = 10.0  # a process that survives SIGKILL for so long is stuck in the kernel; it is reported, not awaited
 MAX_FINAL_LINE = 16 << 20
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -192,7 +193,8 @@ class Attempt:
         """Take the next step of the ladder. SIGINT lets an agent end its turn and still print its result; it goes to
         the agent alone, so that the servers the agent talks to are there until it is done."""
         self.step = min(self.step + 1, 3)
-        self.due = now + (UNKILLABLE_S if self.step == 3 else self.order.grace_s)
+        grace_s = min(self.order.grace_s, ABANDONED_GRACE_S if self.reason == "daemon_gone" else 1e9)
+        self.due = now + (UNKILLABLE_S if self.step == 3 else grace_s)
         if self.step == 1:
             proctable.send(-self.agent, signal.SIGCONT)
             proctable.send(self.agent, signal.SIGINT)

@@ -128,8 +128,8 @@ class Intake:
         later = self._reception.later
         fresh = []
         for name, entry in scan.entries.items():
-            if (due := later.get(name)) is not None:
-                if due <= now:
+            if name in later:
+                if self._reception.is_due(entry, now):
                     fresh.append(entry)
             elif (known := self._known.get(name)) is None or not known.looks_like(entry):
                 fresh.append(entry)

@@ -164,6 +164,12 @@ class Reception:
         self._waiting.pop(name, None)
         self.later.pop(name, None)
 
+    def is_due(self, entry: InboxEntry, now: float) -> bool:
+        """Return whether a file in *later* is to be looked at: its time has come, or it is empty no more."""
+        wait = self._waiting.get(entry.file_name)
+        filled = wait is not None and wait.stamp.size == 0 and entry.stamp.size > 0
+        return filled or self.later[entry.file_name] <= now
+
     def forget_missing(self, entries: Mapping[str, InboxEntry]) -> None:
         """Forget what was to be looked at again and is no longer there."""
         for name in [name for name in self.later if name not in entries]:

@@ -82,12 +82,12 @@ CREATE UNIQUE INDEX task_active ON task (id_key) WHERE state IN ('running', 'che
 
 CREATE INDEX task_ready ON task (agent, rank, ord, not_before, id_key, state) WHERE state IN ('queued', 'retry_wait');
 
-CREATE INDEX task_line ON task (id_key, ord) WHERE state IN ('queued', 'retry_wait');
+CREATE INDEX task_line ON task (id_key, ord, state) WHERE state IN ('queued', 'retry_wait');
 
 CREATE INDEX task_wake ON task (not_before) WHERE state IN ('queued', 'retry_wait') AND not_before > 0;
 
 CREATE INDEX task_unprojected ON task (ord) WHERE state IN ('succeeded', 'failed', 'cancelled', 'rejected')
-    AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR (archived = 0 AND file_name <> ''));
+    AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0);
 
 CREATE INDEX task_state ON task (state, ord);
 
