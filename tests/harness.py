@@ -77,7 +77,7 @@ class DaemonProcess:
     """A daemon that runs; ended hard when the test is over."""
 
     def __init__(self, root: Path, env: Mapping[str, str]) -> None:
-        self._log = open(root / "daemon.out", "ab")
+        self._log = open(root / "daemon.out", "ab")  # noqa: SIM115 - closed in `end`
         self.process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", "--root", str(root)],
             env=dict(env),

@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from tests.ports.sample_tasks import event, new
+from tests.ports.sample_tasks import event, new  # noqa: E402
 
-from orchestrator.bridges.sqlite import open_store
-from orchestrator.core.events import EventKind
+from orchestrator.bridges.sqlite import open_store  # noqa: E402 - after the path is set
+from orchestrator.core.events import EventKind  # noqa: E402
 
 
 async def write(path: Path, n: int) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from orchestrator.bridges.sqlite import open_store
-from orchestrator.core.errors import IllegalEventError
-from orchestrator.core.events import Event, EventKind
+from orchestrator.bridges.sqlite import open_store  # noqa: E402 - after the path is set
+from orchestrator.core.errors import IllegalEventError  # noqa: E402
+from orchestrator.core.events import Event, EventKind  # noqa: E402
 
 
 async def race(path: Path) -> None:
