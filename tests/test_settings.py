@@ -182,7 +182,7 @@ def test_all_problems_of_all_layers_are_told_at_once_with_their_places() -> None
         ("pool: {max_concurrent_tasks: 65}", "expected at most 64, found 65"),
         ("pool: {max_concurrent_tasks: true}", "expected a number, not true or false"),
         ("pool: 3", "pool (config/orchestrator.yaml line 1): expected a group of settings, found 3"),
-        ("pool: {start_stagger_s: .inf}", "expected a number"),
+        ("shutdown: {drain_s: .inf}", "expected a number"),
         ("poll: {size: 1}", "poll (config/orchestrator.yaml line 1): unknown; did you mean pool?"),
         ("types: {fix: {tols: []}}", "did you mean types.fix.tools?"),
         ("types: {mine: {tools: [Read]}}", "types.mine.expects_changes (config/orchestrator.yaml line 1): expected a"),

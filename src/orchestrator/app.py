@@ -148,7 +148,9 @@ async def _run_daemon(configuration: Configuration, out: Output, show: Show) -> 
             watcher = asyncio.create_task(_show_events(parts, after, show))
             try:
                 async with parts.watch() as watch:
-                    daemon = parts.daemon(parts.intake(watch).run, pool=parts.pool(), still_owner=lock.still_held)
+                    intake = parts.intake(watch)
+                    pool = parts.pool(kept=intake.kept)
+                    daemon = parts.daemon(intake.run, pool=pool, still_owner=lock.still_held)
                     await daemon.run(signals, facts)
             finally:
                 watcher.cancel()

@@ -21,7 +21,7 @@ from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
-from orchestrator.core.task import TaskRules, TaskSpec
+from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.daemon import Daemon
@@ -95,7 +95,7 @@ class Parts:
     executor: Executor
     projector: Projector
 
-    def pool(self, *, only: TaskUid | None = None) -> Pool:
+    def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
         return Pool(
             store=self.store,
@@ -105,6 +105,7 @@ class Parts:
             bell=self.bell,
             policy=self.configuration.policy,
             only=only,
+            kept=kept,
         )
 
     def watch(self) -> FolderWatch:

@@ -41,7 +41,7 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             run=partial(_run, environ),
             which=partial(shutil.which, path=environ.get("PATH", os.defpath)),
-            claude=_claude(Finder(config.command, environment(config)), environment(config)),
+            claude=_claude(Finder(config.command, environment(config), oldest=config.min_version), environment(config)),
             database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
         )
     )
@@ -52,7 +52,7 @@ async def components(configuration: Configuration) -> Sequence[Component]:
     config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
     host = configuration.settings.ollama.host
     async with asyncio.TaskGroup() as group:
-        probing = group.create_task(Finder(config.command, environment(config)).probe())
+        probing = group.create_task(Finder(config.command, environment(config), oldest=config.min_version).probe())
         asking = group.create_task(ollama_finding(host, timeout_s=0.5))
     probe = probing.result()
     if probe.kind is None:

@@ -2,12 +2,17 @@
 
 import asyncio
 import hashlib
+import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator import __version__
 from orchestrator.api.program import Show
+from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
+from orchestrator.bridges.root_lock import Holder, holder, take_root
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
@@ -16,12 +21,10 @@ from orchestrator.core.lifecycle import TERMINAL, WAITING
 from orchestrator.core.ports import NewTask
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
-from orchestrator.core.text import slug
+from orchestrator.core.text import printable, slug
 from orchestrator.engine.daemon import Signals
-from orchestrator.engine.projector import result_path, summary_path
+from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.settings import task_rules
-
-CLEANED = "cleaned"
 
 
 class RootFiles:
@@ -37,7 +40,7 @@ class RootFiles:
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a file in tasks/, all of it at once. Raises ConflictError if it exists."""
         make_folders(self._configuration.root)
-        folder = TaskFolder(self._configuration.root, state=Path(self._configuration.settings.paths.state))
+        folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
 
     async def submit(self, parts: Parts, path: str) -> Task:
@@ -93,16 +96,32 @@ class RootFiles:
         return await self._ended(parts, task.uid)
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
-        """Archive the files in tasks/ without running them: what waits is cancelled as `cleaned`."""
-        cleaned: list[str] = []
-        async with opened(self._configuration, daemon=False) as parts:
-            for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000):
-                cleaned.append(f"tasks/{task.file_name}" if task.file_name else task.spec.id)
-                if not dry_run:
-                    await parts.service.cancel(task.uid)
-            if not dry_run:
+        """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
+        if holder(self._state()) is not None:
+            async with opened(self._configuration, daemon=False) as parts:
+                return await self._clean(parts, dry_run=dry_run)
+        make_folders(self._configuration.root)
+        me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
+        with await take_root(self._state(), me):
+            async with opened(self._configuration, daemon=True) as parts:
+                await parts.recover()
+                async with parts.watch() as watch:
+                    await parts.intake(watch).scan_once()  # what nobody has looked at yet gets its record first
+                cleaned = await self._clean(parts, dry_run=dry_run)
                 await parts.projector.catch_up()
+                return cleaned
+
+    async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
+        cleaned: list[str] = []
+        for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000):
+            if task.file_name:
+                cleaned.append(f"tasks/{printable(task.file_name)}")
+                if not dry_run:
+                    await parts.service.cancel(task.uid, reason=CLEANED)
         return cleaned
+
+    def _state(self) -> Path:
+        return Path(self._configuration.settings.paths.state)
 
     async def remove_artifacts(self, task: Task) -> Sequence[str]:
         """Remove result and summary of *task*. Returns the paths that were there."""

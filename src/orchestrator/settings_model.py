@@ -190,7 +190,7 @@ class Limits(Group):
 
 
 class Logs(Group):
-    """*file_count* and *events_count* are rotated files kept beside the one being written."""
+    """*file_count* is the number of rotated log files kept; of the event log all are kept."""
 
     level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -199,19 +199,12 @@ class Logs(Group):
     file_bytes: Bytes
     file_count: Annotated[int, Number, Field(ge=1, le=100)]
     events_bytes: Bytes
-    events_count: Annotated[int, Number, Field(ge=1, le=1000)]
 
 
 class Shutdown(Group):
     """How long running agents may go on after the first signal to stop."""
 
     drain_s: Annotated[float, Number, Field(ge=0, le=86_400)]
-
-
-class Results(Group):
-    """How many days results and summaries are kept; 0 keeps them until a person cleans up."""
-
-    keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
 
 
 class Telegram(Group):
@@ -240,7 +233,6 @@ class Settings(Group):
     limits: Limits
     logs: Logs
     shutdown: Shutdown
-    results: Results
     telegram: Telegram
     ollama: Ollama
 

@@ -33,7 +33,7 @@ class ClaudeAgent:
         self._config = config
         self._new_session_id = new_session_id
         self._env = claude_command.environment(config)
-        self.finder = Finder(config.command, self._env)
+        self.finder = Finder(config.command, self._env, oldest=config.min_version)
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
         """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""

@@ -20,7 +20,7 @@ from orchestrator.bridges.process import run_quick
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.events import Json
 
-OLDEST = (2, 1, 214)
+OLDEST = "2.1.214"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _PROBE_S = 20.0
 _INSTALL = (
@@ -93,8 +93,9 @@ def _bundled() -> str:
 class Finder:
     """Finds and probes Claude Code; remembers a version until the program's file changes."""
 
-    def __init__(self, configured: tuple[str, ...], env: Mapping[str, str]) -> None:
-        """*env* is the environment that runs get; its PATH is searched."""
+    def __init__(self, configured: tuple[str, ...], env: Mapping[str, str], *, oldest: str = OLDEST) -> None:
+        """*env* is the environment that runs get; its PATH is searched. *oldest* is the first release accepted."""
+        self._oldest = oldest
         self._configured = configured
         self._env = env
         self._versions: dict[tuple[tuple[str, ...], int, int], str] = {}
@@ -111,9 +112,9 @@ class Finder:
         version, detail = await self._version(located.command)
         if not version:
             return Probe(located, kind=FailureKind.AGENT_MISSING, detail=detail)
-        if (number := _numbers(version)) is None or number < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            detail = f"{located.command[0]} is version {version}; at least {oldest} is needed. Run: claude update"
+        number, oldest = _numbers(version), _numbers(self._oldest)
+        if number is None or (oldest is not None and number < oldest):
+            detail = f"{located.command[0]} is version {version}; at least {self._oldest} is needed. Run: claude update"
             return Probe(located, version, FailureKind.AGENT_OUTDATED, detail)
         return Probe(located, version)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, Watch
-from orchestrator.core.task import TaskRules
+from orchestrator.core.task import Task, TaskRules
 from orchestrator.core.text import printable
 from orchestrator.engine.absence import Absence, Known, is_mass
 from orchestrator.engine.reception import Parse, Reception
@@ -92,6 +92,11 @@ class Intake:
             # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
             await self._rest(stop, 2 * self._scan_took_s)
             await self._until_hint(stop, self._next_look_s())
+
+    def kept(self, task: Task) -> bool:
+        """Return whether *task* stays queued though its file is gone: something happened to the folder, not to it."""
+        known = self._known.get(task.file_name)
+        return known is not None and known.uid == task.uid and known.excused and not self._paused
 
     async def scan_once(self) -> ScanOutcome:
         """Look at the whole folder once and act on everything found."""

@@ -42,7 +42,10 @@ class Pool:
         bell: Bell,
         policy: Callable[[], RunPolicy],
         only: TaskUid | None = None,
+        kept: Callable[[Task], bool] = lambda _: False,
     ) -> None:
+        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone."""
+        self._kept = kept
         self._store = store
         self._executor = executor
         self._inbox = inbox
@@ -111,7 +114,7 @@ class Pool:
 
     async def _start(self, task: Task) -> None:
         event = self._executor.starting(task)
-        if not await self._inbox.unchanged(task):
+        if not self._kept(task) and not await self._inbox.unchanged(task):
             return  # edited or removed this very moment: the next scan tells what it is now
         try:
             started = (await self._store.commit([event]))[0]

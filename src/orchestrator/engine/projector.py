@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 RETRY_S = 5.0
 LOOK_AT_LEAST_EVERY_S = 30.0
+CLEANED = "cleaned"  # the reason of tasks that `clean tasks` put away without running them
 _FOLDERS = {
     State.SUCCEEDED: "processed",
     State.FAILED: "failed",
@@ -107,7 +108,9 @@ class Projector:
             ]
         if not task.archived:
             body = await self._store.body(task.uid)
-            where = await self._inbox.archive(task, body, _FOLDERS[task.state])
+            where = await self._inbox.archive(
+                task, body, "processed" if task.reason == CLEANED else _FOLDERS[task.state]
+            )
             events.append(self._note(EventKind.ARCHIVED, task, {"path": where}))
         await self._store.commit(events)
         self._bell.ring()

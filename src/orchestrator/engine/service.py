@@ -68,7 +68,7 @@ class Orchestrator:
                 break
         return build_result(task, await self._store.attempts(task.uid), verdict)
 
-    async def cancel(self, key: str) -> Task:
+    async def cancel(self, key: str, *, reason: str = "cancelled") -> Task:
         """Cancel a task: at once when it waits, else the daemon ends its whole process tree.
 
         Raises ConflictError when it has ended already.
@@ -78,7 +78,7 @@ class Orchestrator:
             if task.state in TERMINAL:
                 raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
             kind = EventKind.CANCELLED if task.state in WAITING else EventKind.CANCEL_REQUESTED
-            data: dict[str, Json] = {"reason": "cancelled", "detail": "cancelled by request"}
+            data: dict[str, Json] = {"reason": reason, "detail": f"{reason} by request"}
             try:
                 after = await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
             except IllegalEventError:
