@@ -95,6 +95,9 @@ def main(argv: "list[str]") -> int:
     except SetupError as problem:
         say(f"error[not_set_up]: {problem}")
         return NOT_SET_UP
+    except KeyboardInterrupt:
+        say("\nset-up: interrupted; the next start begins it anew")
+        return 130
     return start(argv)
 
 
@@ -233,6 +236,7 @@ def only_one_setup() -> "Iterator[None]":
             say("set-up: another process is setting up this folder; waiting for it")
             while not lock_file(handle.fileno(), wait=True):
                 pass
+        os.set_inheritable(handle.fileno(), True)  # an installer that outlives this process keeps the lock
         yield
 
 
@@ -333,6 +337,7 @@ def run_step(what: str, command: "list[str]") -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
+        close_fds=False,
         env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")},
     )
     if ended.returncode == 0:

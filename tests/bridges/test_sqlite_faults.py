@@ -125,7 +125,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 async def test_after_an_io_error_nothing_is_written_until_a_new_start(path: Path) -> None:
     """The limit on file sizes makes real writes fail; the second write would succeed, and is refused all the same."""
-    start = asyncio.create_subprocess_exec  # noqa: TID251 - a test may start programs
+    start = asyncio.create_subprocess_exec
     child = await start(
         sys.executable,
         "-c",

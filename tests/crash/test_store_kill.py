@@ -35,7 +35,7 @@ async def test_no_acknowledged_commit_is_lost_by_kill_9(tmp_path: Path) -> None:
 
 async def _killed(path: Path, first: int, *, after_s: float) -> list[str]:
     """Run the writer, kill it *after_s* seconds after it is up, and return the whole lines it had printed."""
-    start = asyncio.create_subprocess_exec  # noqa: TID251 - a test may start programs
+    start = asyncio.create_subprocess_exec
     child = await start(sys.executable, str(WRITER), str(path), str(first), stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
     assert await child.stdout.readline() == b"up\n"

@@ -75,5 +75,5 @@ class TestSqliteStore(StoreWritesContract, StoreReadsContract):
 
 
 async def _racer(path: Path) -> asyncio.subprocess.Process:
-    start = asyncio.create_subprocess_exec  # noqa: TID251 - a test may start programs
+    start = asyncio.create_subprocess_exec
     return await start(sys.executable, str(RACER), str(path), stdout=asyncio.subprocess.PIPE)
