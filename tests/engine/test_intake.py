@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tests.engine.intake_rig import Rig, body, parse
+from tests.fakes import MemoryStore
 
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import TargetFiles
@@ -18,9 +19,11 @@ from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.settled import Lease
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.watch import FolderWatch
+from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
-from orchestrator.core.task import TaskRules, TaskSpec
+from orchestrator.core.ports import NewTask
+from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.engine.intake import Intake, IntakeLimits
 
 
@@ -344,7 +347,32 @@ async def test_files_removed_while_no_daemon_ran_cancel_their_tasks(rig: Rig) ->
     assert (await rig.scan(10)).cancelled == 1
 
 
-# The disk, the parser, the watch
+# The store, the disk, the parser, the watch
+
+
+class RefusingStore(MemoryStore):
+    """A store whose disk refuses to take tasks until told otherwise."""
+
+    refuses = True
+
+    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
+        if self.refuses:
+            raise StoreError("the disk refused")
+        return await super().accept(new)
+
+
+async def test_when_the_store_refuses_every_file_stays_somewhere_and_is_taken_later(tmp_path: Path) -> None:
+    store = RefusingStore()
+    rig = Rig(tmp_path, store=store)
+    rig.drop("good.task.md", body("good"))
+    rig.drop("bad.task.md", b"---\nid: bad\n")
+    with pytest.raises(StoreError):
+        await rig.scan()
+    assert rig.files() == {"good.task.md": body("good"), "failed/bad.task.md": b"---\nid: bad\n"}
+    assert rig.error("bad.task.md")["code"] == "front_matter_unterminated"
+    store.refuses = False
+    assert (await rig.scan(1)).accepted == 1
+    rig.inbox.close()
 
 
 async def test_with_too_little_free_disk_nothing_is_taken_until_there_is_more(rig: Rig) -> None:
