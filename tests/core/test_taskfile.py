@@ -127,6 +127,12 @@ def test_text_before_the_first_section_is_not_lost() -> None:
     assert [(notice.code, notice.line) for notice in spec.notices[1:]] == [("text_outside_sections", 2)]
 
 
+def test_a_prompt_that_begins_like_a_section_is_written_behind_its_label() -> None:
+    spec = read(" indented\n**Prompt:** **Prompt:** is the label\n")
+    assert (spec.prompt, spec.context) == ("**Prompt:** is the label", " indented")
+    assert essence(read(render_task_file(spec))) == essence(spec)
+
+
 def test_the_local_zone_is_the_callers() -> None:
     spec = parse_task_file(b"---\ncreated: 2025-08-03 10:30\n---\nx", file_name="x", rules=RULES, utc_offset_minutes=90)
     assert spec.created is not None

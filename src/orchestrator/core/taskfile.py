@@ -25,8 +25,10 @@ A file without front matter, or without some of its fields, is a task too: the d
 what is missing and says why. What is written and wrong is an error with its line, never a guess.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import frontmatter
@@ -41,6 +43,7 @@ from orchestrator.core.source import Source, check_line_length, read_source, sou
 from orchestrator.core.task import Criterion, FileLimits, Notice, Priority, TaskRules, TaskSpec
 from orchestrator.core.text import slug
 
+NEW_LINE = "\n"
 _SPEC_NAMES = {"timeout_sec": "timeout_s"}  # where TaskSpec has another name than the front matter
 
 
@@ -187,14 +190,16 @@ def render_task_file(spec: TaskSpec) -> str:
     can say, such as a prompt with a line `**Context:**` outside a code fence.
     """
     problem = ""
-    for lead in ("\n", " "):  # a text whose first line looks like a label must stand behind its own
-        text = _composed(spec, lead)
+    # a text whose first line looks like a label must stand on the line of its own label
+    for before_prompt, before_context in product("\n ", repeat=2):
+        leads = {SectionName.PROMPT: before_prompt, SectionName.CONTEXT: before_context}
+        text = _composed(spec, leads)
         if not (problem := _misread(text, spec)):
             return text
     raise ValueError(f"no task file says this: {problem}")
 
 
-def _composed(spec: TaskSpec, lead: str) -> str:
+def _composed(spec: TaskSpec, leads: Mapping[SectionName, str]) -> str:
     in_heading = _fits_heading(spec.title)
     sections = {
         SectionName.TARGETS: "\n".join(target_line(path) for path in spec.target_files),
@@ -204,9 +209,8 @@ def _composed(spec: TaskSpec, lead: str) -> str:
     }
     # an open fence swallows what stands below it, so the section that leaves one open comes last
     order = sorted(sections, key=lambda name: leaves_block_open(sections[name]))
-    leads = {SectionName.PROMPT: lead, SectionName.CONTEXT: lead}
     parts = [f"# {spec.title}"] if in_heading else []
-    parts += [f"**{name}:**{leads.get(name, chr(10))}{sections[name]}" for name in order if sections[name]]
+    parts += [f"**{name}:**{leads.get(name, NEW_LINE)}{sections[name]}" for name in order if sections[name]]
     post = frontmatter.Post("\n\n".join(parts), **_metadata(spec, with_title=not in_heading))
     return frontmatter.dumps(post, handler=TaskFrontMatter()) + "\n"
 
