@@ -93,6 +93,15 @@ async def test_the_file_is_rotated_under_its_first_number_and_the_last_one_survi
     assert await EventFile(path).last_seq() == json.loads(newest.read_bytes().splitlines()[-1])["seq"]
 
 
+async def test_a_rotation_whose_name_is_taken_costs_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    (tmp_path / "events-000000000001.ndjson").write_bytes(b"")
+    sink = EventFile(path, rotate_bytes=100)
+    for seq in range(1, 11):
+        assert await sink.append([line(seq)]) == seq
+    assert seqs(tmp_path) == list(range(1, 11))
+
+
 def test_a_full_disk_leaves_whole_lines_and_is_reported(tmp_path: Path) -> None:
     script = (
         "import asyncio, json, resource, signal, sys\n"

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,21 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(folder: int, tmp_path: P
     with pytest.raises(TaskFileError) as caught:
         read(folder, "x")
     assert caught.value.reason == "not_regular"
+
+
+def test_a_time_stamp_from_the_future_does_not_make_a_file_recent_for_ever(folder: int, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"body")
+    os.utime(path, (1e10, 1e10))
+
+    def recent() -> bool:
+        found = read(folder, "x")
+        assert isinstance(found, FileBytes)
+        return found.recent
+
+    deadline = time.monotonic() + 10
+    while recent():
+        assert time.monotonic() < deadline
 
 
 def test_a_file_that_is_gone_is_no_error(folder: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -127,6 +128,19 @@ async def test_a_folder_made_in_place_of_another_is_another_one(root: Path, inbo
         after = (await inbox.scan()).identity
         assert after != before
         before = after
+
+
+async def test_without_file_descriptors_left_nothing_is_seen_and_nothing_is_lost(root: Path, inbox: TaskFolder) -> None:
+    (root / "tasks" / "x.task.md").write_bytes(b"body")
+    await inbox.scan()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        trouble = (await inbox.scan()).trouble
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert trouble == "no_descriptors"
+    assert set((await inbox.scan()).entries) == {"x.task.md"}
 
 
 async def test_each_file_of_a_batch_gets_its_own_answer(root: Path, inbox: TaskFolder) -> None:

@@ -5,6 +5,7 @@ from there. What counts is that the file never holds half a line in the middle, 
 """
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -81,7 +82,8 @@ class EventFile:
     def _rotate(self, fd: int) -> None:
         first = _seq_in(os.pread(fd, _PIECE, 0).split(b"\n", 1)[0])
         sync_file(fd)
-        with opened(open_folder(self._path.parent)) as folder_fd:
+        # A name that is taken (somebody edited the first line) costs the rotation, never a line.
+        with opened(open_folder(self._path.parent)) as folder_fd, contextlib.suppress(FileExistsError):
             rename_new(folder_fd, self._path.name, folder_fd, f"{self._path.stem}-{first:012d}.ndjson")
 
     def _find_last(self) -> int:

@@ -120,7 +120,7 @@ class TaskFolder:
             ignored[name] = why
             return
         before = self._seen.get(name)
-        if before is not None and before.changed_ns == facts.st_ctime_ns and before.stamp == stamp_of(facts):
+        if before is not None and _is_same(before, facts):
             entries[name] = before
         else:
             entries[name] = InboxEntry(name, stamp_of(facts), facts.st_ctime_ns)
@@ -243,6 +243,17 @@ class TaskFolder:
     def _inside(self, act: Callable[[int], _T]) -> _T:
         with opened(open_folder(self._tasks)) as tasks_fd:
             return act(tasks_fd)
+
+
+def _is_same(before: InboxEntry, facts: os.stat_result) -> bool:
+    """Compare without making objects: a scan does this for every file there is."""
+    stamp = before.stamp
+    return (
+        before.changed_ns == facts.st_ctime_ns
+        and stamp.mtime_ns == facts.st_mtime_ns
+        and stamp.size == facts.st_size
+        and stamp.inode == facts.st_ino
+    )
 
 
 def _never_a_task(mode: int) -> str:

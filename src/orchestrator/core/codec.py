@@ -25,6 +25,8 @@ EVENT_DATA_BYTES = 64 * 1024
 
 _OUTCOMES: Mapping[str, Any] = {"finished": Finished, "failed": Failed, "interrupted": Interrupted}
 _KINDS = {kind: tag for tag, kind in _OUTCOMES.items()}
+_PLAIN = frozenset({str, int, bool})
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 _Reader: TypeAlias = Callable[[Json, str], Any]
 _T = TypeVar("_T")
 
@@ -34,11 +36,13 @@ def to_json(value: object) -> Json:
 
     Takes the dataclasses of core, enums, datetimes, mappings, sequences and scalars; raises TypeError otherwise.
     """
+    if value is None or type(value) in _PLAIN:  # the commonest first: every accepted task passes here
+        return cast("Json", value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Enum):
         return cast("Json", value.value)
-    if value is None or isinstance(value, (str, int)):
+    if isinstance(value, (str, int)):
         return value
     if isinstance(value, datetime):
         return value.isoformat()
@@ -52,11 +56,16 @@ def to_json(value: object) -> Json:
 
 
 def _facts(value: Any) -> dict[str, Json]:
-    tagged = type(value) in _KINDS
-    found: dict[str, Json] = {"kind": _KINDS[type(value)]} if tagged else {}
-    for each in fields(value):
-        found[_key(each, tagged=tagged)] = to_json(getattr(value, each.name))
+    kind: Any = type(value)
+    found: dict[str, Json] = {"kind": _KINDS[kind]} if kind in _KINDS else {}
+    for name, key in _keys(kind):
+        found[key] = to_json(getattr(value, name))
     return found
+
+
+@cache
+def _keys(kind: Any) -> Sequence[tuple[str, str]]:
+    return [(each.name, _key(each, tagged=kind in _KINDS)) for each in fields(kind)]
 
 
 def _key(each: Field[Any], *, tagged: bool) -> str:
@@ -85,7 +94,7 @@ def outcome_from_json(value: Json) -> Outcome:
 
 def text(value: object) -> str:
     """Return *value* as compact JSON text in ASCII, so that any character survives any encoding."""
-    return json.dumps(to_json(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _encode(to_json(value))
 
 
 def event_text(data: Mapping[str, Json]) -> str:

@@ -186,9 +186,18 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper with one more type."""
 
 
-_Dumper.add_representer(
-    Moment, lambda dumper, moment: dumper.represent_scalar("tag:yaml.org,2002:timestamp", str(moment))
-)
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # between double quotes the emitter escapes what it would otherwise write as the end of a line
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _unquoted(dumper: yaml.SafeDumper, moment: Moment) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", str(moment))
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(Moment, _unquoted)
 
 
 class _Reading:

@@ -139,15 +139,15 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 def _cut(text: str) -> str:
-    head = text[: TITLE_CHARS - 1]
-    return f"{(head.rpartition(' ')[0] or head).rstrip(' ,;:-')}…"
+    head = text[:TITLE_CHARS]
+    return f"{(head.rpartition(' ')[0] or head[:-1]).rstrip(' ,;:-')}…"
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
     """Yield (word of place before it or "", token) for every token that could be a path."""
     lead = ""
     for word in text.split():
-        token = word.strip(_WRAPPING).rstrip(".")
+        token = word.lstrip(_WRAPPING).rstrip(f"{_WRAPPING}.")
         if 1 < len(token) <= _TOKEN_CHARS and _PATH_CHARS.match(token) and "//" not in token and "@" not in token:
             yield lead, token
         lower = word.lower()

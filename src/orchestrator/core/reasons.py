@@ -86,6 +86,7 @@ TASK_FILE_REASONS: Mapping[str, FileReason] = {
     "duplicate_content": FileReason("the same file was done before", "Add `rerun: true` to do it again."),
     "not_regular": FileReason("it is a link and not a file", "Copy the file itself into the folder."),
     "incomplete_file": FileReason("it was never written to its end", "Write the file again, whole."),
+    "parser_bug": FileReason("reading it broke the program", "Report it, with the file if you may share it."),
     "unreadable": FileReason("it cannot be read or moved", "Give the daemon the right to read and move it."),
 }
 

@@ -96,9 +96,9 @@ def read_source(data: bytes, *, file_name: str, limits: FileLimits) -> Source:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _not_utf8(file, body, error, len(data) - len(body)) from None
-    source = source_of(text, file=file)
     if not text.strip():
-        raise source.fault("empty_file", "the file holds no text")
+        raise nothing.fault("empty_file", "the file holds no text")
+    source = source_of(text, file=file)
     if (nul := text.find("\0")) >= 0:
         line, column = source.position(nul)
         raise source.fault("control_character", "the file holds a NUL character", line=line, column=column)

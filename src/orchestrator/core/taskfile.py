@@ -25,8 +25,10 @@ A file without front matter, or without some of its fields, is a task too: the d
 what is missing and says why. What is written and wrong is an error with its line, never a guess.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import frontmatter
@@ -40,6 +42,9 @@ from orchestrator.core.sections import Body, SectionName, heading_text, leaves_b
 from orchestrator.core.source import Source, check_line_length, read_source, source_of
 from orchestrator.core.task import Criterion, FileLimits, Notice, Priority, TaskRules, TaskSpec
 from orchestrator.core.text import slug
+
+NEW_LINE = "\n"
+_SPEC_NAMES = {"timeout_sec": "timeout_s"}  # where TaskSpec has another name than the front matter
 
 
 def parse_task_file(data: bytes, *, file_name: str, rules: TaskRules, utc_offset_minutes: int = 0) -> TaskSpec:
@@ -150,29 +155,16 @@ def _filled(
     if not content.title:
         guesses["title"] = infer_title(content.prompt)
     value: dict[str, Any] = {
+        **{_SPEC_NAMES.get(key, key): value for key, value in given.items()},
         "title": content.title,
-        **given,
         **{field: guess.value for field, guess in guesses.items()},
     }
     spec = TaskSpec(
-        id=value["id"],
-        type=value["type"],
-        priority=Priority(value["priority"]),
-        title=value["title"],
+        **{**value, "priority": Priority(value["priority"])},
         prompt=content.prompt,
-        created=given.get("created"),
         target_files=content.targets,
         criteria=content.criteria,
         context=content.context,
-        agent=given.get("agent", ""),
-        model=given.get("model", ""),
-        cwd=given.get("cwd", ""),
-        timeout_s=given.get("timeout_sec"),
-        max_turns=given.get("max_turns"),
-        budget_usd=given.get("budget_usd"),
-        retries=given.get("retries"),
-        tags=given.get("tags", ()),
-        rerun=given.get("rerun", False),
         inferred=reasons(guesses),
         notices=notices + content.notices,
     )
@@ -197,9 +189,18 @@ def render_task_file(spec: TaskSpec) -> str:
     What was inferred is written out; notices are not written. Raises ValueError for a spec that no task file
     can say, such as a prompt with a line `**Context:**` outside a code fence.
     """
+    problem = ""
+    # a text whose first line looks like a label must stand on the line of its own label
+    for before_prompt, before_context in product("\n ", repeat=2):
+        leads = {SectionName.PROMPT: before_prompt, SectionName.CONTEXT: before_context}
+        text = _composed(spec, leads)
+        if not (problem := _misread(text, spec)):
+            return text
+    raise ValueError(f"no task file says this: {problem}")
+
+
+def _composed(spec: TaskSpec, leads: Mapping[SectionName, str]) -> str:
     in_heading = _fits_heading(spec.title)
-    metadata = _metadata(spec, with_title=not in_heading)
-    parts = [f"# {spec.title}"] if in_heading else []
     sections = {
         SectionName.TARGETS: "\n".join(target_line(path) for path in spec.target_files),
         SectionName.PROMPT: spec.prompt,
@@ -208,10 +209,10 @@ def render_task_file(spec: TaskSpec) -> str:
     }
     # an open fence swallows what stands below it, so the section that leaves one open comes last
     order = sorted(sections, key=lambda name: leaves_block_open(sections[name]))
-    parts += [f"**{name}:**\n{sections[name]}" for name in order if sections[name]]
-    text = frontmatter.dumps(frontmatter.Post("\n\n".join(parts), **metadata), handler=TaskFrontMatter()) + "\n"
-    _check_readable(text, spec)
-    return text
+    parts = [f"# {spec.title}"] if in_heading else []
+    parts += [f"**{name}:**{leads.get(name, NEW_LINE)}{sections[name]}" for name in order if sections[name]]
+    post = frontmatter.Post("\n\n".join(parts), **_metadata(spec, with_title=not in_heading))
+    return frontmatter.dumps(post, handler=TaskFrontMatter()) + "\n"
 
 
 def _fits_heading(title: str) -> bool:
@@ -239,9 +240,10 @@ def _moment(created: datetime) -> Moment:
     return Moment(f"{text[:-6]}Z" if created.utcoffset() == timedelta(0) else text)
 
 
-def _check_readable(text: str, spec: TaskSpec) -> None:
+def _misread(text: str, spec: TaskSpec) -> str:
+    """Return what a reader of *text* would take for something else than *spec* says, "" when nothing."""
     source, size = source_of(text), 4 * len(text)
-    # the reader's limits are his business; this is about what the text means
+    # the reader's limits are the reader's business; this is about what the text means
     limits = FileLimits(front_matter_bytes=size, prompt_bytes=size, list_entries=size)
     try:
         body = read_body(source, split_front_matter(source, limits).body)
@@ -249,8 +251,8 @@ def _check_readable(text: str, spec: TaskSpec) -> None:
         section = body.section(SectionName.CRITERIA)
         criteria, _ = read_criteria(source, section, limits) if section else ((), ())
     except TaskFileError as error:
-        raise ValueError(f"no task file says this: {error.message}") from None
+        return error.message
     said = [(criterion.text, criterion.ticked) for criterion in criteria]
     wanted = [(criterion.text, criterion.ticked) for criterion in spec.criteria]
-    if (prompt, context, said) != (spec.prompt, spec.context, wanted):
-        raise ValueError("no task file says this: part of a text would be read as a section of its own")
+    same = (prompt, context, said) == (spec.prompt, spec.context, wanted)
+    return "" if same else "part of a text would be read as a section of its own"
