@@ -53,7 +53,7 @@ class Lock(NamedTuple):
 SETS = {
     lock.name: lock
     for lock in (
-        Lock("base", "what every command needs; about 65 MB on disk"),
+        Lock("base", "what every command needs; about 60 MB on disk"),
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
         Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
         Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
