@@ -114,9 +114,25 @@ async def test_each_file_of_a_batch_gets_its_own_answer(root: Path, inbox: TaskF
     good = found["good.task.md"]
     assert isinstance(good, FileBytes)
     assert good.body == b"body"
-    assert good.recent
     reasons = [answer.reason for answer in list(found.values())[1:] if isinstance(answer, TaskFileError | NotReady)]
     assert reasons == ["not_regular", "file_too_large", "open_writer", "gone"]
+
+
+async def test_a_file_read_right_after_its_change_is_called_recent_and_an_old_one_is_not(
+    root: Path, inbox: TaskFolder
+) -> None:
+    path = root / "tasks" / "x.task.md"
+
+    async def recent_after_a_change() -> bool:
+        path.write_bytes(b"body")
+        answer = (await inbox.read(["x.task.md"], limit=LIMIT))["x.task.md"]
+        return isinstance(answer, FileBytes) and answer.recent
+
+    assert any([await recent_after_a_change() for _ in range(100)])  # a busy machine may be slow, not a hundred times
+    found = await inbox.read(["x.task.md"], limit=LIMIT)
+    while isinstance(answer := found["x.task.md"], FileBytes) and answer.recent:
+        found = await inbox.read(["x.task.md"], limit=LIMIT)
+    assert isinstance(answer, FileBytes)
 
 
 async def test_where_there_are_no_leases_a_file_must_look_the_same_for_a_second(root: Path) -> None:

@@ -215,7 +215,7 @@ class Executor:
                 "passed": verdict.failure is None,
                 "criteria": to_json(verdict.criteria),
                 "checks": to_json(verdict.checks),
-                "changes": to_json(changes),
+                "changes": to_json(verdict.changes),
             },
         )
         if verdict.failure is None:
