@@ -95,6 +95,7 @@ class Rig:
             lambda: self.rules,
             parse=self.parser,
             targets=TargetFiles(),
+            redact=lambda value: value,
             free_bytes=lambda: self.free,
             limits=self.limits,
         )

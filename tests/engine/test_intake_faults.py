@@ -128,6 +128,7 @@ async def test_with_hints_a_file_is_accepted_long_before_the_next_full_look(tmp_
             lambda: rig.rules,
             parse=parse,
             targets=TargetFiles(),
+            redact=lambda value: value,
             free_bytes=lambda: 1 << 40,
             limits=limits,
         )
