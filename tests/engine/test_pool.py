@@ -212,3 +212,19 @@ async def test_retry_makes_a_new_run_and_keeps_the_old_result(open_engine: Open)
         assert (await engine.task(new.uid)).state is State.SUCCEEDED
         assert (engine.root / "results" / "t_result.json").read_bytes() == before
         assert (engine.root / "results" / f"t.{new.uid[-8:]}_result.json").exists()
+
+
+async def test_holds_are_no_interruptions(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.AUTH, 1.0)] * 3})
+    async with open_engine(agent, max_interruptions=3) as engine:
+        gate = agent.gates["t"] = asyncio.Event()
+        gate.set()
+        task = await engine.add("t")
+
+        def last_start() -> bool:
+            if len(agent.starts) == 3:
+                gate.clear()
+            return len(agent.starts) == 4 and bool(agent.alive)
+
+        await engine.run_until(last_start, "the run after three holds")
+        assert (await engine.task(task.uid)).state is State.QUEUED
