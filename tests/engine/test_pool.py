@@ -280,3 +280,19 @@ async def test_work_done_before_an_interruption_counts_for_the_task(open_engine:
         await engine.run_until(lambda: engine.archived("t"), "the end")
         ended = await engine.task(task.uid)
         assert (ended.state, ended.reason, ended.attempt) == (State.SUCCEEDED, "", 2)
+
+
+async def test_holds_are_no_interruptions(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.AUTH, 1.0)] * 3})
+    async with open_engine(agent, max_interruptions=3) as engine:
+        gate = agent.gates["t"] = asyncio.Event()
+        gate.set()
+        task = await engine.add("t")
+
+        def last_start() -> bool:
+            if len(agent.starts) == 3:
+                gate.clear()
+            return len(agent.starts) == 4 and bool(agent.alive)
+
+        await engine.run_until(last_start, "the run after three holds")
+        assert (await engine.task(task.uid)).state is State.QUEUED

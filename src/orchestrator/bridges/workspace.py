@@ -26,7 +26,7 @@ class InPlaceWorkspace:
 
     def __init__(self, *, base_cwd: Path, own: frozenset[Path]) -> None:
         self._base_cwd = base_cwd
-        self._own = own
+        self._own = frozenset(path.resolve() for path in own)  # as `_walk` meets them: the work area is a real path
         self._at_work: dict[str, Path] = {}  # who works where now, by the mark of the attempt
         self._met_others: set[str] = set()
 
@@ -94,7 +94,7 @@ class InPlaceWorkspace:
         return compare(before["files"], after, complete=whole, detail=detail, alone=alone)
 
     def _listing(self, top: Path) -> tuple[dict[str, str], bool]:
-        """Path to fingerprint (size, modification and change time: contents are not read), and whether it is whole."""
+        """Path to fingerprint (size, modification time and inode: contents are not read), and whether it is whole."""
         files: dict[str, str] = {}
         for path, stat in self._walk(top):
             if len(files) >= MAX_FILES:

@@ -308,9 +308,12 @@ class Executor:
         if current is not None and current.state is State.CANCELLING:
             await self._cancelled(current)
             return
-        if task.attempt - task.tries >= self._policy().max_interruptions:
-            kind = FailureKind.INTERRUPTED_TOO_OFTEN
-            await self._conclude(task, order, Failed(kind, f"interrupted {task.attempt - task.tries} times"))
+        before = await self._store.attempts(task.uid)
+        times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
+        if times >= self._policy().max_interruptions:
+            await self._conclude(
+                task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
+            )
             return
         data: dict[str, Json] = {
             "reason": "interrupted",
