@@ -186,7 +186,7 @@ class MemoryStore:
 
     async def find(self, key: str) -> Sequence[Task]:
         def fits(task: Task) -> bool:
-            prefix = len(key) >= 4 and task.uid.startswith(key)
+            prefix = (len(key) >= 4 and task.uid.startswith(key)) or (len(key) == 8 and task.uid.endswith(key))
             named = key == task.file_name or key.casefold() in (task.id_key, task.name.casefold())
             return prefix or named or key == task.uid
 

@@ -101,15 +101,24 @@ class RootFiles:
             async with opened(self._configuration, daemon=False) as parts:
                 return await self._clean(parts, dry_run=dry_run)
         make_folders(self._configuration.root)
+        if dry_run:
+            return await self._loose()
         me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
         with await take_root(self._state(), me):
             async with opened(self._configuration, daemon=True) as parts:
                 await parts.recover()
+                before = await self._loose()
                 async with parts.watch() as watch:
                     await parts.intake(watch).scan_once()  # what nobody has looked at yet gets its record first
-                cleaned = await self._clean(parts, dry_run=dry_run)
+                await self._clean(parts, dry_run=False)
                 await parts.projector.catch_up()
-                return cleaned
+                after = await self._loose()
+                return [path for path in before if path not in after]
+
+    async def _loose(self) -> list[str]:
+        """Return the task files that lie in tasks/, read or not."""
+        scan = await TaskFolder(self._configuration.root, state=self._state()).scan()
+        return [f"tasks/{printable(name)}" for name in sorted(scan.entries)]
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
         cleaned: list[str] = []
@@ -123,10 +132,11 @@ class RootFiles:
     def _state(self) -> Path:
         return Path(self._configuration.settings.paths.state)
 
-    async def remove_artifacts(self, task: Task) -> Sequence[str]:
+    async def remove_artifacts(self, task: Task, dry_run: bool) -> Sequence[str]:
         """Remove result and summary of *task*. Returns the paths that were there."""
         artifacts = ArtifactFiles(self._configuration.root)
-        return [path for path in (result_path(task), summary_path(task)) if await artifacts.remove(path)]
+        act = artifacts.exists if dry_run else artifacts.remove
+        return [path for path in (result_path(task), summary_path(task)) if await act(path)]
 
     async def results(self) -> Sequence[tuple[str, bytes]]:
         """Return every results/*.json with its bytes."""
