@@ -132,8 +132,10 @@ class World:
     async def _clean(self, dry_run: bool) -> Sequence[str]:
         return ["tasks/a.task.md"]
 
-    async def _remove(self, task: Task) -> Sequence[str]:
-        return [path for path in (f"results/{task.name}_result.json",) if self.artifacts.pop(path, None)]
+    async def _remove(self, task: Task, dry_run: bool) -> Sequence[str]:
+        path = f"results/{task.name}_result.json"
+        there = self.artifacts.get(path) if dry_run else self.artifacts.pop(path, None)
+        return [path] if there else []
 
     async def _results(self) -> Sequence[tuple[str, bytes]]:
         return list(self.artifacts.items())

@@ -134,7 +134,7 @@ def test_an_event_is_told_in_a_few_words(kind: EventKind, data: dict[str, Json],
 
 @given(st.sampled_from(EventKind), st.text(st.characters(exclude_categories=())))
 def test_an_event_is_one_printable_line_whatever_it_holds(kind: EventKind, text: str) -> None:
-    data: dict[str, Json] = {key: text for key in ("reason", "detail", "path", "message", "what", "text", "agent")}
+    data: dict[str, Json] = dict.fromkeys(("reason", "detail", "path", "message", "what", "text", "agent"), text)
     line = event_text(Event(kind, NOON, TASK.uid, data=data), TASK, UTC)
     assert len(line) <= 200
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029\u202e" for char in line)
