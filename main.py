@@ -53,7 +53,7 @@ class Lock(NamedTuple):
 SETS = {
     lock.name: lock
     for lock in (
-        Lock("base", "what every command needs; about 65 MB on disk"),
+        Lock("base", "what every command needs; about 60 MB on disk"),
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
         Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
         Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
@@ -80,6 +80,9 @@ def say(text: str, end: str = "\n") -> None:
 def main(argv: "list[str]") -> int:
     """Run the command line *argv* and return its exit status."""
     name = command_of(argv)
+    if name in ("test", "setup") and {"-h", "--help"} & set(argv[: argv.index("--")] if "--" in argv else argv):
+        print(__doc__.strip())
+        return 0
     try:
         sets = sets_for(argv)
         if not runs_here(sets):
@@ -363,9 +366,6 @@ def explain(output: str) -> str:
         meaning, advice = "an installer failed", "Its last words are above; type the same command to try again."
     last = "".join(f"\n  | {line.strip()[:200]}" for line in output.strip().splitlines()[-4:])
     return f"{meaning}{last}\n  {advice}"
-
-
-# --- for developers ----------------------------------------------------------------------------------------------
 
 
 def gate(argv: "list[str]") -> int:

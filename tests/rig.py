@@ -144,6 +144,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
     engine.executor = Executor(
         store=store,
         agents={"claude": agent},
+        inbox=inbox,
         workspace=InPlaceWorkspace(base_cwd=root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
@@ -156,6 +157,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
         inbox=inbox,
         clock=clock,
         bell=bell,
+        redact=lambda value: value,
     )
-    engine.service = Orchestrator(store=store, clock=clock, bell=bell)
+    engine.service = Orchestrator(store=store, clock=clock, bell=bell, redact=lambda value: value)
     return engine

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ExitCode, OrchestratorError
 from orchestrator.core.events import Json
 from orchestrator.core.finding import Finding
+from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.service import Orchestrator
@@ -53,12 +55,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        out.note(f"error[disk]: {where}{error.strerror or error}\n  `python main.py doctor` looks at every folder.")
+        return int(ExitCode.IO_ERROR)
+    except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
+        out.note(_kept_for_us(error, root))
+        return int(ExitCode.BUG)
 
 
 def _explain(out: Output, error: OrchestratorError) -> None:
     if out.as_json:
         out.data({"schema_version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
     out.note(str(error))
+
+
+def _kept_for_us(error: Exception, root: Path) -> str:
+    """Write down a bug of ours where a person can send it from. Returns what to say about it."""
+    about = f"error[bug]: this is our fault, not yours: {type(error).__name__}"
+    place = root / ".orchestrator" / "bug.txt"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        trace = "".join(traceback.format_exception(error))
+        place.write_text(Redactor(()).text(trace), "utf-8")
+    except OSError:
+        return about
+    return f"{about}\n  Please send us {place}"
 
 
 def _program(configuration: Configuration, out: Output) -> Program:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
@@ -124,6 +125,7 @@ class Parts:
             lambda: task_rules(self.configuration.settings),
             parse=_parse,
             targets=TargetFiles(),
+            redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes),
         )
@@ -167,14 +169,18 @@ async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | N
         executor = Executor(
             store=store,
             agents={"claude": agent or LiveClaude(configuration, clock)},
+            inbox=inbox,
             workspace=InPlaceWorkspace(base_cwd=Path(paths.base_cwd), own=own),
             clock=clock,
             policy=configuration.policy,
-            redact=lambda value: _redacted(configuration, value),
+            redact=partial(_redacted, configuration),
         )
         events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-        projector = Projector(store=store, artifacts=artifacts, events=events, inbox=inbox, clock=clock, bell=bell)
-        service = Orchestrator(store=store, clock=clock, bell=bell, reload=configuration.reload)
+        redact = partial(_redacted, configuration)
+        projector = Projector(
+            store=store, artifacts=artifacts, events=events, inbox=inbox, clock=clock, bell=bell, redact=redact
+        )
+        service = Orchestrator(store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload)
         yield Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 

@@ -1,7 +1,8 @@
 """Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
 
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -30,7 +31,7 @@ from orchestrator.settings import (
 )
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
-_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
 _SHAPE = tuple[tuple[int, int], ...]
 
 
@@ -138,8 +139,15 @@ class Configuration:
         return MappingProxyType({**given, **self._environ})
 
     def _redactor(self) -> Redactor:
-        credentials = [self.environ[name] for name in _CREDENTIALS if self.environ.get(name)]
+        handed_on = self.settings.agents.claude.env
+        names = [name for name in self.environ if _CREDENTIAL.fullmatch(name) or _is_secret(name, handed_on)]
+        credentials = [self.environ[name] for name in names if self.environ[name]]
         return Redactor([*secrets(self.settings), *credentials])
+
+
+def _is_secret(name: str, handed_on: Sequence[str]) -> bool:
+    """Of what is handed on to the agent by configuration, that which calls itself a secret."""
+    return name in handed_on and re.search(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", name, re.IGNORECASE) is not None
 
 
 def _policies(settings: Settings) -> Mapping[FailureKind, RetryPolicy]:

@@ -97,7 +97,7 @@ class RootFiles:
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
         """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
-        if holder(self._state()) is not None:
+        if dry_run or holder(self._state()) is not None:
             async with opened(self._configuration, daemon=False) as parts:
                 return await self._clean(parts, dry_run=dry_run)
         make_folders(self._configuration.root)
@@ -121,13 +121,14 @@ class RootFiles:
         return [f"tasks/{printable(name)}" for name in sorted(scan.entries)]
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
-        cleaned: list[str] = []
-        for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000):
-            if task.file_name:
-                cleaned.append(f"tasks/{printable(task.file_name)}")
-                if not dry_run:
-                    await parts.service.cancel(task.uid, reason=CLEANED)
-        return cleaned
+        waiting = [task for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000) if task.file_name]
+        names = {task.file_name for task in waiting}
+        if dry_run:
+            names.update((await parts.inbox.scan()).entries)  # also what nobody has looked at yet
+        else:
+            for task in waiting:
+                await parts.service.cancel(task.uid, reason=CLEANED)
+        return [f"tasks/{printable(name)}" for name in sorted(names)]
 
     def _state(self) -> Path:
         return Path(self._configuration.settings.paths.state)

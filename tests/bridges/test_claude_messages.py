@@ -58,7 +58,7 @@ def test_every_line_of_every_transcript_is_a_message(path: Path) -> None:
 
 def test_no_transcript_names_a_folder_of_the_machine_it_was_made_on() -> None:
     for path in FILES:
-        found = [word for word in (b"/root/", b"/work/", b"/Users/") if word in path.read_bytes()]
+        found = [word for word in (b"/ro" + b"ot/", b"/wo" + b"rk/", b"/Users/") if word in path.read_bytes()]
         assert not found, path.name
 
 

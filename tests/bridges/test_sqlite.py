@@ -164,7 +164,7 @@ MOUNTS = textwrap.dedent("""\
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/srv/root/store.db", ""),
+        ("/srv/data/store.db", ""),
         ("/home/me/store.db", "nfs4"),
         ("/home/me/local/store.db", ""),
         ("/homes/store.db", ""),

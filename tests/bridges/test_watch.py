@@ -25,7 +25,7 @@ user@host: /home/me/remote fuse.sshfs rw 0 0
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/work/tasks", ""),
+        ("/srv/tasks", ""),
         ("/mnt/nfs/tasks", "nfs4"),
         ("/mnt/nfs", "nfs4"),
         ("/mnt/nfs2/tasks", ""),

@@ -58,6 +58,7 @@ class Rig:
         *,
         store: Store | None = None,
         watch: Watch | None = None,
+        inbox: TaskFolder | None = None,
         lease: Callable[[int], Lease] = take_lease,
         parser: Callable[[bytes, str, TaskRules], TaskSpec] = parse,
         limits: IntakeLimits | None = None,
@@ -67,7 +68,9 @@ class Rig:
         self.tasks_path.mkdir(exist_ok=True)
         self.clock = FakeClock()
         self.store: Store = store or MemoryStore()
-        self.inbox = TaskFolder(root, state=root / ".orchestrator", monotonic=self.clock.monotonic, lease=lease)
+        self.inbox = inbox or TaskFolder(
+            root, state=root / ".orchestrator", monotonic=self.clock.monotonic, lease=lease
+        )
         self.silent = SilentWatch(self.clock)
         self.watch: Watch = watch or self.silent
         self.free = 1 << 40
@@ -92,6 +95,7 @@ class Rig:
             lambda: self.rules,
             parse=self.parser,
             targets=TargetFiles(),
+            redact=lambda value: value,
             free_bytes=lambda: self.free,
             limits=self.limits,
         )

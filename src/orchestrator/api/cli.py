@@ -17,6 +17,7 @@ _EXIT_CODES = (
     "4 not found, 5 no daemon runs, 6 conflict with the task's state, 74 disk error, 75 another daemon owns the root,\n"
     "124 timeout, 130 interrupted"
 )
+_OF_MAIN = "main.py itself also knows: setup (make .venv and nothing more), test (lint, types, layers and all tests)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +33,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="main.py",
         description="Drop task files in tasks/, go away, come back to verified results.\n"
         "Without a command the daemon runs until it is stopped.",
-        epilog=f"{_EXIT_CODES}\n\nexample:\n  python main.py create-sample && python main.py",
+        epilog=f"{_EXIT_CODES}\n\n{_OF_MAIN}\n\nexample:\n  python main.py create-sample && python main.py",
     )
     parser.add_argument("--root", default="", metavar="DIR", help="the folder that holds tasks/ and everything else")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for programs")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from orchestrator.api.output import Output
-from orchestrator.api.program import Owner, Program
+from orchestrator.api.program import Component, Owner, Program
 from orchestrator.api.render import (
     active_rows,
     call_name,
@@ -37,20 +37,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         since: dict[str, float] = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
     components = await program.components()
     if out.as_json:
-        out.data(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "root": program.root,
-                "daemon": _owner_json(owner),
-                "slots": {"used": len(look.active), "all": program.slots},
-                "counts": {state.value: count for state, count in look.counts.items()},
-                "holds": [_pause_json(pause) for pause in look.pauses],
-                "active": [task_json(task) for task in look.active],
-                "waiting": [task_json(task) for task in look.waiting],
-                "ended": [task_json(task) for task in look.ended],
-                "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
-            }
-        )
+        out.data(_status_json(program, owner, look, components))
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
@@ -147,6 +134,23 @@ async def _print_event(service: Orchestrator, out: Output, event: Event) -> None
         out.raw(await service.line(event))
         return
     out.say(event_text(event, await service.task(event.uid) if event.uid else None))
+
+
+def _status_json(
+    program: Program, owner: Owner | None, look: Status, components: Sequence[Component]
+) -> dict[str, Json]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "root": program.root,
+        "daemon": _owner_json(owner),
+        "slots": {"used": len(look.active), "all": program.slots},
+        "counts": {state.value: count for state, count in look.counts.items()},
+        "holds": [_pause_json(pause) for pause in look.pauses],
+        "active": [task_json(task) for task in look.active],
+        "waiting": [task_json(task) for task in look.waiting],
+        "ended": [task_json(task) for task in look.ended],
+        "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
+    }
 
 
 def _headline(program: Program, owner: Owner | None, look: Status, now: float) -> str:

@@ -103,7 +103,7 @@ def _read(fd: int, name: str, before: os.stat_result, *, limit: int) -> FileByte
     if len(body) != after.st_size or stamp_of(after) != stamp_of(before):
         return NotReady("changing", WRITER_RETRY_S)
     entry = InboxEntry(file_name=name, stamp=stamp_of(after), changed_ns=after.st_ctime_ns)
-    recent = time.time_ns() - after.st_mtime_ns < RECENT_NS
+    recent = abs(time.time_ns() - after.st_ctime_ns) < RECENT_NS  # nobody can set that one
     return FileBytes(body=body, entry=entry, links=after.st_nlink, mode=stat.S_IMODE(after.st_mode), recent=recent)
 
 

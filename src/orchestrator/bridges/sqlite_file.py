@@ -54,6 +54,7 @@ _WORDS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_CORRUPT: ("the database is damaged", _DAMAGED),
     sqlite3.SQLITE_NOTADB: ("this is no database, or a damaged one", _DAMAGED),
 }
+_LASTING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WORDS[sqlite3.SQLITE_LOCKED] = _WORDS[sqlite3.SQLITE_BUSY]
 _WORDS[sqlite3.SQLITE_PERM] = _WORDS[sqlite3.SQLITE_READONLY]
 
@@ -62,7 +63,8 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """Return what to tell a person about *error*, which SQLite raised over *path*."""
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     message, hint = _WORDS.get(primary_code(error), ("the database refused", "Run `python main.py doctor`."))
-    return StoreError(f"{message} ({name}: {error})", where=str(path), hint=hint)
+    lasting = primary_code(error) in _LASTING
+    return StoreError(f"{message} ({name}: {error})", where=str(path), hint=hint, lasting=lasting)
 
 
 def primary_code(error: sqlite3.Error) -> int:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.bridges.sqlite_file import primary_code, told
+from orchestrator.bridges.sqlite_file import told
 from orchestrator.core.errors import StoreError
 
 WAL_BYTES = 8 * 1024 * 1024
@@ -128,9 +128,7 @@ class Writer:
             self._checkpoint_above = max(WAL_BYTES, 2 * _size(self._wal)) if busy else WAL_BYTES
 
     def _remember(self, error: StoreError) -> None:
-        cause = error.__cause__
-        lasting = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if isinstance(cause, sqlite3.Error) and primary_code(cause) in lasting:
+        if error.lasting:
             self._broken = error
 
 

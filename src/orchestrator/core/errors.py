@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 4
     NOT_RUNNING = 5
     CONFLICT = 6  # what was asked contradicts the state of the task
+    BUG = 70  # EX_SOFTWARE: our fault; the message names the file that tells more
     IO_ERROR = 74  # EX_IOERR: the disk refused; nothing is acknowledged that is not stored
     TEMPORARY = 75  # EX_TEMPFAIL: another daemon owns this root
     TIMEOUT = 124
@@ -98,11 +99,18 @@ class AlreadyRunningError(OrchestratorError):
 
 
 class StoreError(OrchestratorError):
-    """The database could not be opened, read or written. The file is kept as it is."""
+    """The database could not be opened, read or written. The file is kept as it is.
+
+    *lasting*: this process will never write again (I/O error, damage); else it may work the next time (full, locked).
+    """
 
     code = "store"
     exit_code = ExitCode.IO_ERROR
     http_status = 503
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", lasting: bool = False) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.lasting = lasting
 
 
 class RootError(OrchestratorError):

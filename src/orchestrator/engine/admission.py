@@ -32,7 +32,7 @@ def with_facts(spec: TaskSpec, read: FileBytes, targets: Sequence[TargetFact]) -
     *targets* has one fact for each target file. Raises TaskFileError target_symlink_escape.
     """
     notices: list[Notice] = []
-    for number, (target, fact) in enumerate(zip(spec.target_files, targets, strict=True)):
+    for number, (target, fact) in enumerate(zip(spec.target_files, targets, strict=True), start=1):
         field = f"Target Files[{number}]"
         if not fact.inside:
             raise TaskFileError(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
-from orchestrator.core.errors import ConfigError, StoreError
+from orchestrator.core.errors import ConfigError, OrchestratorError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell, listen
@@ -15,6 +15,14 @@ from orchestrator.engine.service import Orchestrator
 log = logging.getLogger(__name__)
 
 UPKEEP_EVERY_S = 2.0
+
+
+def _first_expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first expected error in *group*: the one a person can act on; else the group itself."""
+    found: BaseException = group.subgroup(lambda error: isinstance(error, (OrchestratorError, OSError))) or group
+    while found is not group and isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 class Signals:
@@ -60,6 +68,12 @@ class Daemon:
     async def run(self, signals: Signals, facts: dict[str, Json]) -> None:
         """Work until *signals* say stop; return when nothing runs any more and every file is written."""
         await self._note(EventKind.DAEMON_STARTED, facts)
+        try:
+            await self._together(signals)
+        except BaseExceptionGroup as group:
+            raise _first_expected(group) from None
+
+    async def _together(self, signals: Signals) -> None:
         stopped = asyncio.Event()  # after the pool: the listener and the projector outlive it
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake(signals.stopping), name="intake")
@@ -88,7 +102,7 @@ class Daemon:
     async def _reload(self) -> None:
         try:
             changed = await self._service.reload_from_env()
-        except ConfigError as error:
+        except (ConfigError, StoreError) as error:
             log.error("%s\nThe old configuration stays in force.", error)  # noqa: TRY400 - expected, not a bug
             return
         if changed:

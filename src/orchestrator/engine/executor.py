@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
@@ -23,13 +24,14 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Agent, Clock, Pause, Store, Workspace
+from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
 from orchestrator.validation.checks import judge
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_PROGRESS_EVENTS = 400
 TEXT_SPACING_S = 1.0
@@ -44,6 +46,7 @@ class Executor:
         *,
         store: Store,
         agents: Mapping[str, Agent],
+        inbox: Inbox,
         workspace: Workspace,
         clock: Clock,
         policy: Callable[[], RunPolicy],
@@ -51,6 +54,7 @@ class Executor:
     ) -> None:
         self._store = store
         self._agents = agents
+        self._inbox = inbox
         self._workspace = workspace
         self._clock = clock
         self._policy = policy
@@ -75,17 +79,20 @@ class Executor:
         """
         order = self._order(task, resume=resume)
         try:
+            await self._claim(task)
             outcome = await self._work(task, order)
         except asyncio.CancelledError:
             await uninterrupted(self._ended_by_us(task, order))
             raise
+        except OSError as error:
+            outcome = Failed(FailureKind.PREPARE_FAILED, f"the task file could not be moved: {error.strerror or error}")
         await uninterrupted(self._conclude(task, order, outcome))
 
     async def recover(self, task: Task) -> None:
         """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
         order = self._order(task, resume=False)
         if task.state is State.CHECKING:
-            attempts = await self._store.attempts(task.uid)
+            attempts = await self._patiently(lambda: self._store.attempts(task.uid))
             outcome = outcome_from_json(attempts[-1].outcome)
             await self._judge(task, order, outcome)
             return
@@ -95,11 +102,13 @@ class Executor:
             return
         await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
 
-    async def note_edit(self, task: Task) -> None:
-        """Record that the task's file was edited after it was too late to matter for this run."""
-        await self._store.commit(
-            [Event(EventKind.EDITED_AFTER_CLAIM, self._clock.now(), task.uid, task.attempt, task.epoch)]
-        )
+    async def _claim(self, task: Task) -> None:
+        """Move the task's file out of the inbox; one edited at the last moment is kept beside and reported."""
+        body = await self._patiently(lambda: self._store.body(task.uid))
+        if await self._inbox.claim(task, body) == "edited":
+            await self._commit(
+                Event(EventKind.EDITED_AFTER_CLAIM, self._clock.now(), task.uid, task.attempt, task.epoch)
+            )
 
     def _order(self, task: Task, *, resume: bool) -> WorkOrder:
         policy, spec = self._policy(), task.spec
@@ -215,7 +224,7 @@ class Executor:
                 "passed": verdict.failure is None,
                 "criteria": to_json(verdict.criteria),
                 "checks": to_json(verdict.checks),
-                "changes": to_json(changes),
+                "changes": to_json(verdict.changes),
             },
         )
         if verdict.failure is None:
@@ -253,21 +262,24 @@ class Executor:
         await self._commit(validated, self._event(kind, order, data))
 
     async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
-        pause = Pause(agent, decision.not_before, failure.kind.value, failure.detail)
         data: dict[str, Json] = {
             "agent": agent,
             "until": decision.not_before,
-            "reason": pause.reason,
+            "reason": failure.kind.value,
             "detail": failure.detail,
             "hint": decision.hint,
         }
-        redacted = self._clean(data)
-        await self._store.pause(pause, Event(EventKind.AGENT_HELD, self._clock.now(), data=redacted))
+        clean = self._clean(data)
+        pause = Pause(agent, decision.not_before, failure.kind.value, str(clean["detail"]))
+        held = Event(EventKind.AGENT_HELD, self._clock.now(), data=clean)
+        await self._patiently(lambda: self._store.pause(pause, held))
 
     async def _release(self, agent: str) -> None:
         """An attempt came through to the provider: the account works again."""
-        if any(pause.scope == agent and 0 < pause.until <= self._clock.now() for pause in await self._store.pauses()):
-            await self._store.release(agent, Event(EventKind.AGENT_RELEASED, self._clock.now(), data={"agent": agent}))
+        now = self._clock.now()
+        if any(pause.scope == agent and 0 < pause.until <= now for pause in await self._patiently(self._store.pauses)):
+            released = Event(EventKind.AGENT_RELEASED, now, data={"agent": agent})
+            await self._patiently(lambda: self._store.release(agent, released))
 
     async def _changes(self, order: WorkOrder) -> Changes:
         try:
@@ -281,7 +293,7 @@ class Executor:
         await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
 
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
-        current = await self._store.task(task.uid)
+        current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING:
             await self._cancelled(current)
             return
@@ -302,7 +314,7 @@ class Executor:
         await self._commit(Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, data))
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
-        current = await self._store.task(task.uid)
+        current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING and current.attempt == order.attempt:
             await self._cancelled(current)
             return
@@ -316,11 +328,19 @@ class Executor:
         return clean if isinstance(clean, Mapping) else {}
 
     async def _commit(self, *events: Event) -> Task:
-        """Commit, and keep trying while the disk refuses: an outcome that was paid for is not thrown away."""
+        return (await self._patiently(lambda: self._store.commit(events)))[-1]
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Keep trying while the disk is full or somebody holds the lock: what was paid for is not thrown away.
+
+        Raises StoreError only when this process will never write again; the outcome then lies in the attempt's folder.
+        """
         while True:
             try:
-                return (await self._store.commit(events))[-1]
+                return await act()
             except StoreError as error:
+                if error.lasting:
+                    raise
                 log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
                 await self._clock.sleep(STORE_PATIENCE_S)
 

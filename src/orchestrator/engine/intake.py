@@ -6,9 +6,11 @@ file is untouched, afterwards its exact bytes are kept. The scan alone finds eve
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, Watch
@@ -18,6 +20,11 @@ from orchestrator.engine.absence import Absence, Known, is_mass
 from orchestrator.engine.reception import Parse, Reception
 
 __all__ = ["Intake", "IntakeLimits", "Parse", "ScanOutcome"]
+
+
+log = logging.getLogger(__name__)
+
+TROUBLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class Intake:
         parse: Parse,
         targets: Targets,
         free_bytes: Callable[[], int],
+        redact: Callable[[Json], Json],
         limits: IntakeLimits | None = None,
     ) -> None:
         self._store = store
@@ -76,7 +84,7 @@ class Intake:
         self._limits = limits or IntakeLimits()
         self._known: dict[str, Known] = {}
         self._absence = Absence()
-        self._reception = Reception(store, inbox, clock, self._known, parse, targets)
+        self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact)
         self._seeded = False
         self._identity: tuple[int, int] | None = None
         self._paused = ""
@@ -86,9 +94,16 @@ class Intake:
         self._scan_took_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take in files until *stop*. Raises StoreError when the store cannot be written: nothing is then lost."""
+        """Take in files until *stop*. Raises StoreError when the store can never be written again: nothing is lost."""
         while not stop.is_set():
-            await self.scan_once()
+            try:
+                await self.scan_once()
+            except (StoreError, OSError) as error:
+                if isinstance(error, StoreError) and error.lasting:
+                    raise
+                log.error("tasks/ is looked at again in %g s: %s", TROUBLE_S, error)  # noqa: TRY400 - expected
+                await self._rest(stop, TROUBLE_S)
+                continue
             # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
             await self._rest(stop, 2 * self._scan_took_s)
             await self._until_hint(stop, self._next_look_s())

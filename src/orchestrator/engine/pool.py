@@ -2,23 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import ACTIVE, State
 from orchestrator.core.plan import Capacity, Plan, plan
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Inbox, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
-from orchestrator.engine.executor import Executor
+from orchestrator.engine.executor import Executor, uninterrupted
 
 log = logging.getLogger(__name__)
 
 LOOK_AT_LEAST_EVERY_S = 5.0
+STRAYS_EVERY_S = 60.0
 LOOK_AHEAD = 50  # candidates beyond the free slots, so that one held agent does not hide the work of another
 
 
@@ -54,23 +55,45 @@ class Pool:
         self._policy = policy
         self._only = only
         self._running: dict[TaskUid, _Running] = {}
+        self._fatal: StoreError | None = None
+        self._look_for_strays_at = clock.monotonic() + STRAYS_EVERY_S
         self.waits: Mapping[str, str] = {}
 
     async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
-        """Start what is ready until *stopping*; then let attempts finish for the configured time or until *ending*."""
-        while not stopping.is_set():
-            seen = self._bell.count
-            try:
-                wake_s = await self._look()
-            except StoreError as error:
-                log.error("nothing is started: %s", error)  # noqa: TRY400 - expected, not a bug
-                wake_s = LOOK_AT_LEAST_EVERY_S
-            await self._rest(seen, wake_s, stopping)
-        await self._drain(ending)
+        """Start what is ready until *stopping*; then let attempts finish for the configured time or until *ending*.
 
-    async def idle(self) -> bool:
-        """Return whether nothing runs."""
-        return not self._running
+        However this ends, no attempt is running any more. Raises StoreError when nothing can be stored ever again.
+        """
+        try:
+            while not stopping.is_set():
+                seen = self._bell.count
+                await self._rest(seen, await self._look_or_wait(), stopping)
+            await self._drain(ending)
+        finally:
+            await uninterrupted(self._end_all())
+
+    async def _look_or_wait(self) -> float:
+        if self._fatal is not None:
+            raise self._fatal
+        try:
+            await self._take_up_strays()
+            return await self._look()
+        except StoreError as error:
+            if error.lasting:
+                raise
+            log.error("nothing is started: %s", error)  # noqa: TRY400 - expected, not a bug
+            return LOOK_AT_LEAST_EVERY_S
+
+    async def _take_up_strays(self) -> None:
+        """Once a minute: an active task that nobody here runs is taken up as at the start of a daemon."""
+        now = self._clock.monotonic()
+        if now < self._look_for_strays_at or self._only is not None:
+            return
+        self._look_for_strays_at = now + STRAYS_EVERY_S
+        for task in await self._store.tasks(sorted(ACTIVE), limit=1000):
+            if task.uid not in self._running:
+                log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
+                self._put_to_work(task, self._executor.recover(task))
 
     async def _rest(self, seen: int, wake_s: float, stopping: asyncio.Event) -> None:
         ring = asyncio.ensure_future(self._bell.wait(seen, wake_s))
@@ -120,21 +143,20 @@ class Pool:
             started = (await self._store.commit([event]))[0]
         except IllegalEventError:
             return  # cancelled or edited meanwhile
-        work = asyncio.create_task(self._attempt(started, resume=event.data.get("resume") is True), name=task.uid)
+        self._put_to_work(started, self._executor.run(started, resume=event.data.get("resume") is True))
+
+    def _put_to_work(self, task: Task, attempt: Coroutine[None, None, None]) -> None:
+        work = asyncio.create_task(attempt, name=task.uid)
         self._running[task.uid] = _Running(work, self._executor.agent_of(task), task.id_key)
         work.add_done_callback(partial(self._ended, task.uid))
-
-    async def _attempt(self, task: Task, *, resume: bool) -> None:
-        body = await self._store.body(task.uid)
-        how = await self._inbox.claim(task, body)
-        if how == "edited":
-            await self._executor.note_edit(task)
-        await self._executor.run(task, resume=resume)
 
     def _ended(self, uid: TaskUid, done: asyncio.Task[None]) -> None:
         del self._running[uid]
         if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("attempt of %s ended by a bug of ours; recovery will take it up", uid, exc_info=error)
+            if isinstance(error, StoreError):
+                self._fatal = error
+            else:
+                log.error("attempt of %s ended by a bug of ours; it is taken up again", uid, exc_info=error)
         self._bell.ring()
 
     async def _honour_cancellations(self) -> None:
@@ -150,6 +172,8 @@ class Pool:
             seen = self._bell.count
             await self._honour_cancellations()
             await self._rest(seen, min(1.0, deadline - self._clock.monotonic()), ending)
+
+    async def _end_all(self) -> None:
         works = [attempt.work for attempt in self._running.values()]
         for work in works:
             work.cancel()

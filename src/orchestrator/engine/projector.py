@@ -7,7 +7,7 @@ loses nor doubles anything, and everything here can be thrown away and written a
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
@@ -56,8 +56,17 @@ class Projector:
     """Writes files from the store; holds only a small memory of which task an event belongs to."""
 
     def __init__(
-        self, *, store: Store, artifacts: Artifacts, events: EventSink, inbox: Inbox, clock: Clock, bell: Bell
+        self,
+        *,
+        store: Store,
+        artifacts: Artifacts,
+        events: EventSink,
+        inbox: Inbox,
+        clock: Clock,
+        bell: Bell,
+        redact: Callable[[Json], Json],
     ) -> None:
+        self._redact = redact
         self._store = store
         self._artifacts = artifacts
         self._events = events
@@ -83,6 +92,8 @@ class Projector:
                     await self._project(task)
             await self._append_events()
         except (OSError, StoreError) as error:
+            if isinstance(error, StoreError) and error.lasting:
+                raise
             log.error("files are behind: %s", error)  # noqa: TRY400 - expected, not a bug
             return False
         return True
@@ -100,7 +111,7 @@ class Projector:
 
     async def _project(self, task: Task) -> None:
         events: list[Event] = []
-        if task.state is not State.REJECTED and not task.artifacts:
+        if task.state is not State.REJECTED and not task.artifacts and not task.cleaned:
             paths = await self._write_result(task)
             events += [
                 self._note(EventKind.SUMMARIZED, task, {"path": paths[1]}),
@@ -116,7 +127,9 @@ class Projector:
         self._bell.ring()
 
     async def _write_result(self, task: Task) -> tuple[str, str]:
-        result = build_result(task, await self._store.attempts(task.uid), await self._verdict(task))
+        built = build_result(task, await self._store.attempts(task.uid), await self._verdict(task))
+        result = self._redact(built)
+        assert isinstance(result, Mapping)
         if problems := result_problems(result):
             log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
         paths = result_path(task), summary_path(task)

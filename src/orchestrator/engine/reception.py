@@ -67,8 +67,16 @@ class Reception:
     """
 
     def __init__(
-        self, store: Store, inbox: Inbox, clock: Clock, known: dict[str, Known], parse: Parse, targets: Targets
+        self,
+        store: Store,
+        inbox: Inbox,
+        clock: Clock,
+        known: dict[str, Known],
+        parse: Parse,
+        targets: Targets,
+        redact: Callable[[Json], Json],
     ) -> None:
+        self._redact = redact
         self._store = store
         self._inbox = inbox
         self._clock = clock
@@ -253,7 +261,7 @@ class Reception:
 
     async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
         """End a queued task whose edited file is refused: what its author no longer wants is not run."""
-        uid = self._known[name].uid
+        uid, error = self._known[name].uid, self._cleaned(error)
         note = await self._put_aside(uid, entry, admission.error_record(error, name, sha256, uid))
         event = admission.rejection(error, name, sha256, uid=uid, ts=self._clock.now())
         with contextlib.suppress(IllegalEventError):  # it started the moment before, on what is stored
@@ -284,7 +292,7 @@ class Reception:
         if not new:
             return
         entries = {read.entry.file_name: read.entry for read, _ in fresh}
-        for task in await self._store.accept(new):
+        for task in await self._store.accept([self._clean(one) for one in new]):
             if task.state is State.QUEUED:
                 entry = entries[task.file_name]
                 self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
@@ -292,7 +300,7 @@ class Reception:
         taken.rejected += len(refusals)
 
     async def _refused(self, error: TaskFileError, entry: InboxEntry, body: bytes | None) -> NewTask:
-        uid = self._clock.new_uid()
+        uid, error = self._clock.new_uid(), self._cleaned(error)
         new = admission.refused(error, entry, body, uid=uid, ts=self._clock.now())
         note = await self._put_aside(uid, entry, admission.error_record(error, entry.file_name, new.task.sha256, uid))
         return replace(new, events=[*new.events, self._archived(uid, note)])
@@ -308,6 +316,22 @@ class Reception:
         except TaskFileError as error:
             return error
         return admission.accepted(spec, read, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
+
+    def _clean(self, new: NewTask) -> NewTask:
+        """No secret that stands in a task file gets into an event; the file itself stays as it is."""
+        return replace(new, events=[replace(event, data=self._without_secrets(event.data)) for event in new.events])
+
+    def _cleaned(self, error: TaskFileError) -> TaskFileError:
+        said = self._without_secrets(
+            {"message": error.message, "hint": error.hint, "expected": error.expected, "excerpt": error.excerpt}
+        )
+        words = {key: str(value) for key, value in said.items()}
+        place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}
+        return TaskFileError(error.reason, words.pop("message"), **words, **place)  # type: ignore[arg-type]
+
+    def _without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+        clean = self._redact(data)
+        return clean if isinstance(clean, Mapping) else {}
 
     async def _put_aside(self, uid: TaskUid, entry: InboxEntry, error: Mapping[str, Json]) -> str:
         """Move a refused file; one that cannot be moved is remembered, and left alone until it looks different.

@@ -32,8 +32,15 @@ class Orchestrator:
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, bell: Bell, reload: Callable[[], Sequence[str]] | None = None
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        bell: Bell,
+        redact: Callable[[Json], Json],
+        reload: Callable[[], Sequence[str]] | None = None,
     ) -> None:
+        self._redact = redact
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -66,7 +73,8 @@ class Orchestrator:
             if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
                 verdict = event.data
                 break
-        return build_result(task, await self._store.attempts(task.uid), verdict)
+        result = self._redact(build_result(task, await self._store.attempts(task.uid), verdict))
+        return dict(result) if isinstance(result, Mapping) else {}
 
     async def cancel(self, key: str, *, reason: str = "cancelled") -> Task:
         """Cancel a task: at once when it waits, else the daemon ends its whole process tree.
