@@ -30,8 +30,8 @@ _BOT_TOKEN = re.compile(r"\d{6,12}:[\w-]{35,}")
 @dataclass(frozen=True, slots=True)
 class ClaudeProbe:
     """How the CLI is asked: *find* returns the command or () when there is none; *version* its version such as
-    2.1.214, "" when it does not say; *login* how it is logged in (api_key, oauth_token …), "" when it is not. *misnamed* is
-    what is wrong with the command that the configuration names, "" when it names none."""
+    2.1.214, "" when it does not say; *login* how it is logged in (api_key, oauth_token …), "" when it is not.
+    *misnamed* is what is wrong with the command that the configuration names, "" when it names none."""
 
     find: Callable[[], Sequence[str]]
     version: Callable[[], Awaitable[str]]

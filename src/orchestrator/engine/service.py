@@ -47,7 +47,7 @@ class Orchestrator:
         self._reload = reload
 
     async def task(self, key: str) -> Task:
-        """Return the newest task whose uid, beginning of a uid (4 or more), last 8 of a uid, id, name or file name is *key*.
+        """Return the newest task whose uid, its beginning (4 or more) or last 8 digits, id, name or file name is *key*.
 
         Raises NotFoundError, or AmbiguousError when a piece of a uid fits several.
         """
