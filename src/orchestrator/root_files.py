@@ -101,24 +101,15 @@ class RootFiles:
             async with opened(self._configuration, daemon=False) as parts:
                 return await self._clean(parts, dry_run=dry_run)
         make_folders(self._configuration.root)
-        if dry_run:
-            return await self._loose()
         me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
         with await take_root(self._state(), me):
             async with opened(self._configuration, daemon=True) as parts:
                 await parts.recover()
-                before = await self._loose()
                 async with parts.watch() as watch:
                     await parts.intake(watch).scan_once()  # what nobody has looked at yet gets its record first
-                await self._clean(parts, dry_run=False)
+                cleaned = await self._clean(parts, dry_run=dry_run)
                 await parts.projector.catch_up()
-                after = await self._loose()
-                return [path for path in before if path not in after]
-
-    async def _loose(self) -> list[str]:
-        """Return the task files that lie in tasks/, read or not."""
-        scan = await TaskFolder(self._configuration.root, state=self._state()).scan()
-        return [f"tasks/{printable(name)}" for name in sorted(scan.entries)]
+                return cleaned
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
         waiting = [task for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000) if task.file_name]

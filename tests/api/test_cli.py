@@ -100,7 +100,7 @@ class World:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Orchestrator]:
-        yield Orchestrator(store=self.store, clock=self.clock, bell=Bell())
+        yield Orchestrator(store=self.store, clock=self.clock, bell=Bell(), redact=lambda value: value)
 
     async def _components(self) -> Sequence[Component]:
         return (Component("claude", usable=False, words="not usable: not installed"),)

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,14 @@ class CommandRoot:
     def archived(self, name: str, folder: str = "*") -> bool:
         return bool(list((self.path / "tasks").glob(f"{folder}/{name}.task.md")))
 
+    def _is_in(self, name: str, folders: tuple[str, ...]) -> bool:
+        return any(self.archived(name, folder) for folder in folders)
+
     def wait(self, *names: str) -> None:
         """Wait until the tasks have ended and their files lie where they stay."""
         ended = ("processed", "failed", "cancelled")
         for name in names:
-            wait_until(
-                lambda name=name: any(self.archived(name, folder) for folder in ended), what=f"the end of {name}"
-            )
+            wait_until(partial(self._is_in, name, ended), what=f"the end of {name}")
 
     def wait_event(self, kind: str, count: int = 1) -> None:
         wait_until(lambda: len(self.events(kind)) >= count, what=f"{count} x {kind}")
