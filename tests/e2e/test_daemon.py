@@ -150,5 +150,5 @@ def test_an_interrupted_foreground_run_is_queued_and_says_so(root: CommandRoot) 
             running.kill()
             running.wait()
     assert running.returncode == 130
-    assert "interrupted before it ended; it is queued" in error
+    assert "slow was interrupted; it is queued" in error
     assert json.loads(orchestrator(root.path, "status", "--json", env=root.env).stdout)["counts"]["queued"] == 1
