@@ -1,6 +1,7 @@
 """The work area in place: who may work where, and what is seen to have changed."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.bridges.claude_orders import order
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.events import TaskUid
 from orchestrator.core.evidence import Changes
 
 
@@ -137,3 +139,17 @@ async def test_what_was_recorded_outlives_the_daemon(tmp_path: Path, area: Path)
     _, asked = await recorded(tmp_path)
     (area / "new").write_text("")
     assert (await workspace(tmp_path).changes(asked)).created == ("new",)
+
+
+async def test_the_daemons_own_folders_are_left_out_also_where_a_link_leads_to_the_root(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    (real / "logs").mkdir(parents=True)
+    link.symlink_to(real)
+    workspace = InPlaceWorkspace(base_cwd=link, own=frozenset({link / "logs"}))
+    order = WorkOrder(TaskUid("u"), 1, 1, "t", "claude", "Do it.", str(link), "s", str(tmp_path / "attempt"), ())
+    order = replace(order, cwd=await workspace.prepare(str(link), str(link)))
+    await workspace.record(order)
+    (real / "logs" / "events.ndjson").write_text("ours")
+    assert not await workspace.changes(order)
+    (real / "made.txt").write_text("the agent's")
+    assert (await workspace.changes(order)).created == ("made.txt",)

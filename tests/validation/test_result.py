@@ -94,9 +94,9 @@ def test_whatever_was_stored_its_result_satisfies_the_schema(
     task: Task, ended: list[Outcome | None], started: float
 ) -> None:
     attempts = [record(outcome, number, started) for number, outcome in enumerate(ended, start=1)]
-    built = build_result(task, attempts, {})
+    built = build_result(task, attempts)
     assert file_problems(result_bytes(built)) == []
-    assert result_bytes(built) == result_bytes(build_result(task, attempts, {}))
+    assert result_bytes(built) == result_bytes(build_result(task, attempts))
     assert result_bytes(built).isascii()
     assert summary_text(built)
 
@@ -110,7 +110,7 @@ def test_whatever_was_judged_its_verdict_satisfies_the_schema(spec: TaskSpec, ou
         "checks": to_json(verdict.checks),
         "changes": to_json(verdict.changes),
     }
-    built = build_result(replace(TASK, spec=spec), [record(outcome)], data)
+    built = build_result(replace(TASK, spec=spec), [replace(record(outcome), verdict=data)])
     assert result_problems(json.loads(result_bytes(built))) == []
     assert [row["text"] for row in built["criteria"]] == [one.text for one in spec.criteria]  # type: ignore[union-attr,call-overload,index]
 
@@ -127,14 +127,14 @@ def test_success_needs_no_hint_and_a_cancelled_task_can_be_run_again() -> None:
 
 def test_usage_is_summed_over_attempts_and_one_unknown_part_makes_it_unknown() -> None:
     known = record(Finished(REPORT))
-    assert build_result(TASK, [known, known], {})["usage"] == {
+    assert build_result(TASK, [known, known])["usage"] == {
         "turns": 6,
         "input_tokens": 200,
         "output_tokens": 40,
         "cost_usd": 0.1,
     }
     unknown = record(Failed(FailureKind.KILLED, "killed", AgentReport()))
-    assert set(build_result(TASK, [known, unknown], {})["usage"].values()) == {None}  # type: ignore[union-attr]
+    assert set(build_result(TASK, [known, unknown])["usage"].values()) == {None}  # type: ignore[union-attr]
 
 
 def test_the_answer_is_that_of_the_last_attempt() -> None:
@@ -142,13 +142,13 @@ def test_the_answer_is_that_of_the_last_attempt() -> None:
         record(Failed(FailureKind.CRASH, "x", REPORT)),
         record(Finished(replace(REPORT, answer="At last.")), 2),
     )
-    built = build_result(TASK, [first, last], {})
+    built = build_result(TASK, [first, last])
     assert built["answer"] == "At last."
     assert [one["outcome"] for one in built["attempts"]] == ["failed", "finished"]  # type: ignore[union-attr,call-overload,index]
 
 
 def test_a_task_that_was_never_checked_reports_its_criteria_as_unproven() -> None:
-    assert build_result(replace(TASK, state=State.CANCELLED), [], {})["criteria"] == [
+    assert build_result(replace(TASK, state=State.CANCELLED), [])["criteria"] == [
         {"text": "it works", "verdict": "unproven", "why": "the task did not get as far as being checked"}
     ]
 

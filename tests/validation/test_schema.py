@@ -15,7 +15,7 @@ from orchestrator.validation.schema import file_problems, result_problems
 def good() -> dict[str, Any]:
     spec = TaskSpec("t", "fix", Priority.HIGH, "T", "P")
     task = Task(TaskUid("0" * 32), "t", spec, "0" * 64, 1.0, state=State.CANCELLED, ended_ts=2.0)
-    found: dict[str, Any] = json.loads(result_bytes(build_result(task, [], {})))
+    found: dict[str, Any] = json.loads(result_bytes(build_result(task, [])))
     return found
 
 

@@ -68,12 +68,7 @@ class Orchestrator:
         """Return the result of an ended task as its file has it. Raises ConflictError while it has none."""
         if task.state not in TERMINAL or task.state is State.REJECTED:
             raise ConflictError(f"{task.spec.id} has no result: it is {task.state}")
-        verdict: Mapping[str, Json] = {}
-        for event in reversed(await self._store.events_of(task.uid, limit=1000)):
-            if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
-                verdict = event.data
-                break
-        result = self._redact(build_result(task, await self._store.attempts(task.uid), verdict))
+        result = self._redact(build_result(task, await self._store.attempts(task.uid)))
         return dict(result) if isinstance(result, Mapping) else {}
 
     async def cancel(self, key: str, *, reason: str = "cancelled") -> Task:

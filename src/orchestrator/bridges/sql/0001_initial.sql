@@ -54,6 +54,7 @@ CREATE TABLE attempt (
     started_ts REAL NOT NULL,
     ended_ts REAL NOT NULL,
     outcome TEXT NOT NULL,
+    verdict TEXT NOT NULL,
     PRIMARY KEY (uid, number)
 ) WITHOUT ROWID;
 
