@@ -61,6 +61,15 @@ async def test_high_priority_starts_first_then_the_oldest(open_engine: Open) -> 
         assert [order.task_id for order in engine.agent.starts] == ["hi", "m1", "m2", "low"]
 
 
+async def test_what_starts_next_is_told_first_however_much_older_work_waits(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        for number in range(60):
+            await engine.add(f"low{number}", priority=Priority.LOW)
+        await engine.add("next", priority=Priority.HIGH)
+        waiting = (await engine.service.status(limit=3)).waiting
+        assert [task.spec.id for task in waiting] == ["next", "low0", "low1"]
+
+
 async def test_a_transient_failure_is_tried_again_in_the_same_session(open_engine: Open) -> None:
     agent = FakeAgent({"t": [_failed(FailureKind.TRANSIENT), _failed(FailureKind.TRANSIENT)]})
     async with open_engine(agent) as engine:

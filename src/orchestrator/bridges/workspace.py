@@ -42,11 +42,13 @@ class InPlaceWorkspace:
         await asyncio.to_thread(self._record, order)
 
     async def changes(self, order: WorkOrder) -> Changes:
-        cwd = self._at_work.pop(order.mark, None)
         # After a restart of the daemon nobody remembers who else was there.
-        alone = cwd is not None and order.mark not in self._met_others and order.attempt == 1
-        self._met_others.discard(order.mark)
+        alone = order.mark in self._at_work and order.mark not in self._met_others and order.attempt == 1
         return await asyncio.to_thread(self._changes, order, alone=alone)
+
+    def leave(self, order: WorkOrder) -> None:
+        self._at_work.pop(order.mark, None)
+        self._met_others.discard(order.mark)
 
     def _enter(self, order: WorkOrder) -> None:
         here = Path(order.cwd)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,7 +10,6 @@ from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
     AgentMessage,
     AgentReport,
-    AttemptRecord,
     Failed,
     FailureKind,
     Finished,
@@ -29,7 +28,7 @@ from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
-from orchestrator.validation.checks import judge
+from orchestrator.validation.checks import judge, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,6 +80,12 @@ class Executor:
         cancellation goes on.
         """
         order = self._order(task, resume=resume)
+        try:
+            await self._attempt(task, order)
+        finally:
+            self._workspace.leave(order)
+
+    async def _attempt(self, task: Task, order: WorkOrder) -> None:
         try:
             await self._claim(task)
             outcome = await self._work(task, order)
@@ -308,7 +313,7 @@ class Executor:
         if current is not None and current.state is State.CANCELLING:
             await self._cancelled(current)
             return
-        before = await self._store.attempts(task.uid)
+        before = await self._patiently(lambda: self._store.attempts(task.uid))
         times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
         if times >= self._policy().max_interruptions:
             await self._conclude(
@@ -357,19 +362,6 @@ class Executor:
                     raise
                 log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
                 await self._clock.sleep(STORE_PATIENCE_S)
-
-
-def with_earlier(outcome: Finished | Failed, attempts: Sequence[AttemptRecord]) -> Finished | Failed:
-    """Return *outcome* with what earlier attempts of the task did: an attempt may find the work already done."""
-    report = outcome.report
-    files, calls = list(report.files_changed), dict(report.tool_calls)
-    for record in attempts:
-        earlier = record.outcome.get("report")
-        if record.ended_ts and isinstance(earlier, Mapping):
-            said = outcome_from_json(record.outcome).report
-            files += [path for path in said.files_changed if path not in files]
-            calls = {name: max(calls.get(name, 0), said.tool_calls.get(name, 0)) for name in {*calls, *said.tool_calls}}
-    return replace(outcome, report=replace(report, files_changed=tuple(files), tool_calls=calls))
 
 
 MAX_ANSWER_CHARS = 200_000

@@ -114,15 +114,14 @@ class Orchestrator:
         return accepted[0]
 
     async def status(self, *, limit: int = 10) -> Status:
-        """Return the state of everything; lists are cut at *limit* entries."""
-        waiting = sorted(
-            await self._store.tasks(sorted(WAITING), limit=limit * 5),
-            key=lambda task: (task.spec.priority.rank, task.order),
-        )
+        """Return the state of everything; lists are cut at *limit* entries. What waits, as it will start."""
+        first = await self._store.ready(self._clock.now(), limit=limit)
+        known = {task.uid for task in first}
+        later = [task for task in await self._store.tasks(sorted(WAITING), limit=2 * limit) if task.uid not in known]
         return Status(
             counts=await self._store.counts(),
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
-            waiting=waiting[:limit],
+            waiting=[*first, *later][:limit],
             ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
             pauses=await self._store.pauses(),
             last_seq=await self._store.last_seq(),
