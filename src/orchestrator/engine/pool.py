@@ -56,7 +56,7 @@ class Pool:
         self._only = only
         self._running: dict[TaskUid, _Running] = {}
         self._fatal: StoreError | None = None
-        self._look_for_strays_at = clock.monotonic() + STRAYS_EVERY_S
+        self._look_for_strays_at = clock.monotonic()
         self.waits: Mapping[str, str] = {}
 
     async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
@@ -85,15 +85,17 @@ class Pool:
             return LOOK_AT_LEAST_EVERY_S
 
     async def _take_up_strays(self) -> None:
-        """Once a minute: an active task that nobody here runs is taken up as at the start of a daemon."""
+        """Once a minute: an active task that nobody here runs is taken up, and brought to its end whatever comes."""
         now = self._clock.monotonic()
         if now < self._look_for_strays_at or self._only is not None:
             return
         self._look_for_strays_at = now + STRAYS_EVERY_S
         for task in await self._store.tasks(sorted(ACTIVE), limit=1000):
-            if task.uid not in self._running:
+            if task.uid in self._running:
+                continue
+            if await self._store.task(task.uid) == task:  # else it was concluded while the list was read
                 log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
-                self._put_to_work(task, self._executor.recover(task))
+                self._put_to_work(task, uninterrupted(self._executor.recover(task)))
 
     async def _rest(self, seen: int, wake_s: float, stopping: asyncio.Event) -> None:
         ring = asyncio.ensure_future(self._bell.wait(seen, wake_s))
@@ -153,7 +155,7 @@ class Pool:
     def _ended(self, uid: TaskUid, done: asyncio.Task[None]) -> None:
         del self._running[uid]
         if not done.cancelled() and (error := done.exception()) is not None:
-            if isinstance(error, StoreError):
+            if isinstance(error, StoreError) and error.lasting:
                 self._fatal = error
             else:
                 log.error("attempt of %s ended by a bug of ours; it is taken up again", uid, exc_info=error)
