@@ -118,7 +118,7 @@ def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
     doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
 
-    async def show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
+    async def show_help(_: Program | None, out: Output, args: argparse.Namespace) -> int:
         chosen = commands.choices.get(args.topic) if args.topic else parser
         if chosen is None:
             raise UsageError(f"no command is called {args.topic!r}", hint=f"Commands: {', '.join(commands.choices)}.")

@@ -72,6 +72,11 @@ class Pool:
         finally:
             await uninterrupted(self._end_all())
 
+    @property
+    def running(self) -> int:
+        """How many attempts run now."""
+        return len(self._running)
+
     async def _look_or_wait(self) -> float:
         if self._fatal is not None:
             raise self._fatal
