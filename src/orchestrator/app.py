@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.api.cli import parse
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     colour = not (args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
     out = Output(as_json=args.json, colour=colour)
     root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
+    redact = Redactor(()).text
     try:
         if args.command == "help":
             return int(asyncio.run(args.run(None, out, args)))
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from orchestrator.configuration import Configuration
 
         configuration = Configuration(root, environ)
+        redact = configuration.redactor.text
         for warning in configuration.loaded.warnings:
             out.note(f"warning: {warning}")
         return int(asyncio.run(args.run(assembled(configuration, out), out, args)))
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.note(f"error[disk]: {where}{error.strerror or error}\n  `python main.py doctor` looks at every folder.")
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
-        out.note(_kept_for_us(error, root))
+        out.note(_kept_for_us(error, root, redact))
         return int(ExitCode.BUG)
 
 
@@ -54,14 +56,15 @@ def _explain(out: Output, error: OrchestratorError) -> None:
     out.note(str(error))
 
 
-def _kept_for_us(error: Exception, root: Path) -> str:
+def _kept_for_us(error: Exception, root: Path, redact: Callable[[str], str]) -> str:
     """Write down a bug of ours where a person can send it from. Returns what to say about it."""
     about = f"error[bug]: this is our fault, not yours: {type(error).__name__}"
     place = root / ".orchestrator" / "bug.txt"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         trace = "".join(traceback.format_exception(error))
-        place.write_text(Redactor(()).text(trace), "utf-8")
+        place.touch(mode=0o600)
+        place.write_text(redact(trace), "utf-8")
     except OSError:
         return about
     return f"{about}\n  Please send us {place}"

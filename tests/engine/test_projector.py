@@ -84,6 +84,13 @@ async def test_every_line_is_one_object_and_their_numbers_have_no_gap(open_engin
         assert [line["event"] for line in mine][-1] == "task_archived"
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is owed may be tried again at the very next look."""
+    monkeypatch.setattr(projector_module, "RETRY_S", 1e-6)
+
+
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_a_disk_that_refuses_delays_and_loses_nothing(open_engine: Open, times: int) -> None:
     async with open_engine() as engine:
@@ -116,6 +123,7 @@ async def test_a_running_projector_tries_again_by_itself(open_engine: Open, monk
         assert (engine.root / "results" / "t_result.json").exists()
 
 
+@pytest.mark.usefixtures("soon")
 async def test_a_file_in_the_place_of_a_folder_is_waited_for(open_engine: Open) -> None:
     async with open_engine() as engine:
         (engine.root / "results").rmdir()

@@ -35,7 +35,12 @@ T = TypeVar("T")
 
 MAX_PROGRESS_EVENTS = 400
 AFTER_YOU_S = 1.0
-MAX_REFUSALS = 8
+MAX_REFUSALS = 3
+_FOLLOWS = {
+    Remedy.TRY_AGAIN: EventKind.RETRY,
+    Remedy.HOLD_AGENT: EventKind.LIMITED,
+    Remedy.GIVE_UP: EventKind.FAILED,
+}
 TEXT_SPACING_S = 1.0
 STORE_PATIENCE_S = 5.0
 
@@ -101,8 +106,10 @@ class Executor:
         order = self._order(task, resume=False)
         if task.state is State.CHECKING:
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
-            outcome = outcome_from_json(attempts[-1].outcome)
-            await self._judge(task, order, outcome)
+            try:
+                await self._judge(task, order, outcome_from_json(attempts[-1].outcome))
+            except IllegalEventError:
+                await self._somebody_was_first(task, order)
             return
         found = await self._agent(task).collect(order)
         if task.state is State.CANCELLING:
@@ -258,21 +265,17 @@ class Executor:
             "not_before": decision.not_before,
             "hint": decision.hint,
         }
-        if failure.kind is FailureKind.START_REFUSED and await self._refusals(task) >= MAX_REFUSALS:
-            decision = replace(decision, remedy=Remedy.GIVE_UP)  # it may be this task's own fault: not for ever
-        kind = {
-            Remedy.TRY_AGAIN: EventKind.RETRY,
-            Remedy.HOLD_AGENT: EventKind.LIMITED,
-            Remedy.GIVE_UP: EventKind.FAILED,
-        }[decision.remedy]
-        if decision.remedy is Remedy.HOLD_AGENT:
+        kind = _FOLLOWS[decision.remedy]
+        if failure.kind is FailureKind.START_REFUSED and not await self._held(order.agent):
+            # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
+            kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
+        if decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
             await self._hold(order.agent, failure, decision)
             data["not_before"] = decision.not_before + AFTER_YOU_S  # let another one probe: it may be this task's fault
         await self._commit(validated, self._event(kind, order, data))
 
-    async def _refusals(self, task: Task) -> int:
-        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
-        return sum(record.outcome.get("failure") == FailureKind.START_REFUSED for record in attempts)
+    async def _held(self, agent: str) -> bool:
+        return any(pause.scope == agent for pause in await self._patiently(self._store.pauses))
 
     async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
         data: dict[str, Json] = {

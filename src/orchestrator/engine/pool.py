@@ -98,7 +98,8 @@ class Pool:
         for task in await self._store.tasks(sorted(ACTIVE), limit=1000):
             if task.uid in self._running:
                 continue
-            if await self._store.task(task.uid) == task:  # else it was concluded while the list was read
+            current = await self._store.task(task.uid)  # the list may be older than the end of an attempt
+            if current == task and task.uid not in self._running:
                 log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
                 self._put_to_work(task, uninterrupted(self._executor.recover(task)))
 
