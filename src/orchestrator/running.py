@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -141,8 +141,12 @@ def _log_setup(configuration: Configuration) -> LogSetup:
 
 def _reload(parts: Parts) -> None:
     """SIGHUP: read the configuration again, as a changed file does by itself."""
-    task = asyncio.ensure_future(parts.service.reload_from_env())
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    asyncio.ensure_future(parts.service.reload_from_env()).add_done_callback(_reloaded)
+
+
+def _reloaded(done: "asyncio.Future[Sequence[str]]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("%s\nThe old configuration stays in force.", error)
 
 
 async def _show_events(parts: Parts, after: int, show: Show) -> None:
