@@ -47,7 +47,7 @@ class FakeAgent:
             outcome = prepared.pop(0) if prepared else DONE
             self.left[order.mark] = outcome
         except asyncio.CancelledError:
-            self.left[order.mark] = Interrupted("stopped")
+            self.left.setdefault(order.mark, Interrupted("stopped"))
             raise
         else:
             return outcome

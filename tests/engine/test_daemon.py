@@ -88,3 +88,14 @@ async def test_a_cancelled_attempt_is_told_once_so_that_it_keeps_its_grace(open_
 async def _ended(engine: Engine, name: str) -> None:
     await engine.add(name)
     await until(lambda: engine.archived(name), what=f"the end of {name}")
+
+
+async def test_tasks_that_nobody_is_at_work_on_are_taken_up_also_to_be_cancelled(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        left, unwanted = await engine.add("left"), await engine.add("unwanted")
+        await engine.store.commit([engine.executor.starting(task) for task in (left, unwanted)])
+        await engine.service.cancel("unwanted")
+        await engine.run_until(lambda: engine.archived("left") and engine.archived("unwanted"), "both ends")
+        assert (await engine.task(left.uid)).state is State.SUCCEEDED
+        assert (await engine.task(unwanted.uid)).state is State.CANCELLED
+        assert [order.attempt for order in engine.agent.starts] == [2]

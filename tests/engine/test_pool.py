@@ -9,9 +9,10 @@ from tests.agents import FakeAgent
 from tests.harness import until
 from tests.rig import Engine, Open
 
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome, WorkOrder
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Say
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Criterion, Priority
 from orchestrator.engine.daemon import Signals
@@ -296,19 +297,18 @@ async def test_work_done_before_an_interruption_counts_for_the_task(open_engine:
         assert (ended.state, ended.reason, ended.attempt) == (State.SUCCEEDED, "", 2)
 
 
+class StaysTheFourthTime(FakeAgent):
+    async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        if order.attempt == 4:
+            self.gates[order.task_id] = asyncio.Event()
+        return await super().run(order, say)
+
+
 async def test_holds_are_no_interruptions(open_engine: Open) -> None:
-    agent = FakeAgent({"t": [_failed(FailureKind.AUTH, 1.0)] * 3})
+    agent = StaysTheFourthTime({"t": [_failed(FailureKind.AUTH, 1.0)] * 3})
     async with open_engine(agent, max_interruptions=3) as engine:
-        gate = agent.gates["t"] = asyncio.Event()
-        gate.set()
         task = await engine.add("t")
-
-        def last_start() -> bool:
-            if len(agent.starts) == 3:
-                gate.clear()
-            return len(agent.starts) == 4 and bool(agent.alive)
-
-        await engine.run_until(last_start, "the run after three holds")
+        await engine.run_until(lambda: len(agent.starts) == 4 and agent.alive, "the run after three holds")
         assert (await engine.task(task.uid)).state is State.QUEUED
 
 

@@ -56,7 +56,7 @@ class Pool:
         self._only = only
         self._running: dict[TaskUid, _Running] = {}
         self._fatal: StoreError | None = None
-        self._look_for_strays_at = clock.monotonic() + STRAYS_EVERY_S
+        self._look_for_strays_at = clock.monotonic()
         self.waits: Mapping[str, str] = {}
 
     async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
@@ -90,7 +90,7 @@ class Pool:
             return LOOK_AT_LEAST_EVERY_S
 
     async def _take_up_strays(self) -> None:
-        """Once a minute: an active task that nobody here runs is taken up as at the start of a daemon."""
+        """Once a minute: an active task that nobody here runs is taken up, and brought to its end whatever comes."""
         now = self._clock.monotonic()
         if now < self._look_for_strays_at or self._only is not None:
             return
@@ -101,7 +101,7 @@ class Pool:
             current = await self._store.task(task.uid)  # the list may be older than the end of an attempt
             if current == task and task.uid not in self._running:
                 log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
-                self._put_to_work(task, self._executor.recover(task))
+                self._put_to_work(task, uninterrupted(self._executor.recover(task)))
 
     async def _rest(self, seen: int, wake_s: float, stopping: asyncio.Event) -> None:
         ring = asyncio.ensure_future(self._bell.wait(seen, wake_s))
