@@ -38,11 +38,13 @@ async def run_daemon(
 ) -> int:
     """Run until stopped. *started* is called once the root is ours; *note* gets what a person waits to hear."""
     make_folders(configuration.root)
-    me = _me()
+    me, loop, signals = _me(), asyncio.get_running_loop(), Signals()
+    pools: list[Pool] = []
+    # First of all: from when we own the root on, a signal is a wish and no death.
+    _on_signals(loop, partial(_stop, signals, pools, configuration, note))
     with await take_root(_state(configuration), me) as lock, _log_setup(configuration):
         await started()
         async with opened(configuration, daemon=True) as parts:
-            loop, signals = asyncio.get_running_loop(), Signals()
             loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
             after = await parts.store.last_seq()
             taken_up = await parts.recover()
@@ -52,9 +54,8 @@ async def run_daemon(
             try:
                 async with parts.watch() as watch:
                     intake = parts.intake(watch)
-                    pool = parts.pool(kept=intake.kept)
-                    _on_signals(loop, partial(_stop, signals, pool, configuration, note))
-                    daemon = parts.daemon(intake.run, pool=pool, still_owner=lock.still_held)
+                    pools.append(parts.pool(kept=intake.kept))
+                    daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
                     await daemon.run(signals, facts)
             finally:
                 watcher.cancel()
@@ -110,11 +111,11 @@ def _on_signals(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Non
         loop.add_signal_handler(number, act)
 
 
-def _stop(signals: Signals, pool: Pool, configuration: Configuration, note: Note) -> None:
+def _stop(signals: Signals, pools: Sequence[Pool], configuration: Configuration, note: Note) -> None:
     """The first signal lets running tasks go on for a while, the second interrupts them."""
     second = signals.stopping.is_set()
     signals.stop()
-    count = pool.running
+    count = sum(pool.running for pool in pools)
     if not count:
         return
     tasks = "1 running task" if count == 1 else f"{count} running tasks"

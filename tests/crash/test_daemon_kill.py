@@ -20,12 +20,19 @@ from tests.harness import (
     wait_until,
 )
 
+from orchestrator.bridges.root_lock import holder
+
 TASKS = 40
 KILLS = 12
 ORPHAN = (
     '<<<SCRIPT {"steps": [{"init": 0}, {"orphan": {"ignore": true, "empty_env": false}}, {"hang": 0.2}, '
     '{"say": "Done."}, {"result": "Done."}]} SCRIPT>>>'
 )
+
+
+def _owner(root: Path) -> int:
+    found = holder(root / ".orchestrator")
+    return found.pid if found else 0
 
 
 def _marked(root: Path) -> list[str]:
@@ -75,6 +82,7 @@ def test_killed_at_random_moments_it_loses_nothing_overlaps_nothing_and_leaves_n
             what=f"all results (seed {seed})",
             deadline_s=200,
         )
+        wait_until(lambda: _owner(tmp_path) == last.process.pid, what="the last daemon to own the root")
         assert last.stop() == 0
     assert sorted(path.name.removesuffix("_result.json") for path in results(tmp_path)) == names, f"seed {seed}"
     assert {result(tmp_path, name)["status"] for name in names} == {"succeeded"}, f"seed {seed}"
