@@ -105,9 +105,10 @@ def _uuid() -> str:
 
 
 def _session() -> str:
-    for flag, value in zip(sys.argv, sys.argv[1:], strict=False):
+    for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
         if flag in ("--session-id", "--resume"):
-            return quote(value)
+            return quote(value if equals else following)
     return quote("00000000-0000-4000-8000-000000000000")
 
 
