@@ -161,6 +161,8 @@ class MemoryStore:
             self._held.attempts[key] = AttemptRecord(
                 after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts
             )
+        elif event.kind is EventKind.VALIDATED and key in self._held.attempts:
+            self._held.attempts[key] = replace(self._held.attempts[key], verdict=_plain(event.data))
         elif event.kind in (EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED):
             self._close(key, event)
         return after
@@ -190,7 +192,7 @@ class MemoryStore:
 
     async def find(self, key: str) -> Sequence[Task]:
         def fits(task: Task) -> bool:
-            prefix = len(key) >= 4 and task.uid.startswith(key)
+            prefix = (len(key) >= 4 and task.uid.startswith(key)) or (len(key) == 8 and task.uid.endswith(key))
             named = key == task.file_name or key.casefold() in (task.id_key, task.name.casefold())
             return prefix or named or key == task.uid
 

@@ -8,7 +8,7 @@ from tests.agents import FakeAgent
 from tests.harness import until
 from tests.rig import Engine, Open
 
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Criterion, Priority
@@ -89,23 +89,30 @@ async def test_a_usage_limit_holds_every_task_and_costs_none_a_try(open_engine: 
         second = await engine.add("second", retries=0)
         await engine.run_until(lambda: engine.archived("first") and engine.archived("second"), "both")
         assert [(await engine.task(task.uid)).tries for task in (first, second)] == [1, 1]
-        assert [order.task_id for order in engine.agent.starts] == ["first", "first", "second"]
+        assert [order.task_id for order in engine.agent.starts] == ["first", "second", "first"]
         assert await engine.store.pauses() == []
 
 
-async def test_after_a_hold_one_task_probes_before_the_others_follow(open_engine: Open) -> None:
+async def test_after_a_hold_another_task_probes_alone_before_the_others_follow(open_engine: Open) -> None:
     async with open_engine(slots=3) as engine:
-        engine.agent._script["a"] = [_failed(FailureKind.AUTH, engine.clock.now() + 0.3)] * 2
-        engine.agent.gates["a"] = asyncio.Event()
-        engine.agent.gates["a"].set()
+        engine.agent._script["a"] = [_failed(FailureKind.AUTH, engine.clock.now() + 0.3)]
         await engine.add("a", priority=Priority.HIGH)
         await until_held(engine)
+        engine.agent.gates["b"] = gate = asyncio.Event()
         for name in ("b", "c"):
             await engine.add(name)
-        await engine.run_until(lambda: all(engine.archived(name) for name in "abc"), "all three")
-        order = [order.task_id for order in engine.agent.starts]
-        assert order[:3] == ["a", "a", "a"]
-        assert set(order[3:]) == {"b", "c"}
+        together: list[set[str]] = []
+
+        def all_done() -> bool:
+            if engine.agent.alive and not gate.is_set():
+                together.append({order.task_id for order in engine.agent.starts[1:]})
+                if len(together) > 20:  # looks during which the others could have started, and did not
+                    gate.set()
+            return all(engine.archived(name) for name in "abc")
+
+        await engine.run_until(all_done, "all three")
+        assert set().union(*together) == {"b"}
+        assert sorted(order.task_id for order in engine.agent.starts) == ["a", "a", "b", "c"]
 
 
 async def until_held(engine: Engine) -> None:
@@ -212,3 +219,64 @@ async def test_retry_makes_a_new_run_and_keeps_the_old_result(open_engine: Open)
         assert (await engine.task(new.uid)).state is State.SUCCEEDED
         assert (engine.root / "results" / "t_result.json").read_bytes() == before
         assert (engine.root / "results" / f"t.{new.uid[-8:]}_result.json").exists()
+
+
+async def test_a_file_that_cannot_be_written_holds_up_no_other_task(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        (engine.root / "results" / "a_result.json").mkdir()
+        await engine.add("a")
+        await engine.run_until(lambda: engine.agent.starts and not engine.agent.alive, "the end of a")
+        await engine.add("b")
+        await engine.run_until(lambda: engine.archived("b"), "the files of b")
+        events = [json.loads(line) for line in (engine.root / "logs" / "events.ndjson").read_text().splitlines()]
+        assert {"a", "b"} <= {line.get("task_id") for line in events if line["event"] == "task_succeeded"}
+        (engine.root / "results" / "a_result.json").rmdir()
+        await engine.run_until(lambda: engine.archived("a"), "the files of a, once they can be written")
+
+
+async def test_a_result_has_every_criterion_however_many_and_long(open_engine: Open) -> None:
+    criteria = tuple(Criterion(f"{number} {'long ' * 200}") for number in range(150))
+    async with open_engine() as engine:
+        await engine.add("t", criteria=criteria)
+        await engine.run_until(lambda: engine.archived("t"), "the result")
+        found = json.loads((engine.root / "results" / "t_result.json").read_text())
+        assert [row["text"] for row in found["criteria"]] == [criterion.text for criterion in criteria]
+
+
+async def test_a_shorter_hold_does_not_replace_a_longer_one(open_engine: Open) -> None:
+    async with open_engine(slots=2) as engine:
+        late = engine.clock.now() + 60
+        engine.agent._script["a"] = [_failed(FailureKind.USAGE_LIMIT, late)]
+        engine.agent._script["b"] = [_failed(FailureKind.RATE_LIMITED)]
+        engine.agent.gates["b"] = gate = asyncio.Event()
+        await engine.add("a", priority=Priority.HIGH)
+        b = await engine.add("b")
+
+        def fact() -> bool:
+            if len(engine.agent.starts) == 2 and len(engine.agent.alive) == 1:
+                gate.set()
+            return gate.is_set() and not engine.agent.alive
+
+        await engine.run_until(fact, "both limits")
+        assert (await engine.task(b.uid)).state is State.RETRY_WAIT
+        assert [(pause.until, pause.reason) for pause in await engine.store.pauses()] == [(late, "usage_limit")]
+
+
+async def test_work_done_before_an_interruption_counts_for_the_task(open_engine: Open) -> None:
+    wrote = AgentReport(tool_calls={"Write": 1}, files_changed=("made.txt",))
+
+    class Worker(FakeAgent):
+        async def run(self, order, say):  # type: ignore[no-untyped-def]
+            if order.attempt == 1:
+                (engine.root / "work" / "made.txt").write_text("x")
+                self.left[order.mark] = Interrupted("the daemon ended", wrote)
+            return await super().run(order, say)
+
+    async with open_engine(Worker()) as engine:
+        engine.agent.gates["t"] = asyncio.Event()
+        task = await engine.add("t", type="fix")
+        await engine.run_until(lambda: engine.agent.alive, "the start")
+        engine.agent.gates["t"].set()
+        await engine.run_until(lambda: engine.archived("t"), "the end")
+        ended = await engine.task(task.uid)
+        assert (ended.state, ended.reason, ended.attempt) == (State.SUCCEEDED, "", 2)

@@ -78,6 +78,12 @@ class StoreReadsContract:
         for key in ("", "000", "nothing", "%", "_____"):
             assert await store.find(key) == []
 
+    async def test_find_takes_the_last_eight_digits_of_a_uid_as_messages_show_them(self, store: Store) -> None:
+        one, two = await store.accept([new(0x1234ABCD), new(0xABC00000)])
+        assert await store.find(one.uid[-8:]) == [one]
+        assert await store.find(two.uid[-8:]) == [two]
+        assert await store.find(one.uid[-7:]) == []
+
     async def test_find_returns_the_newest_first(self, store: Store) -> None:
         tasks = await store.accept([new(n, task_id="same") for n in range(3)])
         assert await store.find("same") == list(reversed(tasks))

@@ -39,6 +39,23 @@ def test_changes_of_a_neighbour_do_not_make_a_liar_honest() -> None:
     assert _failure(FIX, liar, CHANGED) is FailureKind.NO_CHANGES
 
 
+def test_a_write_that_was_denied_is_no_deed_even_where_a_neighbour_changed_files() -> None:
+    liar = AgentReport(answer="All done, I fixed it.", exit_code=0, tool_calls={"Write": 1}, denials=("Write",))
+    assert _failure(FIX, liar, Changes(modified=("neighbour.txt",), alone=False)) is FailureKind.NO_CHANGES
+
+
+def test_a_shell_among_neighbours_proves_nothing_either_way() -> None:
+    report = AgentReport(answer="Fixed it.", exit_code=0, tool_calls={"Bash": 1})
+    verdict = judge(SPEC, FIX, Finished(report), Changes(modified=("x",), alone=False))
+    assert verdict.failure is None
+    assert [check.passed for check in verdict.checks if check.name == "files were changed"] == [None]
+
+
+def test_a_file_that_its_own_tool_wrote_counts_among_neighbours() -> None:
+    report = replace(WORKED, files_changed=("/home/you/a.py",))
+    assert _failure(FIX, report, Changes(modified=("a.py", "x"), alone=False)) is None
+
+
 def test_an_edit_that_left_no_trace_is_not_believed() -> None:
     assert _failure(FIX, WORKED, UNCHANGED) is FailureKind.NO_CHANGES
 

@@ -111,7 +111,7 @@ class ClaudeAgent:
             argv=claude_command.argv(self._config, command, order, session),
             cwd=order.cwd,
             env=self._env,
-            stdin=claude_command.stdin(order),
+            stdin=claude_command.stdin(order, resumed=session.resumed),
             attempt_dir=Path(order.attempt_dir),
             mark=order.mark,
             timeout_s=order.timeout_s,

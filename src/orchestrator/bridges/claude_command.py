@@ -164,14 +164,18 @@ def environment(config: ClaudeConfig) -> dict[str, str]:
     return env | dict(config.set_env)
 
 
-def stdin(order: WorkOrder) -> bytes:
-    """Return the one line of input. `client_composed` makes the prompt plain text: no command, no attached file."""
+def stdin(order: WorkOrder, *, resumed: bool = False) -> bytes:
+    """Return the one line of input. `client_composed` makes the prompt plain text: no command, no attached file.
+
+    *resumed*: the session really goes on; it then hears the order's words for that.
+    """
+    prompt = order.continue_prompt if resumed and order.continue_prompt else order.prompt
     line: Json = {
         "type": "user",
         "session_id": "",
         "parent_tool_use_id": None,
         "client_composed": True,
-        "message": {"role": "user", "content": order.prompt},
+        "message": {"role": "user", "content": prompt},
     }
     return json.dumps(line).encode() + b"\n"
 

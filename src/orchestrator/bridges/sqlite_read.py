@@ -14,6 +14,7 @@ from orchestrator.core.ports import Pause
 from orchestrator.core.task import FileStamp, Task, id_key
 
 SHORTEST_PREFIX = 4
+UID_END = 8  # what messages show of a uid, and ask people to type
 # INDEXED BY makes a statement fail rather than read 100,000 rows, should an index and its condition ever part.
 NEXT_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING} AND agent > ? ORDER BY agent LIMIT 1"  # noqa: S608 - our own condition
 FIRST_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING} ORDER BY agent LIMIT 1"  # noqa: S608 - our own condition
@@ -47,6 +48,8 @@ def find(con: sqlite3.Connection, key: str) -> Sequence[Task]:
     found |= _orders(con, "SELECT ord FROM task WHERE id_key = ?", rows.plain(id_key(key)))
     found |= _orders(con, "SELECT ord FROM task WHERE name_key = ? AND name_key <> ''", rows.plain(rows.name_key(key)))
     found |= _orders(con, "SELECT ord FROM task WHERE file_name = ? AND file_name <> ''", plain)
+    if len(key) == UID_END:
+        found |= _orders(con, "SELECT ord FROM task WHERE substr(uid, -8) = ?", plain)
     if len(key) >= SHORTEST_PREFIX and isinstance(plain, str):
         found |= _orders(con, "SELECT ord FROM task WHERE uid >= ? AND uid < ?", plain, plain + "\U0010ffff")
     return _load(con, sorted(found, reverse=True))

@@ -44,7 +44,7 @@ UNPROJECTED = (
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
 EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"
-ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome FROM attempt"
+ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict FROM attempt"
 
 
 def name_key(name: str) -> str:
@@ -168,13 +168,16 @@ def event_of(row: Row) -> Event:
 
 
 def attempt_of(row: Row) -> AttemptRecord:
-    """Return the record of a row of ATTEMPT. Raises StoreError when its outcome is not readable."""
-    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome = row
+    """Return the record of a row of ATTEMPT. Raises StoreError when outcome or verdict is not readable."""
+    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict = row
     try:
         told: Mapping[str, Any] = json.loads(outcome)
+        judged: Mapping[str, Any] = json.loads(verdict)
     except ValueError as error:
         raise _unreadable(f"attempt {number} of task {uid}", error) from error
-    return AttemptRecord(TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told)
+    return AttemptRecord(
+        TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told, verdict=judged
+    )
 
 
 def pause_of(row: Row) -> Pause:

@@ -110,6 +110,9 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
         con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     if event.kind is EventKind.STARTED:
         _open_attempt(con, after, event)
+    elif event.kind is EventKind.VALIDATED:
+        verdict = (codec.text(event.data), after.uid, after.attempt)  # whole: the event may be cut
+        con.execute("UPDATE attempt SET verdict = ? WHERE uid = ? AND number = ?", verdict)
     elif event.kind in _CLOSES:
         _close_attempt(con, before, event)
     return after
@@ -124,8 +127,8 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
     agent = _text(event.data, "agent") or task.spec.agent
     con.execute(
-        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}')",
+        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}')",
         (task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
     )
 

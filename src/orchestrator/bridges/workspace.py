@@ -27,15 +27,29 @@ class InPlaceWorkspace:
     def __init__(self, *, base_cwd: Path, own: frozenset[Path]) -> None:
         self._base_cwd = base_cwd
         self._own = own
+        self._at_work: dict[str, Path] = {}  # who works where now, by the mark of the attempt
+        self._met_others: set[str] = set()
 
     async def prepare(self, cwd: str, allowed_root: str) -> str:
         return await asyncio.to_thread(self._prepare, Path(cwd), Path(allowed_root))
 
     async def record(self, order: WorkOrder) -> None:
+        self._enter(order)
         await asyncio.to_thread(self._record, order)
 
     async def changes(self, order: WorkOrder) -> Changes:
-        return await asyncio.to_thread(self._changes, order)
+        cwd = self._at_work.pop(order.mark, None)
+        # After a restart of the daemon nobody remembers who else was there.
+        alone = cwd is not None and order.mark not in self._met_others and order.attempt == 1
+        self._met_others.discard(order.mark)
+        return await asyncio.to_thread(self._changes, order, alone=alone)
+
+    def _enter(self, order: WorkOrder) -> None:
+        here = Path(order.cwd)
+        for mark, cwd in self._at_work.items():
+            if here.is_relative_to(cwd) or cwd.is_relative_to(here):
+                self._met_others |= {mark, order.mark}
+        self._at_work[order.mark] = here
 
     def _prepare(self, cwd: Path, allowed_root: Path) -> str:
         if cwd == self._base_cwd:
@@ -51,22 +65,33 @@ class InPlaceWorkspace:
         return str(real)
 
     def _record(self, order: WorkOrder) -> None:
+        """An attempt that goes on where an earlier one of its task ended is measured against that one's beginning."""
         folder = Path(order.attempt_dir)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files, complete = self._listing(Path(order.cwd))
-        data = json.dumps({"cwd": order.cwd, "complete": complete, "files": files}, ensure_ascii=True)
+        before = self._earlier(order)
+        if before is None:
+            files, complete = self._listing(Path(order.cwd))
+            before = {"cwd": order.cwd, "complete": complete, "files": files}
         with opened(open_folder(folder)) as folder_fd:
-            atomic_write(folder_fd, BASELINE, data.encode("ascii"))
+            atomic_write(folder_fd, BASELINE, json.dumps(before, ensure_ascii=True).encode("ascii"))
 
-    def _changes(self, order: WorkOrder) -> Changes:
+    def _earlier(self, order: WorkOrder) -> dict[str, object] | None:
+        folder = Path(order.attempt_dir).with_name(f"{order.uid}.{order.attempt - 1}")
+        try:
+            before: dict[str, object] = json.loads((folder / BASELINE).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return before if before.get("cwd") == order.cwd else None
+
+    def _changes(self, order: WorkOrder, *, alone: bool) -> Changes:
         try:
             before = json.loads((Path(order.attempt_dir) / BASELINE).read_bytes())
         except FileNotFoundError:
-            return Changes(complete=False, detail="the work area was not recorded before the start")
+            return Changes(complete=False, alone=alone, detail="the work area was not recorded before the start")
         after, complete = self._listing(Path(before["cwd"]))
         whole = complete and before["complete"]
         detail = "" if whole else f"more than {MAX_FILES} files: only a part was compared"
-        return compare(before["files"], after, complete=whole, detail=detail)
+        return compare(before["files"], after, complete=whole, detail=detail, alone=alone)
 
     def _listing(self, top: Path) -> tuple[dict[str, str], bool]:
         """Path to fingerprint (size, modification and change time: contents are not read), and whether it is whole."""

@@ -160,7 +160,7 @@ class WorkOrder:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """What the store remembers of one attempt."""
+    """What the store remembers of one attempt. *verdict* is the data of its `validated` event, whole; {} before."""
 
     uid: TaskUid
     number: int
@@ -170,3 +170,4 @@ class AttemptRecord:
     started_ts: float
     ended_ts: float = 0.0
     outcome: Mapping[str, Json] = field(default_factory=dict)
+    verdict: Mapping[str, Json] = field(default_factory=dict)

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Paths relative to the work area, sorted. *complete* is False when the area was too large to be listed whole,
-    or nothing was recorded before the start; then absence proves nothing. *detail* says why."""
+    or nothing was recorded before the start; then absence proves nothing. *detail* says why. *alone* is False when
+    somebody else may have worked there at the same time; then presence proves nothing either."""
 
     created: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     complete: bool = True
     detail: str = ""
+    alone: bool = True
 
     def __bool__(self) -> bool:
         return bool(self.created or self.modified or self.deleted)
 
 
-def compare(before: Mapping[str, str], after: Mapping[str, str], *, complete: bool, detail: str = "") -> Changes:
+def compare(
+    before: Mapping[str, str], after: Mapping[str, str], *, complete: bool, detail: str = "", alone: bool = True
+) -> Changes:
     """Return the difference of two listings, path -> fingerprint."""
     return Changes(
         created=tuple(sorted(after.keys() - before.keys())),
@@ -27,4 +31,5 @@ def compare(before: Mapping[str, str], after: Mapping[str, str], *, complete: bo
         deleted=tuple(sorted(before.keys() - after.keys())),
         complete=complete,
         detail=detail,
+        alone=alone,
     )

@@ -68,7 +68,8 @@ class Store(Protocol):
     async def task(self, uid: TaskUid) -> Task | None: ...
 
     async def find(self, key: str) -> Sequence[Task]:
-        """Return tasks whose uid, uid prefix (4+), id, name or file name is *key*; newest first."""
+        """Return tasks whose uid (or its beginning of 4+ digits, or its last 8), id, name or file name is *key*; newest
+        first."""
         ...
 
     async def body(self, uid: TaskUid) -> bytes: ...

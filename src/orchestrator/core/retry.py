@@ -39,8 +39,8 @@ def _again(tries: int, first_s: float, cap_s: float, hint: str, *, resume: bool 
     return RetryPolicy(Remedy.TRY_AGAIN, tries, first_s, cap_s, resume, hint)
 
 
-def _hold(first_s: float, cap_s: float, hint: str) -> RetryPolicy:
-    return RetryPolicy(Remedy.HOLD_AGENT, 1, first_s, cap_s, resume=True, hint=hint)
+def _hold(first_s: float, cap_s: float, hint: str, *, resume: bool = True) -> RetryPolicy:
+    return RetryPolicy(Remedy.HOLD_AGENT, 1, first_s, cap_s, resume, hint)
 
 
 def _never(hint: str) -> RetryPolicy:
@@ -55,7 +55,10 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.BILLING: _hold(900, 900, "The account has no credit left; add some, it goes on by itself."),
     K.AGENT_MISSING: _hold(60, 60, "Install the Claude Code CLI, or `python main.py demo` once to bring it."),
     K.AGENT_OUTDATED: _hold(60, 60, "Update the Claude Code CLI (`claude update`)."),
-    K.START_REFUSED: _hold(300, 300, "The agent refuses this configuration; `python main.py doctor` tells the fix."),
+    # Not resumed: the session itself may be what it refuses.
+    K.START_REFUSED: _hold(
+        300, 300, "The agent refuses this configuration; `python main.py doctor` tells the fix.", resume=False
+    ),
     K.BUDGET: _never("The task's budget is used up; raise budget_usd in the task, then `retry`."),
     K.MAX_TURNS: _never("Raise max_turns in the task or split the task."),
     K.TIMEOUT: _again(2, 10, 60, "Raise timeout_sec in the task, or CLAUDE_TIMEOUT_SEC, or split the task."),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
     AgentMessage,
     AgentReport,
+    AttemptRecord,
     Failed,
     FailureKind,
     Finished,
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_PROGRESS_EVENTS = 400
+AFTER_YOU_S = 1.0
+MAX_REFUSALS = 8
 TEXT_SPACING_S = 1.0
 STORE_PATIENCE_S = 5.0
 
@@ -216,7 +219,8 @@ class Executor:
         if isinstance(outcome, Interrupted):
             raise TypeError("an interrupted attempt is never judged")  # our bug: the caller sorts these out
         changes = await self._changes(order)
-        verdict = judge(task.spec, self._type(task), outcome, changes)
+        whole = with_earlier(outcome, await self._patiently(lambda: self._store.attempts(task.uid)))
+        verdict = judge(task.spec, self._type(task), whole, changes)
         validated = self._event(
             EventKind.VALIDATED,
             order,
@@ -249,6 +253,8 @@ class Executor:
             "not_before": decision.not_before,
             "hint": decision.hint,
         }
+        if failure.kind is FailureKind.START_REFUSED and await self._refusals(task) >= MAX_REFUSALS:
+            decision = replace(decision, remedy=Remedy.GIVE_UP)  # it may be this task's own fault: not for ever
         kind = {
             Remedy.TRY_AGAIN: EventKind.RETRY,
             Remedy.HOLD_AGENT: EventKind.LIMITED,
@@ -256,10 +262,12 @@ class Executor:
         }[decision.remedy]
         if decision.remedy is Remedy.HOLD_AGENT:
             await self._hold(order.agent, failure, decision)
-            data["not_before"] = 0.0  # the hold on the agent keeps it back; the first one out probes
-        else:
-            await self._release(order.agent)
+            data["not_before"] = decision.not_before + AFTER_YOU_S  # let another one probe: it may be this task's fault
         await self._commit(validated, self._event(kind, order, data))
+
+    async def _refusals(self, task: Task) -> int:
+        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
+        return sum(record.outcome.get("failure") == FailureKind.START_REFUSED for record in attempts)
 
     async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
         data: dict[str, Json] = {
@@ -269,6 +277,9 @@ class Executor:
             "detail": failure.detail,
             "hint": decision.hint,
         }
+        known = [pause for pause in await self._patiently(self._store.pauses) if pause.scope == agent]
+        if any(pause.until == 0 or pause.until >= decision.not_before for pause in known):
+            return  # held for longer already, for a weightier reason
         clean = self._clean(data)
         pause = Pause(agent, decision.not_before, failure.kind.value, str(clean["detail"]))
         held = Event(EventKind.AGENT_HELD, self._clock.now(), data=clean)
@@ -343,6 +354,19 @@ class Executor:
                     raise
                 log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
                 await self._clock.sleep(STORE_PATIENCE_S)
+
+
+def with_earlier(outcome: Finished | Failed, attempts: Sequence[AttemptRecord]) -> Finished | Failed:
+    """Return *outcome* with what earlier attempts of the task did: an attempt may find the work already done."""
+    report = outcome.report
+    files, calls = list(report.files_changed), dict(report.tool_calls)
+    for record in attempts:
+        earlier = record.outcome.get("report")
+        if record.ended_ts and isinstance(earlier, Mapping):
+            said = outcome_from_json(record.outcome).report
+            files += [path for path in said.files_changed if path not in files]
+            calls = {name: max(calls.get(name, 0), said.tool_calls.get(name, 0)) for name in {*calls, *said.tool_calls}}
+    return replace(outcome, report=replace(report, files_changed=tuple(files), tool_calls=calls))
 
 
 MAX_ANSWER_CHARS = 200_000

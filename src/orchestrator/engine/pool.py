@@ -162,7 +162,7 @@ class Pool:
     async def _honour_cancellations(self) -> None:
         for task in await self._store.tasks([State.CANCELLING], limit=1000):
             attempt = self._running.get(task.uid)
-            if attempt is not None:
+            if attempt is not None and not attempt.work.cancelling():  # a second time would take its grace away
                 attempt.work.cancel()
 
     async def _drain(self, ending: asyncio.Event) -> None:
@@ -176,7 +176,8 @@ class Pool:
     async def _end_all(self) -> None:
         works = [attempt.work for attempt in self._running.values()]
         for work in works:
-            work.cancel()
+            if not work.cancelling():
+                work.cancel()
         if works:
             await asyncio.wait(works)
 

@@ -7,7 +7,7 @@ loses nor doubles anything, and everything here can be thrown away and written a
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
@@ -74,6 +74,7 @@ class Projector:
         self._clock = clock
         self._bell = bell
         self._seq = -1
+        self._owed: dict[TaskUid, float] = {}  # when (monotonic seconds) to try again
         self._known: dict[TaskUid, Task | None] = {}
 
     async def run(self, stopped: asyncio.Event) -> None:
@@ -85,16 +86,37 @@ class Projector:
         await self.catch_up()
 
     async def catch_up(self) -> bool:
-        """Write everything that is due. Returns False when the disk refused; the store keeps what is owed."""
+        """Write everything that is due. Returns False when something is still owed; the store keeps it.
+
+        One task whose files cannot be written holds up no other. Raises StoreError only for a lasting one.
+        """
+        await self._attempted("the tasks to write files for", self._project_due())
+        written = await self._attempted("events.ndjson", self._append_events())
+        return written and not self._owed
+
+    async def _project_due(self) -> None:
+        now = self._clock.monotonic()
+        while True:
+            tasks = await self._store.unprojected(limit=BATCH + len(self._owed))
+            due = [task for task in tasks if self._owed.get(task.uid, 0.0) <= now]
+            if not due:
+                return
+            for task in due:
+                if await self._attempted(f"the files of task {task.name or task.uid}", self._project(task)):
+                    self._owed.pop(task.uid, None)
+                else:
+                    self._owed[task.uid] = now + RETRY_S
+
+    async def _attempted(self, what: str, work: Awaitable[None]) -> bool:
         try:
-            while tasks := await self._store.unprojected(limit=BATCH):
-                for task in tasks:
-                    await self._project(task)
-            await self._append_events()
+            await work
         except (OSError, StoreError) as error:
             if isinstance(error, StoreError) and error.lasting:
                 raise
-            log.error("files are behind: %s", error)  # noqa: TRY400 - expected, not a bug
+            log.error("%s cannot be written for now: %s", what, error)  # noqa: TRY400 - expected, not a bug
+            return False
+        except Exception:
+            log.exception("%s: a bug of ours, please report it", what)
             return False
         return True
 
@@ -105,9 +127,11 @@ class Projector:
         missing = 0
         for task in await self._store.tasks(ended, limit=limit):
             if task.artifacts and not task.cleaned and f"{task.name}_result.json" not in present:
-                await self._write_result(task)
-                missing += 1
+                missing += await self._attempted(f"the result of {task.name}", self._rewrite(task))
         return missing
+
+    async def _rewrite(self, task: Task) -> None:
+        await self._write_result(task)
 
     async def _project(self, task: Task) -> None:
         events: list[Event] = []
@@ -127,7 +151,7 @@ class Projector:
         self._bell.ring()
 
     async def _write_result(self, task: Task) -> tuple[str, str]:
-        built = build_result(task, await self._store.attempts(task.uid), await self._verdict(task))
+        built = build_result(task, await self._store.attempts(task.uid))
         result = self._redact(built)
         assert isinstance(result, Mapping)
         if problems := result_problems(result):
@@ -136,12 +160,6 @@ class Projector:
         await self._artifacts.write(paths[1], summary_text(result).encode("utf-8", "backslashreplace"))
         await self._artifacts.write(paths[0], result_bytes(result))
         return paths
-
-    async def _verdict(self, task: Task) -> Mapping[str, Json]:
-        for event in reversed(await self._store.events_of(task.uid, limit=1000)):
-            if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
-                return event.data
-        return {}
 
     async def _append_events(self) -> None:
         if self._seq < 0:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.lifecycle import ACTIVE
 from orchestrator.core.ports import Inbox, Store
@@ -42,5 +42,9 @@ async def _take_up(executor: Executor, task: Task, gate: asyncio.Semaphore) -> N
     async with gate:
         try:
             await executor.recover(task)
-        except OrchestratorError as error:
-            log.error("task %s could not be taken up: %s", task.uid, error)  # noqa: TRY400 - expected, not a bug
+        except (OrchestratorError, OSError) as error:
+            if isinstance(error, StoreError) and error.lasting:
+                raise
+            log.error("task %s is taken up later: %s", task.uid, error)  # noqa: TRY400 - expected, not a bug
+        except Exception:
+            log.exception("task %s is taken up later: a bug of ours, please report it", task.uid)

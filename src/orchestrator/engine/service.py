@@ -47,7 +47,7 @@ class Orchestrator:
         self._reload = reload
 
     async def task(self, key: str) -> Task:
-        """Return the newest task whose uid, end or beginning of a uid (4 or more), id, name or file name is *key*.
+        """Return the newest task whose uid, its beginning (4 or more) or last 8 digits, id, name or file name is *key*.
 
         Raises NotFoundError, or AmbiguousError when a piece of a uid fits several.
         """
@@ -68,12 +68,7 @@ class Orchestrator:
         """Return the result of an ended task as its file has it. Raises ConflictError while it has none."""
         if task.state not in TERMINAL or task.state is State.REJECTED:
             raise ConflictError(f"{task.spec.id} has no result: it is {task.state}")
-        verdict: Mapping[str, Json] = {}
-        for event in reversed(await self._store.events_of(task.uid, limit=1000)):
-            if event.kind is EventKind.VALIDATED and event.attempt == task.attempt:
-                verdict = event.data
-                break
-        result = self._redact(build_result(task, await self._store.attempts(task.uid), verdict))
+        result = self._redact(build_result(task, await self._store.attempts(task.uid)))
         return dict(result) if isinstance(result, Mapping) else {}
 
     async def cancel(self, key: str, *, reason: str = "cancelled") -> Task:

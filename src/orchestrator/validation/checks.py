@@ -11,7 +11,6 @@ from orchestrator.core.evidence import Changes
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.validation.answer import asks, is_about_checking, is_empty, surrenders
 
-WRITING_TOOLS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit", "Bash"})
 UNPROVEN_WHY = "in words only: the daemon cannot check it, please look"
 
 
@@ -74,7 +73,7 @@ def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[t
 
 def _own(report: AgentReport, changes: Changes) -> Changes:
     """What changed while an agent worked that could not have changed it was somebody else's doing."""
-    if not changes or WRITING_TOOLS & report.tool_calls.keys() or report.files_changed:
+    if not changes or _could_write(report):
         return changes
     count = len(changes.created) + len(changes.modified) + len(changes.deleted)
     words = f"{count} changed in the folder meanwhile, not by this agent: it used no tool that writes"
@@ -84,14 +83,22 @@ def _own(report: AgentReport, changes: Changes) -> Changes:
 def _changed(report: AgentReport, changes: Changes) -> bool | None:
     """Whether this agent changed files; None when that cannot be known.
 
-    Seen changes count only with a tool that can write: a neighbour may work in the same folder.
+    A neighbour may work in the same folder: a change counts when a tool of this agent wrote that very file, or
+    when it used a shell and was alone there.
     """
-    could_write = bool(WRITING_TOOLS & report.tool_calls.keys()) or bool(report.files_changed)
-    if not could_write:
+    if not _could_write(report):
         return False
-    if changes:
+    seen = {*changes.created, *changes.modified, *changes.deleted}
+    if any(path == one or path.endswith(f"/{one}") for path in report.files_changed for one in seen):
         return True
-    return False if changes.complete else (True if report.files_changed else None)
+    if not seen:
+        return False if changes.complete else (True if report.files_changed else None)
+    return True if changes.alone else None
+
+
+def _could_write(report: AgentReport) -> bool:
+    """Whether something it did may have written: an edit that succeeded, or a shell; one it was denied is no deed."""
+    return bool(report.files_changed) or ("Bash" in report.tool_calls and "Bash" not in report.denials)
 
 
 def _answered(report: AgentReport) -> Check:
@@ -127,7 +134,8 @@ def _no_surrender(report: AgentReport, *, changed: bool | None) -> Check:
 def _something_changed(report: AgentReport, changes: Changes, *, changed: bool | None) -> Check:
     name = "files were changed"
     if changed is None:
-        return Check(name, passed=None, detail=changes.detail or "the work area could not be compared")
+        neighbours = "" if changes.alone else "other tasks worked in the same folder at the same time"
+        return Check(name, passed=None, detail=changes.detail or neighbours or "the work area could not be compared")
     if changed:
         seen = len(changes.created) + len(changes.modified) + len(changes.deleted)
         return Check(name, passed=True, detail=f"{seen} seen" if changes.complete else "as the agent's tools report")

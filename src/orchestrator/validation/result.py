@@ -14,11 +14,9 @@ SCHEMA_VERSION = 1
 _SUMS = ("turns", "input_tokens", "output_tokens", "cost_usd")
 
 
-def build_result(task: Task, attempts: Sequence[AttemptRecord], verdict: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the result of an ended task (result.schema.json).
-
-    *verdict* is the data of its last `validated` event, {} when no attempt came that far.
-    """
+def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
+    """Return the result of an ended task (result.schema.json)."""
+    verdict: Mapping[str, Json] = attempts[-1].verdict if attempts else {}
     reports = [_mapping(record.outcome.get("report")) for record in attempts]
     last = reports[-1] if reports else {}
     return {
@@ -92,6 +90,7 @@ def _changes_part(verdict: Mapping[str, Json], last: Mapping[str, Json]) -> dict
         "deleted": seen.get("deleted", []),
         "complete": seen.get("complete", False),
         "detail": seen.get("detail", "" if seen else "not compared"),
+        "alone": seen.get("alone", True),
         "reported": last.get("files_changed", []),
     }
 

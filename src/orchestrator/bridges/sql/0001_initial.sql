@@ -54,6 +54,7 @@ CREATE TABLE attempt (
     started_ts REAL NOT NULL,
     ended_ts REAL NOT NULL,
     outcome TEXT NOT NULL,
+    verdict TEXT NOT NULL,
     PRIMARY KEY (uid, number)
 ) WITHOUT ROWID;
 
@@ -76,6 +77,9 @@ CREATE TABLE pause (
 ) WITHOUT ROWID;
 
 CREATE UNIQUE INDEX task_name ON task (name_key) WHERE name_key <> '';
+
+-- People type the last digits of a uid.
+CREATE INDEX task_uid_end ON task (substr(uid, -8));
 
 -- Two tasks of one id never run at once, whatever a program believes.
 CREATE UNIQUE INDEX task_active ON task (id_key) WHERE state IN ('running', 'checking', 'cancelling');
