@@ -21,7 +21,7 @@ from orchestrator.bridges.log_setup import LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
-from orchestrator.core.errors import ExitCode, OrchestratorError
+from orchestrator.core.errors import ExitCode, OrchestratorError, StoreError
 from orchestrator.core.events import Json
 from orchestrator.core.finding import Finding
 from orchestrator.core.redact import Redactor
@@ -52,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone; nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _nobody_reads()
         return int(ExitCode.OK)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -62,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
         out.note(_kept_for_us(error, root))
         return int(ExitCode.BUG)
+
+
+def _nobody_reads() -> None:
+    """The reader of our output has gone; nothing is wrong, and nothing more can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(out: Output, error: OrchestratorError) -> None:
@@ -188,8 +192,14 @@ def _reload(parts: Parts) -> None:
 
 
 async def _show_events(parts: Parts, after: int, show: Show) -> None:
-    async for event in parts.service.follow(after):
-        show(event, await parts.store.task(event.uid) if event.uid else None)
+    """Show what happens. That nobody can be shown anything any more is no reason to end the daemon."""
+    try:
+        async for event in parts.service.follow(after):
+            show(event, await parts.store.task(event.uid) if event.uid else None)
+    except BrokenPipeError:
+        _nobody_reads()
+    except StoreError as error:
+        log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
 
 
 async def _run_file(configuration: Configuration, out: Output, path: str, show: Show) -> Task:

@@ -164,7 +164,7 @@ def _policies(settings: Settings) -> Mapping[FailureKind, RetryPolicy]:
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.api.program import Component
 from orchestrator.bridges.claude_command import confinement, environment
-from orchestrator.bridges.claude_find import Finder, auth_status
+from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
 from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
@@ -100,7 +100,11 @@ def _claude(finder: Finder, env: Mapping[str, str]) -> ClaudeProbe:
         status = await auth_status(command, env)
         return status.method if status.logged_in else ""
 
-    return ClaudeProbe(find=lambda: finder.locate().command, version=version, login=login)
+    def misnamed() -> str:
+        located = finder.locate()
+        return located.problem if located.source is Source.CONFIGURED else ""
+
+    return ClaudeProbe(find=lambda: finder.locate().command, version=version, login=login, misnamed=misnamed)
 
 
 async def _run(environ: Mapping[str, str], argv: Sequence[str]) -> tuple[int, str]:

@@ -124,10 +124,11 @@ class RootFiles:
     def _state(self) -> Path:
         return Path(self._configuration.settings.paths.state)
 
-    async def remove_artifacts(self, task: Task) -> Sequence[str]:
+    async def remove_artifacts(self, task: Task, dry_run: bool) -> Sequence[str]:
         """Remove result and summary of *task*. Returns the paths that were there."""
         artifacts = ArtifactFiles(self._configuration.root)
-        return [path for path in (result_path(task), summary_path(task)) if await artifacts.remove(path)]
+        act = artifacts.exists if dry_run else artifacts.remove
+        return [path for path in (result_path(task), summary_path(task)) if await act(path)]
 
     async def results(self) -> Sequence[tuple[str, bytes]]:
         """Return every results/*.json with its bytes."""

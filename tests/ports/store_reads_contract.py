@@ -74,6 +74,7 @@ class StoreReadsContract:
         for key in (one.uid, "id_1", "ID_1", "report", "task_1.task.md"):
             assert await store.find(key) == [one]
         assert await store.find(two.uid[:17]) == [two]
+        assert two in await store.find(two.uid[-8:])
         assert await store.find("0000") == [two, one]
         for key in ("", "000", "nothing", "%", "_____"):
             assert await store.find(key) == []

@@ -8,6 +8,7 @@ from orchestrator import __version__
 from orchestrator.api import cli_files, cli_run, cli_tasks
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
+from orchestrator.core.errors import UsageError
 
 Command = Callable[[Program, Output, argparse.Namespace], Awaitable[int]]
 
@@ -116,19 +117,19 @@ def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
     doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --quiet")
     doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
-    about = commands.add_parser("help", help="show this help, or that of one command")
-    about.add_argument("topic", nargs="?", default="")
 
     async def show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
-        chosen = commands.choices.get(args.topic, parser)
+        chosen = commands.choices.get(args.topic) if args.topic else parser
+        if chosen is None:
+            raise UsageError(f"no command is called {args.topic!r}", hint=f"Commands: {', '.join(commands.choices)}.")
         out.say(chosen.format_help().rstrip())
         return 0
 
-    about.set_defaults(run=show_help)
+    about = _add(commands, "help", show_help, "show this help, or that of one command", "help check")
+    about.add_argument("topic", nargs="?", default="", metavar="COMMAND")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, found {text}")
-    return number
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, found {text!r}")
+    return int(text)

@@ -96,11 +96,10 @@ async def _clean_artifacts(program: Program, *, days: int, dry_run: bool) -> lis
     removed: list[str] = []
     async with program.open_service() as service:
         old = await service.ended_before(program.now() - days * DAY_S)
-        if dry_run:
-            return [f"results/{task.name}_result.json" for task in old]
-        await service.cleaned(old)  # first: a crash must not make the daemon write them again
+        if not dry_run:
+            await service.cleaned(old)  # first: a crash must not make the daemon write them again
         for task in old:
-            removed += await program.remove_artifacts(task)
+            removed += await program.remove_artifacts(task, dry_run)
     return removed
 
 

@@ -1,5 +1,6 @@
 """Where words go: stdout for what was asked, stderr for progress and warnings; colour only where a person reads it."""
 
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,9 @@ class Output:
         self.as_json = as_json
         self._out = stdout or sys.stdout
         self._err = stderr or sys.stderr
+        for stream in (self._out, self._err):
+            if isinstance(stream, io.TextIOWrapper):  # a locale that lacks a letter, a name that is not UTF-8
+                stream.reconfigure(errors="backslashreplace")
         self._console: Console | None = None
         if colour and not as_json and self._out.isatty():
             from rich import console as rich_console
@@ -65,8 +69,8 @@ class Output:
             self.say(table.plain())
 
     def data(self, value: Mapping[str, Json]) -> None:
-        """Print one JSON document on one line if it is an event, indented otherwise."""
-        print(json.dumps(value, indent=2, ensure_ascii=False), file=self._out, flush=True)
+        """Print one JSON document, in ASCII: any locale and any name can carry it."""
+        print(json.dumps(value, indent=2, ensure_ascii=True), file=self._out, flush=True)
 
     def raw(self, line: bytes) -> None:
         """Print one line of NDJSON as it is."""

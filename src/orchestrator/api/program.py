@@ -47,6 +47,6 @@ class Program:
     run_daemon: Callable[[Show], Awaitable[int]]
     run_file: Callable[[str, Show], Awaitable[Task]]
     clean_tasks: Callable[[bool], Awaitable[Sequence[str]]]  # dry run?; returns what it concerns
-    remove_artifacts: Callable[[Task], Awaitable[Sequence[str]]]
+    remove_artifacts: Callable[[Task, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]

@@ -31,8 +31,9 @@ class Table:
 
 def duration(seconds: float) -> str:
     """Return a time span in at most two units: 0.4s, 38s, 1m12s, 2h14m, 3d4h."""
-    if seconds < 10:
+    if seconds < 9.95:  # from there on it would be written 10.0
         return f"{max(0.0, seconds):.1f}s"
+    seconds = max(10.0, seconds)
     whole = int(seconds)
     if whole < MINUTE:
         return f"{whole}s"
@@ -127,7 +128,7 @@ def event_words(event: Event) -> str:
     """Return what *event* says in a few words, without time and task."""
     data = event.data
     if event.kind is EventKind.PROGRESS:
-        return f"{data.get('what', 'progress')}: {short(str(data.get('text', '')), 100)}"
+        return short(f"{data.get('what', 'progress')}: {data.get('text', '')}", 110)
     words = _SAYS.get(event.kind, event.kind.value.replace("_", " "))
     parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
     if event.kind is EventKind.STARTED:

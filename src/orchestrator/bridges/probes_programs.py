@@ -30,11 +30,13 @@ _BOT_TOKEN = re.compile(r"\d{6,12}:[\w-]{35,}")
 @dataclass(frozen=True, slots=True)
 class ClaudeProbe:
     """How the CLI is asked: *find* returns the command or () when there is none; *version* its version such as
-    2.1.214, "" when it does not say; *login* how it is logged in (api_key, oauth_token …), "" when it is not."""
+    2.1.214, "" when it does not say; *login* how it is logged in (api_key, oauth_token …), "" when it is not.
+    *misnamed* is what is wrong with the command that the configuration names, "" when it names none."""
 
     find: Callable[[], Sequence[str]]
     version: Callable[[], Awaitable[str]]
     login: Callable[[], Awaitable[str]]
+    misnamed: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,9 @@ async def claude_findings(probe: ClaudeProbe, *, floor: str) -> tuple[Finding, .
     """Report on the Claude Code CLI: where, how old, logged in. Its login is not tried: that would cost a request."""
     group = "claude"
     command = probe.find()
+    if problem := probe.misnamed():
+        fix = "Correct agents.claude.command (variable ORCHESTRATOR_CLAUDE_COMMAND), or leave it empty to look for it."
+        return (failed(group, "program", problem, fix),)
     if not command:
         return (failed(group, "program", "the Claude Code CLI was not found", _INSTALL_CLAUDE),)
     findings = [passed(group, "program", " ".join(command))]

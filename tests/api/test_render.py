@@ -1,0 +1,182 @@
+"""Values to text: the same words at every door."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.api.render import (
+    Table,
+    active_rows,
+    clock_time,
+    duration,
+    ended_rows,
+    error_json,
+    event_text,
+    event_words,
+    money,
+    short,
+    spec_text,
+    task_json,
+    waiting_rows,
+)
+from orchestrator.core.errors import TaskFileError
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import State
+from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
+SPEC = TaskSpec(id="fix_db", type="fix", priority=Priority.HIGH, title="Fix it", prompt="Do it.")
+TASK = Task(TaskUid("0" * 24 + "abcdef12"), "fix_db", SPEC, "0" * 64, NOON)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "0.0s"),
+        (0, "0.0s"),
+        (0.44, "0.4s"),
+        (9.94, "9.9s"),
+        (9.99, "10s"),
+        (10.2, "10s"),
+        (38.9, "38s"),
+        (59.99, "59s"),
+        (60, "1m00s"),
+        (72, "1m12s"),
+        (3599, "59m59s"),
+        (3600, "1h00m"),
+        (8040, "2h14m"),
+        (86_399, "23h59m"),
+        (86_400, "1d0h"),
+        (3 * 86_400 + 4 * 3600, "3d4h"),
+    ],
+)
+def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@given(st.floats(0, 86_400 * 90))
+def test_a_duration_is_never_wider_than_its_column(seconds: float) -> None:
+    assert len(duration(seconds)) <= 6
+
+
+def test_time_of_day_is_told_in_the_zone_of_the_reader() -> None:
+    assert clock_time(NOON, UTC) == "12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "$0.0000"), (0.05, "$0.0500"), (3, "$3.0000"), (None, "unknown"), ("1", "unknown"), (True, "unknown")],
+)
+def test_an_unknown_cost_is_never_told_as_nothing(value: Json, words: str) -> None:
+    assert money(value) == words
+
+
+@given(st.text(st.characters(exclude_categories=())), st.integers(1, 200))
+def test_short_text_is_one_printable_line_within_its_width(text: str, width: int) -> None:
+    line = short(text, width)
+    assert len(line) <= width
+    assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029\u202e" for char in line)
+
+
+def test_every_column_begins_at_the_same_place_in_each_line() -> None:
+    table = Table(("STATE", "TASK"), (("running", "a"), ("queued", "a_longer_name"), ("retry_wait", "b")))
+    lines = table.plain().splitlines()
+    assert lines[0].index("TASK") == lines[1].index("a") == lines[2].index("a_longer_name") == lines[3].index("b")
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_columns_do_not_jump_while_time_passes() -> None:
+    tasks = [replace(TASK, state=State.RUNNING, attempt=1)]
+    shown = [active_rows(tasks, {TASK.uid: NOON}, {TASK.uid: "started"}, NOON + s).plain() for s in (11, 48, 59)]
+    assert len({line.splitlines()[0] for line in shown}) == 1
+
+
+def test_a_waiting_task_says_what_it_waits_for() -> None:
+    soon = replace(TASK, state=State.RETRY_WAIT, not_before=NOON + 38, reason="transient")
+    table = waiting_rows([replace(TASK, created_ts=NOON - 5), soon], NOON)
+    assert [row[-1] for row in table.rows] == ["waits for a slot", "next try in 38s (transient)"]
+
+
+def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
+    criteria = replace(SPEC, criteria=(Criterion("it works"),))
+    good = replace(TASK, spec=criteria, state=State.SUCCEEDED, ended_ts=NOON - 60)
+    two = replace(good, spec=replace(SPEC, criteria=(Criterion("a"), Criterion("b"))))
+    bad = replace(TASK, state=State.FAILED, ended_ts=NOON - 60, reason="max_turns", detail="after 3 turns")
+    assert [row[1:] for row in ended_rows([good, two, bad], NOON).rows] == [
+        ("fix_db", "1m00s ago", "1 criterion unproven: please look"),
+        ("fix_db", "1m00s ago", "2 criteria unproven: please look"),
+        ("fix_db", "1m00s ago", "max_turns after 3 turns"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        (EventKind.STARTED, {"agent": "claude"}, "started: attempt 2 on claude"),
+        (EventKind.VALIDATED, {"passed": True}, "checked: believed"),
+        (EventKind.VALIDATED, {"passed": False}, "checked: not believed"),
+        (EventKind.FINISHED, {"exit_code": 0, "cost_usd": None}, "agent ended: exit code 0, cost unknown"),
+        (EventKind.PROGRESS, {"what": "tool", "text": "Write\na.txt"}, "tool: Write a.txt"),
+        (EventKind.FAILED, {"reason": "timeout", "detail": "300 s"}, "FAILED: timeout, 300 s"),
+        (EventKind.ARTIFACTS_WRITTEN, {"path": "results/a_result.json"}, "result: results/a_result.json"),
+        (EventKind.SUCCEEDED, {}, "SUCCEEDED"),
+        (EventKind.DAEMON_STARTED, {"pid": 3}, "daemon started"),
+        (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
+    ],
+)
+def test_an_event_is_told_in_a_few_words(kind: EventKind, data: dict[str, Json], words: str) -> None:
+    assert event_words(Event(kind, NOON, TASK.uid, attempt=2, data=data)) == words
+
+
+@given(st.sampled_from(EventKind), st.text(st.characters(exclude_categories=())))
+def test_an_event_is_one_printable_line_whatever_it_holds(kind: EventKind, text: str) -> None:
+    data: dict[str, Json] = dict.fromkeys(("reason", "detail", "path", "message", "what", "text", "agent"), text)
+    line = event_text(Event(kind, NOON, TASK.uid, data=data), TASK, UTC)
+    assert len(line) <= 200
+    assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029\u202e" for char in line)
+
+
+def test_an_event_of_the_daemon_itself_names_no_task() -> None:
+    assert (
+        event_text(Event(EventKind.DAEMON_STOPPED, NOON), None, UTC) == "12:00:00  -                     daemon stopped"
+    )
+
+
+def test_what_was_read_is_told_with_what_was_guessed() -> None:
+    spec = replace(
+        SPEC,
+        target_files=("a.py", "b.py"),
+        criteria=(Criterion("x"),),
+        inferred=(Inference("type", "fix", "the word fix"),),
+        notices=(Notice("empty_field", "tags has no value", line=3),),
+    )
+    text = spec_text(spec)
+    assert "targets   a.py, b.py" in text
+    assert "criteria  1, all in words: they will be reported as unproven" in text
+    assert "inferred  type = fix (the word fix)" in text
+    assert "warning   line 3: tags has no value" in text
+    assert "targets   none" in spec_text(SPEC)
+
+
+def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> None:
+    error = TaskFileError("type_invalid", "no such type", file="a.task.md", line=3, column=7, field="type", hint="h")
+    assert error_json(error) == {
+        "code": "type_invalid",
+        "message": "no such type",
+        "file": "a.task.md",
+        "line": 3,
+        "column": 7,
+        "field": "type",
+        "expected": "",
+        "hint": "h",
+        "excerpt": "",
+    }
+
+
+def test_a_task_as_json_survives_a_file_name_that_is_not_utf8() -> None:
+    told = task_json(replace(TASK, file_name="caf\udce9.task.md"))
+    assert json.loads(json.dumps(told, ensure_ascii=False).encode("utf-8"))["file_name"] == "caf\\udce9.task.md"
