@@ -55,7 +55,8 @@ class Event:
     """One appended fact.
 
     *seq* orders all events of a root, grows by exactly one, and is 0 until the store has assigned it.
-    *ts* is seconds since the epoch, UTC; along seq it falls only where the system's clock was set back. *uid* is "" for events of the daemon itself.
+    *ts* is seconds since the epoch, UTC; along seq it falls only where the system's clock was set back.
+    *uid* is "" for events of the daemon itself.
     *attempt* and *epoch* say on behalf of which attempt the event speaks; 0 where it speaks for none.
     """
 

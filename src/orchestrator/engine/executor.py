@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,7 +10,6 @@ from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
     AgentMessage,
     AgentReport,
-    AttemptRecord,
     Failed,
     FailureKind,
     Finished,
@@ -29,6 +28,7 @@ from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
+from orchestrator.engine.outcomes import bounded, with_earlier
 from orchestrator.validation.checks import judge
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Executor:
             return
         found = await self._agent(task).collect(order)
         if task.state is State.CANCELLING:
-            await self._cancelled(task)
+            await self._cancelled(task, found)
             return
         await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
 
@@ -196,7 +196,7 @@ class Executor:
             if isinstance(outcome, Interrupted):
                 await self._interrupted(task, order, outcome)
                 return
-            outcome = _bounded(outcome)
+            outcome = bounded(outcome)
             usage = outcome.report.usage
             data = {
                 "agent": order.agent,
@@ -209,7 +209,7 @@ class Executor:
             }
             after = await self._commit(self._event(EventKind.FINISHED, order, data))
             if after.state is State.CANCELLING:
-                await self._cancelled(after)
+                await self._cancelled(after, outcome)
                 return
             await self._judge(after, order, outcome)
         except IllegalEventError:
@@ -306,7 +306,7 @@ class Executor:
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING:
-            await self._cancelled(current)
+            await self._cancelled(current, outcome)
             return
         if task.attempt - task.tries >= self._policy().max_interruptions:
             kind = FailureKind.INTERRUPTED_TOO_OFTEN
@@ -320,14 +320,19 @@ class Executor:
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
 
-    async def _cancelled(self, task: Task) -> None:
-        data = {"reason": "cancelled", "detail": "cancelled while it ran"}
-        await self._commit(Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+    async def _cancelled(self, task: Task, outcome: Outcome | None) -> None:
+        """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
+        if not isinstance(outcome, (Finished, Failed)):
+            report = outcome.report if outcome else AgentReport(session_id=task.session_id)
+            outcome = Interrupted("cancelled", report)
+        data = {"reason": "cancelled", "detail": "cancelled while it ran", "outcome": to_json(bounded(outcome))}
+        ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
+        await self._commit(ended)
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING and current.attempt == order.attempt:
-            await self._cancelled(current)
+            await self._cancelled(current, None)
             return
         log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
 
@@ -354,31 +359,6 @@ class Executor:
                     raise
                 log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
                 await self._clock.sleep(STORE_PATIENCE_S)
-
-
-def with_earlier(outcome: Finished | Failed, attempts: Sequence[AttemptRecord]) -> Finished | Failed:
-    """Return *outcome* with what earlier attempts of the task did: an attempt may find the work already done."""
-    report = outcome.report
-    files, calls = list(report.files_changed), dict(report.tool_calls)
-    for record in attempts:
-        earlier = record.outcome.get("report")
-        if record.ended_ts and isinstance(earlier, Mapping):
-            said = outcome_from_json(record.outcome).report
-            files += [path for path in said.files_changed if path not in files]
-            calls = {name: max(calls.get(name, 0), said.tool_calls.get(name, 0)) for name in {*calls, *said.tool_calls}}
-    return replace(outcome, report=replace(report, files_changed=tuple(files), tool_calls=calls))
-
-
-MAX_ANSWER_CHARS = 200_000
-
-
-def _bounded(outcome: Finished | Failed) -> Finished | Failed:
-    """Keep a runaway answer out of the journal; the whole of it stays in the attempt's own output."""
-    report: AgentReport = outcome.report
-    if len(report.answer) <= MAX_ANSWER_CHARS:
-        return outcome
-    cut = f"\n[cut here: {len(report.answer) - MAX_ANSWER_CHARS} characters more in the attempt's stdout.ndjson]"
-    return replace(outcome, report=replace(report, answer=report.answer[:MAX_ANSWER_CHARS] + cut))
 
 
 async def uninterrupted(work: Awaitable[None]) -> None:
