@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from math import inf
 
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
 
@@ -228,6 +229,14 @@ class MemoryStore:
             return task.state in TERMINAL and (unwritten or not task.archived)
 
         return [task for task in self._oldest() if is_due(task)][:limit]
+
+    async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
+        found = [
+            EndedTask(task.order, task.uid, task.name, task.ended_ts, task.artifacts, task.cleaned)
+            for task in self._oldest()
+            if task.state in TERMINAL and task.order > after and task.ended_ts < before_ts
+        ]
+        return found[:limit]
 
     async def counts(self) -> Mapping[State, int]:
         return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
@@ -21,6 +22,18 @@ class NewTask:
     task: Task
     body: bytes
     events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTask:
+    """An ended task without what was asked, so that a hundred thousand of them can be gone through."""
+
+    order: int
+    uid: TaskUid
+    name: str
+    ended_ts: float
+    artifacts: bool
+    cleaned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,11 @@ class Store(Protocol):
 
     async def unprojected(self, *, limit: int) -> Sequence[Task]:
         """Return ended tasks whose files are not all in place yet, oldest first."""
+        ...
+
+    async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
+        """Return ended tasks of an order above *after* that ended before *before_ts*, oldest first. Cheap: to be
+        called again with the last order until nothing comes."""
         ...
 
     async def counts(self) -> Mapping[State, int]: ...

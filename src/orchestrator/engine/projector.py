@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Artifacts, Clock, EventSink, Inbox, Store
+from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
 from orchestrator.core.report import summary_text
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
@@ -22,6 +22,8 @@ from orchestrator.validation.schema import result_problems
 log = logging.getLogger(__name__)
 
 BATCH = 500
+PIECE = 5000  # of light rows
+FOLDERS = ("results", "summaries")
 RETRY_S = 5.0
 LOOK_AT_LEAST_EVERY_S = 30.0
 CLEANED = "cleaned"  # the reason of tasks that `clean tasks` put away without running them
@@ -33,12 +35,12 @@ _FOLDERS = {
 }
 
 
-def result_path(task: Task) -> str:
+def result_path(task: Task | EndedTask) -> str:
     """Return where the result of *task* lies, relative to the root."""
     return f"results/{task.name}_result.json"
 
 
-def summary_path(task: Task) -> str:
+def summary_path(task: Task | EndedTask) -> str:
     """Return where the summary of *task* lies, relative to the root."""
     return f"summaries/{task.name}_summary.txt"
 
@@ -120,18 +122,21 @@ class Projector:
             return False
         return True
 
-    async def restore(self, *, limit: int = 1_000_000) -> int:
-        """Write result files again that are gone though nobody cleaned them. Returns how many."""
-        present = set(await self._artifacts.names("results"))
-        ended = [State.SUCCEEDED, State.FAILED, State.CANCELLED]
-        missing = 0
-        for task in await self._store.tasks(ended, limit=limit):
-            if task.artifacts and not task.cleaned and f"{task.name}_result.json" not in present:
-                missing += await self._attempted(f"the result of {task.name}", self._rewrite(task))
-        return missing
+    async def restore(self) -> int:
+        """Write results and summaries again that are gone though nobody cleaned them. Returns of how many tasks."""
+        present = {f"{folder}/{name}" for folder in FOLDERS for name in await self._artifacts.names(folder)}
+        restored = after = 0
+        while batch := await self._store.ended(after=after, limit=PIECE):
+            after = batch[-1].order
+            for one in batch:
+                wanted = {result_path(one), summary_path(one)} if one.artifacts and not one.cleaned else set()
+                if not wanted <= present:
+                    restored += await self._attempted(f"the result of {one.name}", self._rewrite(one.uid))
+        return restored
 
-    async def _rewrite(self, task: Task) -> None:
-        await self._write_result(task)
+    async def _rewrite(self, uid: TaskUid) -> None:
+        if (task := await self._store.task(uid)) is not None:
+            await self._write_result(task)
 
     async def _project(self, task: Task) -> None:
         events: list[Event] = []

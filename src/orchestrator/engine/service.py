@@ -7,13 +7,14 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
-from orchestrator.core.ports import Clock, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.projector import event_line
 from orchestrator.validation.result import build_result
 
 FOLLOW_BATCH = 500
+PIECE = 500  # of ended tasks at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +151,19 @@ class Orchestrator:
         """Return *event* as a line of events.ndjson."""
         return event_line(event, await self._store.task(event.uid) if event.uid else None)
 
-    async def cleaned(self, tasks: Sequence[Task]) -> None:
+    async def cleaned(self, tasks: Sequence[EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
         now = self._clock.now()
         if tasks:
             await self._store.commit([Event(EventKind.ARTIFACTS_CLEANED, now, task.uid) for task in tasks])
 
-    async def ended_before(self, ts: float) -> Sequence[Task]:
-        """Return ended tasks with artefacts that ended before *ts* (seconds since the epoch)."""
-        ended = await self._store.tasks(sorted(TERMINAL), limit=1_000_000)
-        return [task for task in ended if task.artifacts and not task.cleaned and task.ended_ts < ts]
+    async def ended_before(self, ts: float) -> AsyncIterator[Sequence[EndedTask]]:
+        """Yield, piece by piece, the tasks with artefacts that ended before *ts* (seconds since the epoch)."""
+        after = 0
+        while batch := await self._store.ended(after=after, before_ts=ts, limit=PIECE):
+            after = batch[-1].order
+            if kept := [task for task in batch if task.artifacts and not task.cleaned]:
+                yield kept
 
     async def reload_from_env(self) -> Sequence[str]:
         """Read the configuration again and use it from now on. Returns the names of the settings that changed.
