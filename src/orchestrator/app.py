@@ -103,6 +103,7 @@ def _program(configuration: Configuration, out: Output) -> Program:
         run_file=partial(_run_file, configuration, out),
         clean_tasks=files.clean_tasks,
         remove_artifacts=files.remove_artifacts,
+        remove_attempts=files.remove_attempts,
         result_files=files.results,
         demo=partial(_demo, configuration),
     )

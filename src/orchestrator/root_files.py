@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import re
+import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +20,15 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import TERMINAL, WAITING
-from orchestrator.core.ports import NewTask
+from orchestrator.core.ports import EndedTask, NewTask
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.settings import task_rules
+
+_ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
 
 
 class RootFiles:
@@ -66,7 +70,8 @@ class RootFiles:
 
     async def wait_for(self, parts: Parts, task: Task, show: Show) -> Task:
         """Show what happens to *task* until it has ended and its files lie where they stay."""
-        async for event in parts.service.follow(0, uid=task.uid):
+        first = await parts.store.events_of(task.uid, limit=100_000)
+        async for event in parts.service.follow(first[0].seq - 1 if first else 0, uid=task.uid):
             current = await parts.store.task(task.uid)
             show(event, current)
             if event.kind is EventKind.ARCHIVED:
@@ -124,11 +129,29 @@ class RootFiles:
     def _state(self) -> Path:
         return Path(self._configuration.settings.paths.state)
 
-    async def remove_artifacts(self, task: Task, dry_run: bool) -> Sequence[str]:
+    async def remove_artifacts(self, task: EndedTask, dry_run: bool) -> Sequence[str]:
         """Remove result and summary of *task*. Returns the paths that were there."""
         artifacts = ArtifactFiles(self._configuration.root)
         act = artifacts.exists if dry_run else artifacts.remove
         return [path for path in (result_path(task), summary_path(task)) if await act(path)]
+
+    async def remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        """Remove the folders of attempts whose tasks ended before *before_ts*; of an open task never one.
+
+        A folder that no task knows (the database was deleted) counts from its last change. Returns their paths.
+        """
+        folder = self._state() / "attempts"
+        found = sorted(path.name for path in folder.glob("*.*") if _ATTEMPT.fullmatch(path.name))
+        removed = []
+        async with opened(self._configuration, daemon=False) as parts:
+            for name in found:
+                task = await parts.store.task(TaskUid(name.partition(".")[0]))
+                over_ts = task.ended_ts if task else (folder / name).stat(follow_symlinks=False).st_mtime
+                if (task is None or task.state in TERMINAL) and over_ts < before_ts:
+                    if not dry_run:
+                        await asyncio.to_thread(shutil.rmtree, folder / name, ignore_errors=True)
+                    removed.append(f"{os.path.relpath(folder, self._configuration.root)}/{name}/")
+        return removed
 
     async def results(self) -> Sequence[tuple[str, bytes]]:
         """Return every results/*.json with its bytes."""

@@ -19,7 +19,7 @@ from orchestrator.core.errors import NotFoundError, OrchestratorError, TaskFileE
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.service import Orchestrator
@@ -80,6 +80,7 @@ class World:
             run_file=self._run_file,
             clean_tasks=self._clean,
             remove_artifacts=self._remove,
+            remove_attempts=self._remove_attempts,
             result_files=self._results,
             demo=self._demo,
         )
@@ -132,10 +133,13 @@ class World:
     async def _clean(self, dry_run: bool) -> Sequence[str]:
         return ["tasks/a.task.md"]
 
-    async def _remove(self, task: Task, dry_run: bool) -> Sequence[str]:
+    async def _remove(self, task: EndedTask, dry_run: bool) -> Sequence[str]:
         path = f"results/{task.name}_result.json"
         there = self.artifacts.get(path) if dry_run else self.artifacts.pop(path, None)
         return [path] if there else []
+
+    async def _remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        return []
 
     async def _results(self) -> Sequence[tuple[str, bytes]]:
         return list(self.artifacts.items())

@@ -1,8 +1,10 @@
 """Each command as a process of its own, on a root with a daemon or without."""
 
+import contextlib
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -214,12 +216,34 @@ def test_cleaned_artifacts_are_not_written_again(root: CommandRoot) -> None:
     assert (root.path / "results" / "one_result.json").exists()
     done = root.json("clean", "artifacts", "--days", "2")["paths"]
     assert sorted(done) == sorted(would)
-    assert len(done) == 4
+    assert len(done) == 6, "results, summaries and attempts of two tasks"
     with root.daemon() as running:
         root.wait_event("daemon_started", 2)
         assert running.stop() == 0
     assert list((root.path / "results").iterdir()) == []
     assert list((root.path / "summaries").iterdir()) == []
+
+
+def test_old_attempts_are_cleaned_with_the_artifacts_but_never_those_of_an_open_task(root: CommandRoot) -> None:
+    root.run_to_end(one=GOOD)
+    root.call("retry", "one")
+    (uid,) = [event["uid"] for event in root.events("task_succeeded")]
+    waiting = root.json("status")["waiting"][0]["uid"]
+    attempts = root.path / ".orchestrator" / "attempts"
+    nobodys = "0" * 32
+    for name in (f"{waiting}.1", f"{nobodys}.1", "notes"):
+        (attempts / name).mkdir()
+        os.utime(attempts / name, (0, 0))
+    past = "UPDATE task SET ended_ts = ended_ts - 3 * 86400 WHERE ended_ts > 0"
+    with contextlib.closing(sqlite3.connect(root.path / ".orchestrator" / "orchestrator.db")) as con, con:
+        con.execute(past)
+    would = [
+        path for path in root.json("clean", "artifacts", "--days", "2", "--dry-run")["paths"] if "attempts" in path
+    ]
+    assert would == [f".orchestrator/attempts/{nobodys}.1/", f".orchestrator/attempts/{uid}.1/"]
+    assert (attempts / f"{uid}.1" / "stdout.ndjson").exists()
+    assert set(would) <= set(root.json("clean", "artifacts", "--days", "2")["paths"])
+    assert sorted(path.name for path in attempts.iterdir()) == sorted([f"{waiting}.1", "notes"])
 
 
 def test_doctor_tells_the_fix_and_fails_only_for_what_prevents_work(root: CommandRoot) -> None:

@@ -94,13 +94,14 @@ async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
 
 async def _clean_artifacts(program: Program, *, days: int, dry_run: bool) -> list[str]:
     removed: list[str] = []
+    before_ts = program.now() - days * DAY_S
     async with program.open_service() as service:
-        old = await service.ended_before(program.now() - days * DAY_S)
-        if not dry_run:
-            await service.cleaned(old)  # first: a crash must not make the daemon write them again
-        for task in old:
-            removed += await program.remove_artifacts(task, dry_run)
-    return removed
+        async for old in service.ended_before(before_ts):
+            if not dry_run:
+                await service.cleaned(old)  # first: a crash must not make the daemon write them again
+            for task in old:
+                removed += await program.remove_artifacts(task, dry_run)
+    return removed + list(await program.remove_attempts(before_ts, dry_run))
 
 
 async def validate_artifacts(program: Program, out: Output, _: argparse.Namespace) -> int:

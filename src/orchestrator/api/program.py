@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
+from orchestrator.core.ports import EndedTask
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.engine.service import Orchestrator
 
@@ -47,6 +48,7 @@ class Program:
     run_daemon: Callable[[Show], Awaitable[int]]
     run_file: Callable[[str, Show], Awaitable[Task]]
     clean_tasks: Callable[[bool], Awaitable[Sequence[str]]]  # dry run?; returns what it concerns
-    remove_artifacts: Callable[[Task, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there
+    remove_artifacts: Callable[[EndedTask, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there
+    remove_attempts: Callable[[float, bool], Awaitable[Sequence[str]]]  # of tasks ended before; dry run?
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]
