@@ -1,220 +1,84 @@
-"""The composition root: the only reader of environment and command line. Builds everything and hands it in."""
+"""The composition root: the only reader of environment and command line. Parses, runs one command, explains errors.
 
-import asyncio
-import logging
+What a command needs is imported when it is needed: `help` and a mistyped command load neither settings nor store.
+"""
+
 import os
-import signal
-import socket
+import shlex
 import sys
-import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator import __version__
 from orchestrator.api.cli import parse
 from orchestrator.api.output import Output
-from orchestrator.api.program import Component, Owner, Program, Show
-from orchestrator.bridges.clock import SystemClock
-from orchestrator.bridges.log_setup import LogSetup
-from orchestrator.bridges.root_lock import Holder, holder, take_root
-from orchestrator.compose import Parts, make_folders, opened
-from orchestrator.configuration import Configuration
-from orchestrator.core.errors import ExitCode, OrchestratorError, StoreError
-from orchestrator.core.events import Json
-from orchestrator.core.finding import Finding
-from orchestrator.core.redact import Redactor
-from orchestrator.core.task import Task
-from orchestrator.engine.daemon import Signals
-from orchestrator.engine.service import Orchestrator
-from orchestrator.root_files import RootFiles
-
-log = logging.getLogger(__name__)
+from orchestrator.core.errors import ExitCode, OrchestratorError, UsageError
+from orchestrator.core.report import COMMAND
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; an expected error is one clear message, never a stack trace."""
-    args = parse(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     environ = dict(os.environ)  # noqa: TID251 - this is the one reader
+    try:
+        args = parse(words)
+    except UsageError as error:
+        return _explained(Output(as_json="--json" in words, colour=False), error)
+    if args.command == "help":
+        print(args.text)  # noqa: T201 - no root, no settings, no service
+        return int(ExitCode.OK)
     colour = not (args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
     out = Output(as_json=args.json, colour=colour)
     root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
+    command = COMMAND if root == Path.cwd() else f"{COMMAND} --root {shlex.quote(str(root))}"
     try:
-        configuration = Configuration(root, environ)
+        import asyncio
+
+        from orchestrator.commands import program_of
+        from orchestrator.configuration import Configuration
+
+        configuration = Configuration(root, environ, command=command)
         for warning in configuration.loaded.warnings:
             out.note(f"warning: {warning}")
-        program = _program(configuration, out)
-        return int(asyncio.run(args.run(program, out, args)))
+        return int(asyncio.run(args.run(program_of(configuration, out), out, args)))
     except OrchestratorError as error:
-        _explain(out, error)
-        return int(error.exit_code)
+        return _explained(out, error, command)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        _nobody_reads()
+        from orchestrator.commands import nobody_reads
+
+        nobody_reads()
         return int(ExitCode.OK)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        out.note(f"error[disk]: {where}{error.strerror or error}\n  `python main.py doctor` looks at every folder.")
+        out.note(f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder.")
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
         out.note(_kept_for_us(error, root))
         return int(ExitCode.BUG)
 
 
-def _nobody_reads() -> None:
-    """The reader of our output has gone; nothing is wrong, and nothing more can be said."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _explain(out: Output, error: OrchestratorError) -> None:
+def _explained(out: Output, error: OrchestratorError, command: str = COMMAND) -> int:
+    """Say what is wrong, with commands that reach this root. Returns the exit code."""
+    error.hint = error.hint.replace(COMMAND, command)
     if out.as_json:
         out.data({"schema_version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
     out.note(str(error))
+    return int(error.exit_code)
 
 
 def _kept_for_us(error: Exception, root: Path) -> str:
     """Write down a bug of ours where a person can send it from. Returns what to say about it."""
     about = f"error[bug]: this is our fault, not yours: {type(error).__name__}"
+    import traceback
+
+    from orchestrator.core.redact import Redactor
+
     place = root / ".orchestrator" / "bug.txt"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
         trace = "".join(traceback.format_exception(error))
         place.write_text(Redactor(()).text(trace), "utf-8")
     except OSError:
         return about
     return f"{about}\n  Please send us {place}"
-
-
-def _program(configuration: Configuration, out: Output) -> Program:
-    files = RootFiles(configuration)
-    return Program(
-        root=str(configuration.root),
-        slots=configuration.settings.pool.max_concurrent_tasks,
-        now=SystemClock().now,
-        open_service=partial(_service, configuration),
-        owner=partial(_owner, configuration),
-        components=partial(_components, configuration),
-        findings=partial(_findings, configuration),
-        check_file=files.check,
-        put_task=files.put,
-        run_daemon=partial(_run_daemon, configuration, out),
-        run_file=partial(_run_file, configuration, out),
-        clean_tasks=files.clean_tasks,
-        remove_artifacts=files.remove_artifacts,
-        remove_attempts=files.remove_attempts,
-        result_files=files.results,
-        demo=partial(_demo, configuration),
-    )
-
-
-@asynccontextmanager
-async def _service(configuration: Configuration) -> AsyncIterator[Orchestrator]:
-    async with opened(configuration, daemon=False) as parts:
-        yield parts.service
-
-
-def _owner(configuration: Configuration) -> Owner | None:
-    state = Path(configuration.settings.paths.state)
-    found = holder(state) if state.exists() else None
-    return Owner(found.pid, found.host, found.started_at, found.version) if found else None
-
-
-async def _components(configuration: Configuration) -> Sequence[Component]:
-    from orchestrator.diagnosis import components
-
-    return await components(configuration)
-
-
-async def _findings(configuration: Configuration) -> Sequence[Finding]:
-    from orchestrator.diagnosis import findings
-
-    return await findings(configuration)
-
-
-async def _demo(configuration: Configuration, say: Callable[[str], None]) -> int:
-    from orchestrator.demo import run_demo
-
-    return await run_demo(configuration, say)
-
-
-def _signals(loop: asyncio.AbstractEventLoop) -> Signals:
-    """SIGINT and SIGTERM: the first drains, the second ends."""
-    signals = Signals()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signals.stop)
-    return signals
-
-
-def _log_setup(configuration: Configuration) -> LogSetup:
-    logs = configuration.settings.logs
-    return LogSetup(
-        Path(configuration.settings.paths.logs),
-        redact=lambda text: configuration.redactor.text(text),
-        stderr=sys.stderr,
-        level=logs.level,
-        file_bytes=logs.file_bytes,
-        file_count=logs.file_count,
-    )
-
-
-async def _run_daemon(configuration: Configuration, out: Output, show: Show) -> int:
-    make_folders(configuration.root)
-    state = Path(configuration.settings.paths.state)
-    clock = SystemClock()
-    me = Holder(os.getpid(), socket.gethostname(), clock.now(), __version__)
-    with await take_root(state, me) as lock, _log_setup(configuration):
-        signals = _signals(asyncio.get_running_loop())
-        async with opened(configuration, daemon=True) as parts:
-            reload = partial(_reload, parts)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
-            after = await parts.store.last_seq()
-            taken_up = await parts.recover()
-            facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
-            watcher = asyncio.create_task(_show_events(parts, after, show))
-            try:
-                async with parts.watch() as watch:
-                    intake = parts.intake(watch)
-                    pool = parts.pool(kept=intake.kept)
-                    daemon = parts.daemon(intake.run, pool=pool, still_owner=lock.still_held)
-                    await daemon.run(signals, facts)
-            finally:
-                watcher.cancel()
-    if signals.ending.is_set():
-        out.note("stopped; interrupted tasks are queued again and cost no try")
-    return int(ExitCode.OK)
-
-
-def _reload(parts: Parts) -> None:
-    """SIGHUP: read the configuration again, as a changed file does by itself."""
-    task = asyncio.ensure_future(parts.service.reload_from_env())
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-async def _show_events(parts: Parts, after: int, show: Show) -> None:
-    """Show what happens. That nobody can be shown anything any more is no reason to end the daemon."""
-    try:
-        async for event in parts.service.follow(after):
-            show(event, await parts.store.task(event.uid) if event.uid else None)
-    except BrokenPipeError:
-        _nobody_reads()
-    except StoreError as error:
-        log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
-
-
-async def _run_file(configuration: Configuration, out: Output, path: str, show: Show) -> Task:
-    """Run one file in the foreground: by the daemon where one runs, else by ourselves, as the owner of the root."""
-    files = RootFiles(configuration)
-    if _owner(configuration) is not None:
-        out.note("a daemon owns this root: it runs the file, progress follows")
-        async with opened(configuration, daemon=False) as parts:
-            return await files.wait_for(parts, await files.submit(parts, path), show)
-    make_folders(configuration.root)
-    me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
-    with await take_root(Path(configuration.settings.paths.state), me), _log_setup(configuration):
-        signals = _signals(asyncio.get_running_loop())
-        async with opened(configuration, daemon=True) as parts:
-            await parts.recover()
-            task = await files.submit(parts, path)
-            return await files.run_alone(parts, task, signals, show)

@@ -16,6 +16,7 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.redact import Redactor
+from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.settings import (
     Layer,
@@ -38,9 +39,10 @@ _SHAPE = tuple[tuple[int, int], ...]
 class Configuration:
     """The configuration in force. Swapped whole, never half; an invalid one is refused and changes nothing."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
-        """Read it. Raises ConfigError naming every problem at once."""
+    def __init__(self, root: Path, environ: Mapping[str, str], *, command: str = COMMAND) -> None:
+        """Read it. *command* is what people type to reach this root. Raises ConfigError with every problem at once."""
         self.root = root
+        self.command = command
         self._environ = environ
         self._shape = self._look()
         self.loaded = self._load()

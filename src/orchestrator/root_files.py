@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator import __version__
@@ -15,19 +16,22 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
 from orchestrator.bridges.root_lock import Holder, holder, take_root
-from orchestrator.compose import Parts, make_folders, opened
+from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
-from orchestrator.core.lifecycle import TERMINAL, WAITING
+from orchestrator.core.lifecycle import TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask
+from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
+from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.settings import task_rules
 
+TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
 
 
@@ -43,7 +47,7 @@ class RootFiles:
 
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a file in tasks/, all of it at once. Raises ConflictError if it exists."""
-        make_folders(self._configuration.root)
+        make_folders(self._configuration.root, ("tasks",))
         folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
 
@@ -59,14 +63,42 @@ class RootFiles:
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}")
         clock, uid = parts.clock, parts.clock.new_uid()
         now = clock.now()
-        inside = Path(path).absolute().parent == Path(self._configuration.settings.paths.tasks)
-        file_name = Path(path).name if inside and is_task_name(Path(path).name) else ""
+        file_name = Path(path).name if self.lies_in_tasks(path) else ""
         task = Task(uid, slug(Path(path).name), spec, sha256, now, file_name=file_name)
         events = [
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
         return (await parts.store.accept([NewTask(task, body, events)]))[0]
+
+    def lies_in_tasks(self, path: str) -> bool:
+        """Return whether *path* is a file that the intake of a daemon takes by itself."""
+        inside = Path(path).absolute().parent == Path(self._configuration.settings.paths.tasks)
+        return inside and is_task_name(Path(path).name)
+
+    async def taken_by_daemon(self, parts: Parts, path: str) -> Task:
+        """Return the task that a running daemon makes, or has made, of a file in tasks/.
+
+        Raises TaskFileError, NotFoundError, ConflictError when it was refused, or not taken in TAKEN_S seconds.
+        """
+        began = parts.clock.now()
+        while True:
+            there = Path(path).exists()  # first: what the daemon moves, it has stored before
+            with suppress(NotFoundError):
+                self.check(path)
+            since = began if there else began - TAKEN_S
+            known = [task for task in await parts.store.find(Path(path).name) if task.file_name == Path(path).name]
+            mine = next((task for task in known if task.state not in TERMINAL or task.created_ts >= since), None)
+            if mine is not None and mine.state is State.REJECTED:
+                hint = "The whole reason lies beside the file in tasks/failed/."
+                raise ConflictError(f"the daemon refused {path}: {mine.detail}", hint=hint)
+            if mine is not None:
+                return mine
+            if not there:
+                self._bytes(path)  # says that there is none
+            if parts.clock.now() - began > TAKEN_S:
+                raise ConflictError(f"the daemon has not taken {path}", hint=f"`{COMMAND} status` says what it does.")
+            await parts.clock.sleep(POLL_S)
 
     async def wait_for(self, parts: Parts, task: Task, show: Show) -> Task:
         """Show what happens to *task* until it has ended and its files lie where they stay."""
@@ -102,6 +134,7 @@ class RootFiles:
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
         """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
+        require_root(self._configuration.root)
         if dry_run or holder(self._state()) is not None:
             async with opened(self._configuration, daemon=False) as parts:
                 return await self._clean(parts, dry_run=dry_run)
@@ -155,6 +188,7 @@ class RootFiles:
 
     async def results(self) -> Sequence[tuple[str, bytes]]:
         """Return every results/*.json with its bytes."""
+        require_root(self._configuration.root)
         artifacts = ArtifactFiles(self._configuration.root)
         names = [name for name in await artifacts.names("results") if name.endswith(".json")]
         return [(f"results/{name}", await artifacts.read(f"results/{name}") or b"") for name in names]
@@ -162,9 +196,7 @@ class RootFiles:
     async def _ended(self, parts: Parts, uid: TaskUid) -> Task:
         task = await parts.store.task(uid)
         if task is None or task.state not in TERMINAL:
-            raise ConflictError(
-                "the task was interrupted before it ended; it is queued", hint="`python main.py` runs it."
-            )
+            raise ConflictError("the task was interrupted before it ended; it is queued", hint=f"`{COMMAND}` runs it.")
         return task
 
     def _parse(self, path: str, body: bytes) -> TaskSpec:
@@ -175,6 +207,7 @@ class RootFiles:
         try:
             return Path(path).read_bytes()
         except FileNotFoundError:
-            raise NotFoundError(f"there is no file {path}") from None
+            hint = f"A path counts from the folder you are in. `{COMMAND} create-sample` writes one to begin with."
+            raise NotFoundError(f"there is no file {path}", hint=hint) from None
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -7,13 +7,14 @@ from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.api.render import error_json, spec_text
 from orchestrator.core.codec import to_json
-from orchestrator.core.errors import ExitCode, TaskFileError
+from orchestrator.core.errors import ExitCode, TaskFileError, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.text import slug
 from orchestrator.validation.schema import file_problems
 
 SCHEMA_VERSION = 1
 DAY_S = 86_400
+DAYS = 30
 
 SAMPLE = """---
 id: {name}
@@ -62,6 +63,9 @@ async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
 
 async def create_sample(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Put a sample task into tasks/. Refuses to overwrite."""
+    if "/" in args.name or "\\" in args.name:
+        hint = "The sample goes into tasks/: give a name without folders."
+        raise UsageError(f"{args.name!r} is not a name", hint=hint)
     name = slug(f"{args.name}.task.md")
     created = datetime.fromtimestamp(program.now(), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = await program.put_task(f"{name}.task.md", SAMPLE.format(name=name, created=created).encode())
@@ -69,19 +73,20 @@ async def create_sample(program: Program, out: Output, args: argparse.Namespace)
         out.data({"schema_version": SCHEMA_VERSION, "path": path})
         return ExitCode.OK
     out.say(f"wrote {path}")
-    out.say(
-        "run it: python main.py" if program.owner() is None else "the daemon takes it from here: python main.py status"
-    )
+    runs = program.owner() is not None
+    out.say(f"the daemon takes it from here: {program.command} status" if runs else f"run it: {program.command}")
     return ExitCode.OK
 
 
 async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Archive loose tasks, or remove results and summaries older than some days."""
     if args.what == "tasks":
+        if args.days is not None:
+            raise UsageError("--days belongs to `clean artifacts`", hint="`clean tasks` takes every waiting file.")
         concerned = await program.clean_tasks(args.dry_run)
         done, would = "archived without running", "would archive without running"
     else:
-        concerned = await _clean_artifacts(program, days=args.days, dry_run=args.dry_run)
+        concerned = await _clean_artifacts(program, days=args.days or DAYS, dry_run=args.dry_run)
         done, would = "removed", "would remove"
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "dry_run": args.dry_run, "paths": list(concerned)})

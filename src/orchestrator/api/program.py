@@ -37,6 +37,7 @@ class Program:
     """One root with its configuration. File names are relative to *root* where they lie under it."""
 
     root: str
+    command: str  # what people type to reach this root, as "python main.py --root DIR"
     slots: int
     now: Callable[[], float]
     open_service: Callable[[], AbstractAsyncContextManager[Orchestrator]]

@@ -61,8 +61,9 @@ def short(text: str, width: int) -> str:
 
 
 def call_name(task: Task) -> str:
-    """Return what a person calls the task: its id, escaped."""
-    return short(task.spec.id, 40)
+    """Return what a person calls the task, escaped: its id, or its name where another of that id was first."""
+    is_later = task.name.endswith(f".{task.uid[-8:]}")
+    return short(task.name if is_later else task.spec.id, 40)
 
 
 def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping[str, str], now: float) -> Table:
@@ -95,12 +96,17 @@ def ended_rows(tasks: Sequence[Task], now: float) -> Table:
     """Return the table of what ended last."""
     rows = []
     for task in tasks:
-        why = short(f"{task.reason} {task.detail}".strip(), 60)
+        why = short(_why(task), 60)
         if task.state is State.SUCCEEDED and task.spec.criteria:
             count = len(task.spec.criteria)
             why = f"{count} {'criterion' if count == 1 else 'criteria'} unproven: please look"
         rows.append((task.state.value, call_name(task), duration(now - task.ended_ts) + " ago", why))
     return Table(("STATE", "TASK", "ENDED", "WHY"), tuple(rows))
+
+
+def _why(task: Task) -> str:
+    said = task.detail.startswith(task.reason)
+    return task.detail or task.reason if said else f"{task.reason}: {task.detail}".removesuffix(": ")
 
 
 _SAYS: Mapping[EventKind, str] = {

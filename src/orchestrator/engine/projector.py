@@ -13,7 +13,7 @@ from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
-from orchestrator.core.report import summary_text
+from orchestrator.core.report import COMMAND, summary_text
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.validation.result import build_result, iso, result_bytes
@@ -67,8 +67,10 @@ class Projector:
         clock: Clock,
         bell: Bell,
         redact: Callable[[Json], Json],
+        command: str = COMMAND,
     ) -> None:
         self._redact = redact
+        self._command = command
         self._store = store
         self._artifacts = artifacts
         self._events = events
@@ -162,7 +164,7 @@ class Projector:
         if problems := result_problems(result):
             log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
         paths = result_path(task), summary_path(task)
-        await self._artifacts.write(paths[1], summary_text(result).encode("utf-8", "backslashreplace"))
+        await self._artifacts.write(paths[1], summary_text(result, self._command).encode("utf-8", "backslashreplace"))
         await self._artifacts.write(paths[0], result_bytes(result))
         return paths
 

@@ -15,11 +15,15 @@ from orchestrator.validation.result import build_result
 
 FOLLOW_BATCH = 500
 PIECE = 500  # of ended tasks at once
+LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at the whole: *counts* by state, what runs, what waits next, what is held, what ended last."""
+    """One look at the whole: *counts* by state, what runs, what is held, what ended last.
+
+    *waiting* is in the order in which it will start.
+    """
 
     counts: Mapping[State, int]
     active: Sequence[Task]
@@ -27,6 +31,7 @@ class Status:
     ended: Sequence[Task]
     pauses: Sequence[Pause]
     last_seq: int
+    next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
 
 
 class Orchestrator:
@@ -116,10 +121,13 @@ class Orchestrator:
 
     async def status(self, *, limit: int = 10) -> Status:
         """Return the state of everything; lists are cut at *limit* entries."""
-        waiting = sorted(
-            await self._store.tasks(sorted(WAITING), limit=limit * 5),
-            key=lambda task: (task.spec.priority.rank, task.order),
-        )
+        now = self._clock.now()
+        waiting = list(await self._store.ready(now, limit=limit))
+        if len(waiting) < limit:
+            shown = {task.uid for task in waiting}
+            others = await self._store.tasks(sorted(WAITING), limit=LOOKED_THROUGH)
+            rest = [task for task in others if task.uid not in shown]
+            waiting += sorted(rest, key=lambda task: (task.not_before, task.spec.priority.rank, task.order))
         return Status(
             counts=await self._store.counts(),
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
@@ -127,6 +135,7 @@ class Orchestrator:
             ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
             pauses=await self._store.pauses(),
             last_seq=await self._store.last_seq(),
+            next_wake=await self._store.next_wake(now),
         )
 
     async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:

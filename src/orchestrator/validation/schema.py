@@ -4,17 +4,21 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-
-import jsonschema
+from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Json
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 _UNREADABLE = "it is not JSON"
 
 
 @cache
-def _validator() -> jsonschema.protocols.Validator:
+def _validator() -> "Validator":
     """The compiled schema: building it costs twenty times more than one check."""
+    import jsonschema  # a tenth of a second that most commands do not need
+
     schema = json.loads(resources.files("orchestrator.validation").joinpath("result.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
