@@ -3,7 +3,16 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from orchestrator.core.attempt import AgentMessage, AgentReport, Finished, MessageKind, Outcome, Usage, WorkOrder
+from orchestrator.core.attempt import (
+    AgentMessage,
+    AgentReport,
+    Finished,
+    Interrupted,
+    MessageKind,
+    Outcome,
+    Usage,
+    WorkOrder,
+)
 from orchestrator.core.ports import Say
 
 DONE = Finished(
@@ -15,7 +24,7 @@ class FakeAgent:
     """Answers with prepared outcomes: *script* by task id, one after the other, then DONE.
 
     Tasks named in *gates* wait for their event first. *starts* are the orders as they came, *alive* the marks of
-    those that run now. What *left* has for a mark is what `collect` finds.
+    those that run now. What *left* has for a mark is what `collect` finds: how that attempt ended.
     """
 
     def __init__(self, script: Mapping[str, Sequence[Outcome]] | None = None) -> None:
@@ -35,7 +44,13 @@ class FakeAgent:
             if order.task_id in self.gates:
                 await self.gates[order.task_id].wait()
             prepared = self._script.get(order.task_id, [])
-            return prepared.pop(0) if prepared else DONE
+            outcome = prepared.pop(0) if prepared else DONE
+            self.left[order.mark] = outcome
+        except asyncio.CancelledError:
+            self.left[order.mark] = Interrupted("stopped")
+            raise
+        else:
+            return outcome
         finally:
             self.alive.discard(order.mark)
 

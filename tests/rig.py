@@ -1,7 +1,7 @@
 """An engine on real bridges: SQLite, folders, files; only the agent is a fake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 
 READ = TaskType("analyze", ("Read",), expects_changes=False)
+IntakeRun = Callable[[asyncio.Event], Coroutine[None, None, None]]
 FIX = TaskType("fix", ("Read", "Edit", "Write", "Bash"), expects_changes=True)
 
 
@@ -65,7 +66,7 @@ class Engine:
         assert found is not None
         return found
 
-    def daemon(self) -> Daemon:
+    def daemon(self, intake: IntakeRun | None = None) -> Daemon:
         async def no_intake(stopping: asyncio.Event) -> None:
             await stopping.wait()
 
@@ -82,7 +83,7 @@ class Engine:
             clock=self.clock,
             bell=self.bell,
             service=self.service,
-            intake=no_intake,
+            intake=intake or no_intake,
             pool=pool,
             projector=self.projector,
             config_changed=lambda: False,

@@ -6,12 +6,13 @@ What a command needs is imported when it is needed: `help` and a mistyped comman
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.api.cli import parse
 from orchestrator.api.output import Output
 from orchestrator.core.errors import ExitCode, OrchestratorError, UsageError
+from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
 
 
@@ -30,31 +31,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Output(as_json=args.json, colour=colour)
     root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
     command = COMMAND if root == Path.cwd() else f"{COMMAND} --root {shlex.quote(str(root))}"
+    redact = Redactor(()).text
     try:
+        # Only now: what follows loads ten times as much as a look at the help needs.
         import asyncio
 
-        from orchestrator.commands import program_of
+        from orchestrator.assembly import assembled
         from orchestrator.configuration import Configuration
 
         configuration = Configuration(root, environ, command=command)
+        redact = configuration.redactor.text
         for warning in configuration.loaded.warnings:
             out.note(f"warning: {warning}")
-        return int(asyncio.run(args.run(program_of(configuration, out), out, args)))
+        return int(asyncio.run(args.run(assembled(configuration, out), out, args)))
     except OrchestratorError as error:
         return _explained(out, error, command)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        from orchestrator.commands import nobody_reads
-
-        nobody_reads()
+        out.nobody_reads()
         return int(ExitCode.OK)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         out.note(f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder.")
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
-        out.note(_kept_for_us(error, root))
+        out.note(_kept_for_us(error, root, redact))
         return int(ExitCode.BUG)
 
 
@@ -67,18 +69,17 @@ def _explained(out: Output, error: OrchestratorError, command: str = COMMAND) ->
     return int(error.exit_code)
 
 
-def _kept_for_us(error: Exception, root: Path) -> str:
+def _kept_for_us(error: Exception, root: Path, redact: Callable[[str], str]) -> str:
     """Write down a bug of ours where a person can send it from. Returns what to say about it."""
     about = f"error[bug]: this is our fault, not yours: {type(error).__name__}"
     import traceback
-
-    from orchestrator.core.redact import Redactor
 
     place = root / ".orchestrator" / "bug.txt"
     try:
         place.parent.mkdir(exist_ok=True)
         trace = "".join(traceback.format_exception(error))
-        place.write_text(Redactor(()).text(trace), "utf-8")
+        place.touch(mode=0o600)
+        place.write_text(redact(trace), "utf-8")
     except OSError:
         return about
     return f"{about}\n  Please send us {place}"

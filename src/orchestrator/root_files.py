@@ -108,10 +108,12 @@ class RootFiles:
             show(event, current)
             if event.kind is EventKind.ARCHIVED:
                 break
-        return await self._ended(parts, task.uid)
+        ended = await parts.store.task(task.uid)
+        assert ended is not None  # nothing is ever removed from the store
+        return ended
 
-    async def run_alone(self, parts: Parts, task: Task, signals: Signals, show: Show) -> Task:
-        """Run just *task* to its end; other queued tasks stay queued. A signal interrupts it."""
+    async def run_alone(self, parts: Parts, task: Task, signals: Signals, show: Show) -> Task | None:
+        """Run just *task*; other queued tasks stay queued. Returns None when a signal interrupted it."""
         pool = parts.pool(only=task.uid)
 
         async def until_ended() -> None:
@@ -130,7 +132,8 @@ class RootFiles:
             await daemon.run(signals, {"only": task.uid})
         finally:
             watcher.cancel()
-        return await self._ended(parts, task.uid)
+        ended = await parts.store.task(task.uid)
+        return ended if ended is not None and ended.state in TERMINAL else None
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
         """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
@@ -192,12 +195,6 @@ class RootFiles:
         artifacts = ArtifactFiles(self._configuration.root)
         names = [name for name in await artifacts.names("results") if name.endswith(".json")]
         return [(f"results/{name}", await artifacts.read(f"results/{name}") or b"") for name in names]
-
-    async def _ended(self, parts: Parts, uid: TaskUid) -> Task:
-        task = await parts.store.task(uid)
-        if task is None or task.state not in TERMINAL:
-            raise ConflictError("the task was interrupted before it ended; it is queued", hint=f"`{COMMAND}` runs it.")
-        return task
 
     def _parse(self, path: str, body: bytes) -> TaskSpec:
         rules = task_rules(self._configuration.settings)

@@ -3,7 +3,7 @@
 import argparse
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +120,8 @@ class World:
         self.put.append((name, body))
         return f"tasks/{name}"
 
-    async def _run_daemon(self, show: Show) -> int:
+    async def _run_daemon(self, show: Show, started: Callable[[], Awaitable[None]]) -> int:
+        await started()
         show(Event(EventKind.RECEIVED, self.clock.now()), None)
         show(Event(EventKind.PROGRESS, self.clock.now(), data={"text": "chatter"}), None)
         return 0

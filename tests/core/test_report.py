@@ -1,14 +1,146 @@
-"""The summary says what is known, and its commands reach the task from where they are pasted."""
+"""The summary for the morning: readable in any terminal, whatever the agent wrote."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.core.events import Json
-from orchestrator.core.report import summary_text
+from orchestrator.core.report import WIDTH, summary_text
+
+UID = "0" * 24 + "abcdef12"
+CRITERION = {"text": "the tests pass", "verdict": "unproven", "why": "in words only"}
+NASTY = "\x1b[31mred\x1b[0m \x9b2J \u202egnp.exe \x07 \u2066x\u2069 \x00 \r over"
 
 
-def _result(**given: Json) -> dict[str, Json]:
-    task: dict[str, Json] = {"uid": "0" * 24 + "12345678", "id": "fix", "name": "fix.12345678", "title": "Fix it"}
-    return {"status": "failed", "task": task, **given}
+def result(**changes: Any) -> dict[str, Json]:
+    """Return the result of a task that ended well. *changes* replace single parts."""
+    plain: dict[str, Json] = {
+        "schema_version": 1,
+        "status": "succeeded",
+        "reason": "",
+        "detail": "",
+        "hint": "",
+        "task": {
+            "uid": UID,
+            "id": "fix_db",
+            "name": "fix_db",
+            "type": "fix",
+            "priority": "high",
+            "title": "Fix the database",
+            "inferred": [],
+            "notices": [],
+        },
+        "criteria": [CRITERION],
+        "checks": [{"name": "agent ended well", "passed": True, "detail": ""}],
+        "answer": "I fixed it.\n\n    indented(code)",
+        "changes": {"created": ["a.py"], "modified": ["b.py"], "deleted": ["c.py"], "complete": True, "detail": ""},
+        "usage": {"turns": 3, "input_tokens": 100, "output_tokens": 20, "cost_usd": 0.05},
+        "timing": {"accepted": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z", "running_s": 12.5},
+        "attempts": [
+            {"number": 1, "agent": "claude", "agent_version": "2.1.329", "outcome": "finished", "confinement": "x"}
+        ],
+    }
+    return {**plain, **changes}
+
+
+def ends() -> Mapping[str, dict[str, Json]]:
+    """Return a result for every way a task can end."""
+    task = result()["task"]
+    assert isinstance(task, Mapping)
+    failed = {
+        "status": "failed",
+        "reason": "no_changes",
+        "detail": "it says it is done " * 20,
+        "hint": "Read it. " * 30,
+    }
+    unknown: dict[str, Json] = dict.fromkeys(("turns", "input_tokens", "output_tokens", "cost_usd"))
+    return {
+        "well": result(),
+        "without criteria": result(criteria=[]),
+        "failed": result(**failed, answer="x" * 5000, changes={"detail": NASTY * 5}),
+        "cancelled, never started": result(
+            status="cancelled", reason="file_removed", attempts=[], checks=[], answer="", usage=unknown, changes={}
+        ),
+        "wide": result(
+            task={**task, "title": "T " * 300, "id": "i" * 64, "name": "n" * 64},
+            criteria=[{**CRITERION, "text": "word " * 100}] * 3,
+            changes={"created": [f"deep/{'x' * 200}/{n}.py" for n in range(30)], "complete": True},
+        ),
+        "hostile": result(
+            task={**task, "title": NASTY, "inferred": [{"field": "type", "value": NASTY, "why": NASTY}],
+                  "notices": [{"message": NASTY}]},
+            reason=NASTY, detail=NASTY, answer=f"{NASTY}\n{NASTY}", hint=NASTY,
+            criteria=[{**CRITERION, "text": NASTY}],
+            checks=[{"name": "n", "passed": None, "detail": NASTY}],
+            changes={"created": [NASTY], "modified": [], "deleted": [], "detail": NASTY},
+            attempts=[{"number": 1, "agent": NASTY, "agent_version": NASTY, "failure": NASTY, "detail": NASTY}],
+        ),
+    }  # fmt: skip
+
+
+def is_plain(text: str) -> bool:
+    return all(char == "\n" or (char.isprintable() and char not in "\u202e\u2066\u2069") for char in text)
+
+
+@pytest.mark.parametrize("end", ends())
+def test_a_summary_fits_a_terminal_and_holds_nothing_that_moves_its_cursor(end: str) -> None:
+    text = summary_text(ends()[end])
+    assert [line for line in text.split("\n") if len(line) > WIDTH] == []
+    assert is_plain(text)
+    assert text.endswith("\n")
+    assert "None" not in text
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=300))
+def test_no_answer_and_no_title_can_break_it(text: str) -> None:
+    task = result()["task"]
+    assert isinstance(task, Mapping)
+    shown = summary_text(result(answer=text, detail=text, task={**task, "title": text}))
+    assert max(map(len, shown.split("\n"))) <= WIDTH
+    assert all(char == "\n" or ord(char) >= 32 for char in shown)
+    assert not set(shown) & set("\x1b\x7f\x9b\u2028\u2029\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_the_verdict_comes_first_and_says_what_is_left_to_look_at() -> None:
+    assert summary_text(result()).startswith("fix_db: SUCCEEDED - 1 criterion is unproven, please look\n")
+    assert summary_text(result(criteria=[CRITERION] * 2)).startswith("fix_db: SUCCEEDED - 2 criteria are unproven")
+    assert summary_text(result(criteria=[])).startswith("fix_db: SUCCEEDED\n")
+    assert summary_text(result(status="failed", reason="timeout")).startswith("fix_db: FAILED - timeout\n")
+
+
+def test_criteria_come_before_checks_changes_and_what_the_agent_says() -> None:
+    text = summary_text(result())
+    parts = ["Success criteria", "What the daemon itself checked", "Files changed", "What the agent says", "Next"]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "  [unproven] the tests pass\n" in text
+
+
+def test_what_is_unknown_is_called_unknown_and_never_nothing() -> None:
+    text = summary_text(ends()["cancelled, never started"])
+    assert "Used     usage unknown\n" in text
+    assert "It was never started." in text
+    assert "The agent left no answer." in text
+
+
+def test_the_next_commands_can_be_typed_as_they_stand() -> None:
+    text = summary_text(result())
+    assert "  python main.py show fix_db\n  python main.py tail-events --task fix_db\n" in text
+    assert "retry" not in text
+    assert "  python main.py retry abcdef12\n" in summary_text(result(status="failed", reason="timeout"))
+
+
+def test_the_indentation_of_code_in_an_answer_is_kept() -> None:
+    assert "  | I fixed it.\n  |\n  |     indented(code)\n" in summary_text(result())
+
+
+def test_many_changed_files_are_counted_and_the_first_named() -> None:
+    text = summary_text(ends()["wide"])
+    assert "Files changed (30)" in text
+    assert "... and 10 more: see the result file" in text
 
 
 @pytest.mark.parametrize(
@@ -23,12 +155,14 @@ def _result(**given: Json) -> dict[str, Json]:
     ],
 )
 def test_what_was_used_is_said_as_far_as_it_is_known(usage: Json, words: str) -> None:
-    assert f"Used     {words}\n" in summary_text(_result(usage=usage))
+    assert f"Used     {words}\n" in summary_text(result(usage=usage))
 
 
 def test_every_command_to_type_names_the_root_and_the_task() -> None:
-    text = summary_text(_result(hint="`python main.py doctor` tells more."), "python main.py --root /srv/x")
+    text = summary_text(
+        result(status="failed", hint="`python main.py doctor` tells more."), "python main.py --root /srv/x"
+    )
     assert text.count("python main.py") == text.count("python main.py --root /srv/x") == 4
-    assert "show fix.12345678" in text
-    assert "tail-events --task fix.12345678" in text
-    assert "retry 12345678" in text
+    assert "show fix_db" in text
+    assert "tail-events --task fix_db" in text
+    assert "retry abcdef12" in text

@@ -38,7 +38,7 @@ def test_status_without_a_daemon_says_how_to_start_it(past: CommandRoot) -> None
         "orchestrator  not running    slots 0/3    queued 2    succeeded 2    failed 1    rejected 1\n"
     )
     assert "\nclaude    2.1.329 (" in text
-    assert text.endswith("why it failed: python main.py show broken\nstart it: python main.py\n")
+    assert text.endswith(f"why it failed: {past.command} show broken\nstart it: {past.command}\n")
     told = past.json("status")
     assert (told["root"], told["daemon"]) == (str(past.path), None)
     assert {task["id"]: task["state"] for task in told["ended"]} == {
@@ -55,14 +55,14 @@ def test_show_tells_the_ended_the_waiting_and_the_refused(past: CommandRoot) -> 
     refused = past.call("show", "refused").stdout
     assert refused.startswith("refused: rejected - type_invalid\n")
     waiting = past.json("status")["waiting"]
-    assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith("good: queued\n")
+    assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith(f"{waiting[0]['name']}: queued\n")
 
 
 def test_show_of_nothing_known_and_of_too_much(past: CommandRoot) -> None:
     done = past.call("show", "nobody", code=4)
     assert (done.stdout, done.stderr) == (
         "",
-        "error[not_found]: no task is called 'nobody'\n  `python main.py status` lists the tasks.\n",
+        f"error[not_found]: no task is called 'nobody'\n  `{past.command} status` lists the tasks.\n",
     )
     assert json.loads(past.call("show", "nobody", "--json", code=4).stdout)["error"]["code"] == "not_found"
     common = past.json("status")["waiting"][0]["uid"][:4]  # the century: all uids begin so
@@ -180,7 +180,7 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
 
 def test_a_sample_is_a_valid_task_and_never_overwrites(root: CommandRoot) -> None:
     text = root.call("create-sample", "--name", "hello").stdout
-    assert text == "wrote tasks/hello.task.md\nrun it: python main.py\n"
+    assert text == f"wrote tasks/hello.task.md\nrun it: {root.command}\n"
     path = root.path / "tasks" / "hello.task.md"
     before = path.read_bytes()
     assert root.call("check", str(path)).stdout.startswith(f"{path}: ok\n")
@@ -261,7 +261,8 @@ def test_doctor_tells_the_fix_and_fails_only_for_what_prevents_work(root: Comman
 
 def test_the_root_comes_from_the_option_before_the_variable(root: CommandRoot, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    other.mkdir()
+    for folder in (other, root.path):
+        (folder / "tasks").mkdir(parents=True)
     env = root.env | {"ORCHESTRATOR_ROOT": str(other)}
     argv = [sys.executable, "-m", "orchestrator", "status", "--json"]
     done = subprocess.run(argv, env=env, capture_output=True, check=True, cwd=tmp_path)

@@ -149,6 +149,6 @@ def test_an_interrupted_foreground_run_is_queued_and_says_so(root: CommandRoot) 
         if running.poll() is None:
             running.kill()
             running.wait()
-    assert running.returncode == 6
-    assert "interrupted before it ended; it is queued" in error
+    assert running.returncode == 130
+    assert "slow was interrupted; it is queued" in error
     assert json.loads(orchestrator(root.path, "status", "--json", env=root.env).stdout)["counts"]["queued"] == 1

@@ -14,6 +14,7 @@ from orchestrator.bridges.settled import Lease, take_lease
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Store, Watch
+from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task, TaskRules, TaskSpec, TaskType
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.intake import Intake, IntakeLimits, ScanOutcome
@@ -74,6 +75,7 @@ class Rig:
         self.silent = SilentWatch(self.clock)
         self.watch: Watch = watch or self.silent
         self.free = 1 << 40
+        self.redactor = Redactor(())
         self.parser = parser
         self.limits = limits
         self.rules = TaskRules(
@@ -95,7 +97,7 @@ class Rig:
             lambda: self.rules,
             parse=self.parser,
             targets=TargetFiles(),
-            redact=lambda value: value,
+            redact=self.redactor.json,
             free_bytes=lambda: self.free,
             limits=self.limits,
         )

@@ -20,6 +20,7 @@ from orchestrator.core.errors import StoreError
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import NewTask
+from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.engine.intake import Intake, IntakeLimits
 
@@ -54,6 +55,23 @@ async def test_when_the_store_refuses_every_file_stays_somewhere_and_is_taken_la
     store.refuses = False
     assert (await rig.scan(1)).accepted == 1
     rig.inbox.close()
+
+
+async def test_no_secret_of_a_task_file_gets_into_an_event_or_an_error(rig: Rig) -> None:
+    secret = "correct-horse-battery"
+    rig.redactor = Redactor([secret])
+    rig.restarted()
+    rig.with_rules(strict=True)
+    rig.drop("a.task.md", body("a"))
+    await rig.scan()
+    rig.drop("a.task.md", body("a").replace(b"# A task", b"# Use " + secret.encode()))
+    rig.drop("b.task.md", body("b", extra=f"{secret}: 1\n"))
+    rig.drop("c.task.md", body("c").replace(b"type: fix", b"type: " + secret.encode()))
+    assert (await rig.scan(1)).updated == 1
+    assert [rig.error(f"{name}.task.md")["code"] for name in "bc"] == ["unknown_field", "type_invalid"]
+    seen = [str(event.data) for event in await rig.store.events_after(0, limit=100)]
+    seen += [str(rig.error(f"{name}.task.md")) for name in "bc"]
+    assert not [text for text in seen if secret in text]
 
 
 async def test_with_too_little_free_disk_nothing_is_taken_until_there_is_more(rig: Rig) -> None:

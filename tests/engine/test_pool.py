@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from tests.agents import FakeAgent
@@ -11,6 +12,7 @@ from tests.rig import Engine, Open
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome, Usage
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.lifecycle import State
+from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Criterion, Priority
 from orchestrator.engine.daemon import Signals
 
@@ -59,6 +61,15 @@ async def test_high_priority_starts_first_then_the_oldest(open_engine: Open) -> 
             await engine.add(task_id, priority=priority)
         await engine.run_until(lambda: engine.archived("low"), "the last one")
         assert [order.task_id for order in engine.agent.starts] == ["hi", "m1", "m2", "low"]
+
+
+async def test_what_starts_next_is_told_first_however_much_older_work_waits(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        for number in range(60):
+            await engine.add(f"low{number}", priority=Priority.LOW)
+        await engine.add("next", priority=Priority.HIGH)
+        waiting = (await engine.service.status(limit=3)).waiting
+        assert [task.spec.id for task in waiting] == ["next", "low0", "low1"]
 
 
 async def test_a_transient_failure_is_tried_again_in_the_same_session(open_engine: Open) -> None:
@@ -285,3 +296,51 @@ async def test_work_done_before_an_interruption_counts_for_the_task(open_engine:
         await engine.run_until(lambda: engine.archived("t"), "the end")
         ended = await engine.task(task.uid)
         assert (ended.state, ended.reason, ended.attempt) == (State.SUCCEEDED, "", 2)
+
+
+async def test_holds_are_no_interruptions(open_engine: Open) -> None:
+    agent = FakeAgent({"t": [_failed(FailureKind.AUTH, 1.0)] * 3})
+    async with open_engine(agent, max_interruptions=3) as engine:
+        gate = agent.gates["t"] = asyncio.Event()
+        gate.set()
+        task = await engine.add("t")
+
+        def last_start() -> bool:
+            if len(agent.starts) == 3:
+                gate.clear()
+            return len(agent.starts) == 4 and bool(agent.alive)
+
+        await engine.run_until(last_start, "the run after three holds")
+        assert (await engine.task(task.uid)).state is State.QUEUED
+
+
+async def test_a_task_that_alone_is_refused_does_not_hold_the_others_for_ever(open_engine: Open) -> None:
+    agent = FakeAgent({"poison": [_failed(FailureKind.START_REFUSED)] * 1000})
+    quick = {**POLICIES, FailureKind.START_REFUSED: replace(POLICIES[FailureKind.START_REFUSED], first_delay_s=0.02)}
+    async with open_engine(agent, slots=1, retries=quick) as engine:
+        poison = await engine.add("poison", priority=Priority.HIGH)
+
+        async def feed() -> None:
+            number = 0
+            while True:  # the others go on coming in: each time one of them shows that the agent works
+                await engine.add(f"good{number}")
+                await until(lambda: engine.archived(f"good{number}"), what="a good task")  # noqa: B023
+                number += 1
+
+        feeder = asyncio.create_task(feed())
+        await engine.run_until(lambda: engine.archived("poison"), "the end of the poisonous one")
+        feeder.cancel()
+        ended = await engine.task(poison.uid)
+        assert (ended.state, ended.reason, ended.tries) == (State.FAILED, "start_refused", 3)
+
+
+async def test_an_agent_that_refuses_everybody_costs_nobody_more_than_one_try(open_engine: Open) -> None:
+    refused = [_failed(FailureKind.START_REFUSED)] * 2
+    agent = FakeAgent({"a": list(refused), "b": list(refused)})
+    quick = {**POLICIES, FailureKind.START_REFUSED: replace(POLICIES[FailureKind.START_REFUSED], first_delay_s=0.02)}
+    async with open_engine(agent, slots=1, retries=quick) as engine:
+        tasks = [await engine.add("a"), await engine.add("b")]
+        await engine.run_until(lambda: engine.archived("a") and engine.archived("b"), "both, once it works")
+        ended = [await engine.task(task.uid) for task in tasks]
+        assert [task.state for task in ended] == [State.SUCCEEDED, State.SUCCEEDED]
+        assert all(task.tries <= 2 for task in ended)

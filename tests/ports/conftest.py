@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.ports.store_writes_contract", "tests.ports.store_reads_contract")
+pytest.register_assert_rewrite(
+    "tests.ports.agent_contract", "tests.ports.store_writes_contract", "tests.ports.store_reads_contract"
+)

@@ -10,7 +10,6 @@ from orchestrator.core.codec import to_json
 from orchestrator.core.errors import ExitCode, TaskFileError, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.text import slug
-from orchestrator.validation.schema import file_problems
 
 SCHEMA_VERSION = 1
 DAY_S = 86_400
@@ -111,6 +110,8 @@ async def _clean_artifacts(program: Program, *, days: int, dry_run: bool) -> lis
 
 async def validate_artifacts(program: Program, out: Output, _: argparse.Namespace) -> int:
     """Check every results/*.json against the published schema."""
+    from orchestrator.validation.schema import file_problems
+
     rows: list[Json] = []
     wrong = 0
     for path, data in await program.result_files():

@@ -25,18 +25,24 @@ def _shower(out: Output, *, progress: bool) -> Show:
     def show(event: Event, task: Task | None) -> None:
         if out.as_json or event.kind in _QUIET or (event.kind is EventKind.PROGRESS and not progress):
             return
-        out.say(event_text(event, task))
+        try:
+            out.say(event_text(event, task))
+        except BrokenPipeError:  # that nobody can be shown anything any more is no reason to end the daemon
+            out.nobody_reads()
 
     return show
 
 
 async def daemon(program: Program, out: Output, _: argparse.Namespace) -> int:
     """Run until stopped: the first Ctrl-C lets running tasks finish, the second interrupts them."""
-    if not out.as_json:
-        out.say(f"orchestrator on {program.root}: {program.slots} slots, watching tasks/ (Ctrl-C to stop)")
-        for component in await program.components():
-            out.say(f"{component.name:<8}  {component.words}")
-    return await program.run_daemon(_shower(out, progress=False))
+
+    async def started() -> None:
+        if not out.as_json:
+            out.say(f"orchestrator on {program.root}: {program.slots} slots, watching tasks/ (Ctrl-C to stop)")
+            for component in await program.components():
+                out.say(f"{component.name:<8}  {component.words}")
+
+    return await program.run_daemon(_shower(out, progress=False), started)
 
 
 async def run(program: Program, out: Output, args: argparse.Namespace) -> int:

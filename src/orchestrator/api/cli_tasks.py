@@ -1,7 +1,10 @@
 """Commands about tasks: status, show, cancel, retry, tail-events."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program
@@ -23,7 +26,9 @@ from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Pause
 from orchestrator.core.report import summary_text
 from orchestrator.core.task import Task
-from orchestrator.engine.service import Orchestrator, Status
+
+if TYPE_CHECKING:
+    from orchestrator.engine.service import Orchestrator, Status
 
 SCHEMA_VERSION = 1
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
@@ -49,6 +50,10 @@ class Output:
             self._console = rich_console.Console(
                 file=self._out, highlight=False, soft_wrap=True, emoji=False, markup=False
             )
+
+    def nobody_reads(self) -> None:
+        """The reader of our output has gone: nothing is wrong, and nothing more can be said."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
     def say(self, text: str = "") -> None:
         """Print lines of text; words like SUCCEEDED are coloured where colour is wanted."""

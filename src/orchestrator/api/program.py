@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
 from orchestrator.core.ports import EndedTask
 from orchestrator.core.task import Task, TaskSpec
-from orchestrator.engine.service import Orchestrator
+
+if TYPE_CHECKING:  # loading it costs a quarter of a second, which `help` need not wait for
+    from orchestrator.engine.service import Orchestrator
 
 Show = Callable[[Event, Task | None], None]
 
@@ -40,13 +43,13 @@ class Program:
     command: str  # what people type to reach this root, as "python main.py --root DIR"
     slots: int
     now: Callable[[], float]
-    open_service: Callable[[], AbstractAsyncContextManager[Orchestrator]]
+    open_service: "Callable[[], AbstractAsyncContextManager[Orchestrator]]"
     owner: Callable[[], Owner | None]
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
-    run_daemon: Callable[[Show], Awaitable[int]]
+    run_daemon: Callable[[Show, Callable[[], Awaitable[None]]], Awaitable[int]]  # the second once the root is ours
     run_file: Callable[[str, Show], Awaitable[Task]]
     clean_tasks: Callable[[bool], Awaitable[Sequence[str]]]  # dry run?; returns what it concerns
     remove_artifacts: Callable[[EndedTask, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there

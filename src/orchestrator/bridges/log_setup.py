@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+EVENTS_LOGGER = "orchestrator.events"
 FILE_NAME = "orchestrator.log"
 # They log addresses at INFO, and the address of a bot holds its token.
 _TALKATIVE = ("httpx", "httpcore", "telegram", "apscheduler", "watchfiles", "asyncio")
@@ -116,6 +117,11 @@ class LogSetup:
         self.close()
 
 
+def _is_for_the_screen(record: logging.LogRecord) -> bool:
+    """Events go to the log file; the screen has them already, in its own form."""
+    return record.name != EVENTS_LOGGER
+
+
 def one_line(text: str) -> str:
     """Return *text* with everything escaped that could move the cursor or end the line."""
     return _UNSHOWABLE.sub(lambda match: repr(match[0])[1:-1], text)
@@ -133,4 +139,5 @@ def _screen(stderr: TextIO, redact: Callable[[str], str]) -> logging.Handler:
     else:
         handler = logging.StreamHandler(stderr)
         handler.setFormatter(OneLineFormatter("%(levelname)s %(name)s: %(message)s", redact))
+    handler.addFilter(_is_for_the_screen)
     return handler

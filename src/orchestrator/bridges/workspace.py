@@ -22,11 +22,15 @@ SKIPPED = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "__pycache_
 
 
 class InPlaceWorkspace:
-    """Implements the port `Workspace`. *own* are the root's folders, whose changes are the daemon's own."""
+    """Implements the port `Workspace`. *own* are the root's folders, whose changes are the daemon's own.
 
-    def __init__(self, *, base_cwd: Path, own: frozenset[Path]) -> None:
+    Of a work area with more than *max_files* files only so many are compared.
+    """
+
+    def __init__(self, *, base_cwd: Path, own: frozenset[Path], max_files: int = MAX_FILES) -> None:
         self._base_cwd = base_cwd
-        self._own = own
+        self._max_files = max_files
+        self._own = frozenset(path.resolve() for path in own)  # as `_walk` meets them: the work area is a real path
         self._at_work: dict[str, Path] = {}  # who works where now, by the mark of the attempt
         self._met_others: set[str] = set()
 
@@ -38,11 +42,13 @@ class InPlaceWorkspace:
         await asyncio.to_thread(self._record, order)
 
     async def changes(self, order: WorkOrder) -> Changes:
-        cwd = self._at_work.pop(order.mark, None)
         # After a restart of the daemon nobody remembers who else was there.
-        alone = cwd is not None and order.mark not in self._met_others and order.attempt == 1
-        self._met_others.discard(order.mark)
+        alone = order.mark in self._at_work and order.mark not in self._met_others and order.attempt == 1
         return await asyncio.to_thread(self._changes, order, alone=alone)
+
+    def leave(self, order: WorkOrder) -> None:
+        self._at_work.pop(order.mark, None)
+        self._met_others.discard(order.mark)
 
     def _enter(self, order: WorkOrder) -> None:
         here = Path(order.cwd)
@@ -52,9 +58,9 @@ class InPlaceWorkspace:
         self._at_work[order.mark] = here
 
     def _prepare(self, cwd: Path, allowed_root: Path) -> str:
-        if cwd == self._base_cwd:
-            cwd.mkdir(parents=True, exist_ok=True)
         try:
+            if cwd == self._base_cwd:
+                cwd.mkdir(parents=True, exist_ok=True)
             real, fence = cwd.resolve(strict=True), allowed_root.resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise WorkAreaError(f"the folder {cwd} cannot be used: {getattr(error, 'strerror', error)}") from error
@@ -90,14 +96,14 @@ class InPlaceWorkspace:
             return Changes(complete=False, alone=alone, detail="the work area was not recorded before the start")
         after, complete = self._listing(Path(before["cwd"]))
         whole = complete and before["complete"]
-        detail = "" if whole else f"more than {MAX_FILES} files: only a part was compared"
+        detail = "" if whole else f"more than {self._max_files} files: only a part was compared"
         return compare(before["files"], after, complete=whole, detail=detail, alone=alone)
 
     def _listing(self, top: Path) -> tuple[dict[str, str], bool]:
-        """Path to fingerprint (size, modification and change time: contents are not read), and whether it is whole."""
+        """Path to fingerprint (size, modification time and inode: contents are not read), and whether it is whole."""
         files: dict[str, str] = {}
         for path, stat in self._walk(top):
-            if len(files) >= MAX_FILES:
+            if len(files) >= self._max_files:
                 return files, False
             name = os.fsencode(path).decode("utf-8", "backslashreplace")
             files[name] = f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}"

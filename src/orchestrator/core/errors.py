@@ -98,6 +98,14 @@ class AlreadyRunningError(OrchestratorError):
     http_status = 409
 
 
+class StoppedError(OrchestratorError):
+    """A signal ended a foreground run before its task had ended."""
+
+    code = "stopped"
+    exit_code = ExitCode.INTERRUPTED
+    http_status = 503
+
+
 class StoreError(OrchestratorError):
     """The database could not be opened, read or written. The file is kept as it is.
 

@@ -156,6 +156,10 @@ class Workspace(Protocol):
         """Return what is different from what `record` remembered."""
         ...
 
+    def leave(self, order: WorkOrder) -> None:
+        """Nobody works there for *order* any more, however it ended; who comes now may be alone."""
+        ...
+
 
 class Clock(Protocol):
     """Time and chance, so that a test can choose them."""

@@ -1,9 +1,11 @@
 """The summary for the morning: the answer first, then what was seen, then what to type. Plain text, no colour."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
+from orchestrator.core.text import printable
 
 WIDTH = 100
 COMMAND = "python main.py"  # as hints write it; for another root, replaced by what reaches that one
@@ -17,7 +19,7 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
     *command* is what to type to reach the root of this task, for the lines that a person may paste.
     """
     task = _part(result, "task")
-    lines = [_headline(result, task), "=" * 60, ""]
+    lines = [*_wrapped(_headline(result, task)), "=" * 60, ""]
     lines += _facts(result, task)
     lines += _criteria(_rows(result, "criteria"))
     lines += _checks(_rows(result, "checks"))
@@ -44,16 +46,16 @@ def _headline(result: Mapping[str, Json], task: Mapping[str, Json]) -> str:
 def _facts(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
     timing, usage = _part(result, "timing"), _part(result, "usage")
     tries = len(_rows(result, "attempts"))
-    lines = [f"{task.get('title')}", ""]
+    lines = [*_wrapped(f"{task.get('title')}"), ""]
     if result.get("detail"):
         lines += _wrapped(f"Why: {result['detail']}")
-    lines += [
+    for line in (
         f"Task     {task.get('id')}  ({task.get('type')}, priority {task.get('priority')})",
         f"Ended    {timing.get('ended')}  after {_seconds(timing.get('running_s'))} in {_count(tries, 'attempt')}",
         f"Used     {_used(usage)}",
-        "",
-    ]
-    return lines
+    ):
+        lines += _wrapped(line)
+    return [*lines, ""]
 
 
 def _criteria(rows: Sequence[Mapping[str, Json]]) -> list[str]:
@@ -81,8 +83,10 @@ def _changes(changes: Mapping[str, Json]) -> list[str]:
     rows = [(sign, path) for sign, key in (("+", "created"), ("~", "modified"), ("-", "deleted"))
             for path in _strings(changes.get(key))]  # fmt: skip
     if not rows:
-        return [f"Files changed: none seen ({changes['detail']})", ""] if changes.get("detail") else []
-    lines = [f"Files changed ({len(rows)})"] + [f"  {sign} {path}" for sign, path in rows[:_MAX_PATHS]]
+        return [*_wrapped(f"Files changed: none seen ({changes['detail']})"), ""] if changes.get("detail") else []
+    lines = [f"Files changed ({len(rows)})"]
+    for sign, path in rows[:_MAX_PATHS]:
+        lines += _wrapped(f"{sign} {path}", "  ")
     if len(rows) > _MAX_PATHS:
         lines.append(f"  ... and {len(rows) - _MAX_PATHS} more: see the result file")
     return [*lines, ""]
@@ -125,16 +129,22 @@ def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json], command: s
     if result.get("hint"):
         lines += _wrapped(str(result["hint"]).replace(COMMAND, command), "  ")
     uid = str(task.get("uid"))
-    lines.append(f"  {command} show {task.get('name')}")
-    lines.append(f"  {command} tail-events --task {task.get('name')}")
+    name = _shown(str(task.get("name")))
+    lines.append(f"  {command} show {name}")
+    lines.append(f"  {command} tail-events --task {name}")
     if result.get("status") != "succeeded":
         lines.append(f"  {command} retry {uid[-8:]}")
     return lines
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    lines = textwrap.wrap(_shown(text), WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     return lines or [indent.rstrip()]
+
+
+def _shown(text: str) -> str:
+    """What strangers wrote must not move the cursor, colour the screen or turn the reading direction."""
+    return printable(re.sub(r"\s", " ", text))
 
 
 def _part(mapping: Mapping[str, Json], key: str) -> Mapping[str, Json]:

@@ -19,7 +19,10 @@ UPKEEP_EVERY_S = 2.0
 
 def _first_expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first expected error in *group*: the one a person can act on; else the group itself."""
-    found: BaseException = group.subgroup(lambda error: isinstance(error, (OrchestratorError, OSError))) or group
+    expected, others = group.split(lambda error: isinstance(error, (OrchestratorError, OSError)))
+    if expected is not None and others is not None:
+        log.error("the daemon also ended for a reason of our own", exc_info=others)
+    found: BaseException = expected or group
     while found is not group and isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found

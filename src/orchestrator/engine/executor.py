@@ -28,15 +28,20 @@ from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
-from orchestrator.engine.outcomes import bounded, with_earlier
-from orchestrator.validation.checks import judge
+from orchestrator.engine.outcomes import bounded
+from orchestrator.validation.checks import judge, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_PROGRESS_EVENTS = 400
 AFTER_YOU_S = 1.0
-MAX_REFUSALS = 8
+MAX_REFUSALS = 3
+_FOLLOWS = {
+    Remedy.TRY_AGAIN: EventKind.RETRY,
+    Remedy.HOLD_AGENT: EventKind.LIMITED,
+    Remedy.GIVE_UP: EventKind.FAILED,
+}
 TEXT_SPACING_S = 1.0
 STORE_PATIENCE_S = 5.0
 
@@ -82,6 +87,12 @@ class Executor:
         """
         order = self._order(task, resume=resume)
         try:
+            await self._attempt(task, order)
+        finally:
+            self._workspace.leave(order)
+
+    async def _attempt(self, task: Task, order: WorkOrder) -> None:
+        try:
             await self._claim(task)
             outcome = await self._work(task, order)
         except asyncio.CancelledError:
@@ -96,8 +107,10 @@ class Executor:
         order = self._order(task, resume=False)
         if task.state is State.CHECKING:
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
-            outcome = outcome_from_json(attempts[-1].outcome)
-            await self._judge(task, order, outcome)
+            try:
+                await self._judge(task, order, outcome_from_json(attempts[-1].outcome))
+            except IllegalEventError:
+                await self._somebody_was_first(task, order)
             return
         found = await self._agent(task).collect(order)
         if task.state is State.CANCELLING:
@@ -253,21 +266,17 @@ class Executor:
             "not_before": decision.not_before,
             "hint": decision.hint,
         }
-        if failure.kind is FailureKind.START_REFUSED and await self._refusals(task) >= MAX_REFUSALS:
-            decision = replace(decision, remedy=Remedy.GIVE_UP)  # it may be this task's own fault: not for ever
-        kind = {
-            Remedy.TRY_AGAIN: EventKind.RETRY,
-            Remedy.HOLD_AGENT: EventKind.LIMITED,
-            Remedy.GIVE_UP: EventKind.FAILED,
-        }[decision.remedy]
-        if decision.remedy is Remedy.HOLD_AGENT:
+        kind = _FOLLOWS[decision.remedy]
+        if failure.kind is FailureKind.START_REFUSED and not await self._held(order.agent):
+            # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
+            kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
+        if decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
             await self._hold(order.agent, failure, decision)
             data["not_before"] = decision.not_before + AFTER_YOU_S  # let another one probe: it may be this task's fault
         await self._commit(validated, self._event(kind, order, data))
 
-    async def _refusals(self, task: Task) -> int:
-        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
-        return sum(record.outcome.get("failure") == FailureKind.START_REFUSED for record in attempts)
+    async def _held(self, agent: str) -> bool:
+        return any(pause.scope == agent for pause in await self._patiently(self._store.pauses))
 
     async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
         data: dict[str, Json] = {
@@ -308,9 +317,12 @@ class Executor:
         if current is not None and current.state is State.CANCELLING:
             await self._cancelled(current, outcome)
             return
-        if task.attempt - task.tries >= self._policy().max_interruptions:
-            kind = FailureKind.INTERRUPTED_TOO_OFTEN
-            await self._conclude(task, order, Failed(kind, f"interrupted {task.attempt - task.tries} times"))
+        before = await self._patiently(lambda: self._store.attempts(task.uid))
+        times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
+        if times >= self._policy().max_interruptions:
+            await self._conclude(
+                task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
+            )
             return
         data: dict[str, Json] = {
             "reason": "interrupted",

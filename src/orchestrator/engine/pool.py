@@ -72,6 +72,11 @@ class Pool:
         finally:
             await uninterrupted(self._end_all())
 
+    @property
+    def running(self) -> int:
+        """How many attempts run now."""
+        return len(self._running)
+
     async def _look_or_wait(self) -> float:
         if self._fatal is not None:
             raise self._fatal
@@ -91,7 +96,10 @@ class Pool:
             return
         self._look_for_strays_at = now + STRAYS_EVERY_S
         for task in await self._store.tasks(sorted(ACTIVE), limit=1000):
-            if task.uid not in self._running:
+            if task.uid in self._running:
+                continue
+            current = await self._store.task(task.uid)  # the list may be older than the end of an attempt
+            if current == task and task.uid not in self._running:
                 log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
                 self._put_to_work(task, self._executor.recover(task))
 
@@ -153,7 +161,7 @@ class Pool:
     def _ended(self, uid: TaskUid, done: asyncio.Task[None]) -> None:
         del self._running[uid]
         if not done.cancelled() and (error := done.exception()) is not None:
-            if isinstance(error, StoreError):
+            if isinstance(error, StoreError) and error.lasting:
                 self._fatal = error
             else:
                 log.error("attempt of %s ended by a bug of ours; it is taken up again", uid, exc_info=error)

@@ -94,9 +94,9 @@ class Projector:
 
         One task whose files cannot be written holds up no other. Raises StoreError only for a lasting one.
         """
-        await self._attempted("the tasks to write files for", self._project_due())
+        listed = await self._attempted("the tasks to write files for", self._project_due())
         written = await self._attempted("events.ndjson", self._append_events())
-        return written and not self._owed
+        return listed and written and not self._owed
 
     async def _project_due(self) -> None:
         now = self._clock.monotonic()

@@ -242,7 +242,7 @@ class Reception:
             return
         after, event = admission.revised(task, decided, read, ts=self._clock.now())
         try:
-            await self._store.revise(after, read.body, event)
+            await self._store.revise(after, read.body, replace(event, data=self._without_secrets(event.data)))
         except IllegalEventError:
             self.later[name] = self._clock.monotonic() + _MOVING_S
             return
@@ -323,10 +323,16 @@ class Reception:
 
     def _cleaned(self, error: TaskFileError) -> TaskFileError:
         said = self._without_secrets(
-            {"message": error.message, "hint": error.hint, "expected": error.expected, "excerpt": error.excerpt}
+            {
+                "message": error.message,
+                "field": error.field,
+                "expected": error.expected,
+                "hint": error.hint,
+                "excerpt": error.excerpt,
+            }
         )
         words = {key: str(value) for key, value in said.items()}
-        place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}
+        place = {"file": error.file, "line": error.line, "column": error.column}
         return TaskFileError(error.reason, words.pop("message"), **words, **place)  # type: ignore[arg-type]
 
     def _without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:

@@ -160,7 +160,7 @@ class Orchestrator:
         """Return *event* as a line of events.ndjson."""
         return event_line(event, await self._store.task(event.uid) if event.uid else None)
 
-    async def cleaned(self, tasks: Sequence[EndedTask]) -> None:
+    async def cleaned(self, tasks: Sequence[Task | EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
         now = self._clock.now()
         if tasks:

@@ -105,10 +105,10 @@ def _uuid() -> str:
 
 
 def _session() -> str:
-    for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
-        flag, equals, value = word.partition("=")
-        if flag in ("--session-id", "--resume"):
-            return quote(value if equals else following)
+    for flag, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        name, joined, after = flag.partition("=")
+        if name in ("--session-id", "--resume"):
+            return quote(after if joined else value)
     return quote("00000000-0000-4000-8000-000000000000")
 
 

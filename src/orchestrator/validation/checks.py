@@ -4,9 +4,11 @@ Success is exit code 0 and a final result message without error (the agent bridg
 `Finished`), and an answer that is one, and, where the task type expects changes, changes that the daemon saw.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished
+from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, FailureKind, Finished
+from orchestrator.core.codec import outcome_from_json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.validation.answer import asks, is_about_checking, is_empty, surrenders
@@ -98,7 +100,7 @@ def _changed(report: AgentReport, changes: Changes) -> bool | None:
 
 def _could_write(report: AgentReport) -> bool:
     """Whether something it did may have written: an edit that succeeded, or a shell; one it was denied is no deed."""
-    return bool(report.files_changed) or ("Bash" in report.tool_calls and "Bash" not in report.denials)
+    return bool(report.files_changed) or report.tool_calls.get("Bash", 0) > report.denials.count("Bash")
 
 
 def _answered(report: AgentReport) -> Check:
@@ -141,3 +143,16 @@ def _something_changed(report: AgentReport, changes: Changes, *, changed: bool |
         return Check(name, passed=True, detail=f"{seen} seen" if changes.complete else "as the agent's tools report")
     used = ", ".join(sorted(report.tool_calls)) or "no tool at all"
     return Check(name, passed=False, detail=f"it says it is done, but no file was changed (it used {used})")
+
+
+def with_earlier(outcome: Finished | Failed, attempts: Sequence[AttemptRecord]) -> Finished | Failed:
+    """Return *outcome* with what earlier attempts of the task did: an attempt may find the work already done."""
+    report = outcome.report
+    files, calls = list(report.files_changed), dict(report.tool_calls)
+    for record in attempts:
+        earlier = record.outcome.get("report")
+        if record.ended_ts and isinstance(earlier, Mapping):
+            said = outcome_from_json(record.outcome).report
+            files += [path for path in said.files_changed if path not in files]
+            calls = {name: max(calls.get(name, 0), said.tool_calls.get(name, 0)) for name in {*calls, *said.tool_calls}}
+    return replace(outcome, report=replace(report, files_changed=tuple(files), tool_calls=calls))

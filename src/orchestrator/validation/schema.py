@@ -16,8 +16,8 @@ _UNREADABLE = "it is not JSON"
 
 @cache
 def _validator() -> "Validator":
-    """The compiled schema: building it costs twenty times more than one check."""
-    import jsonschema  # a tenth of a second that most commands do not need
+    """The compiled schema: building it costs twenty times more than one check, loading the library ten times that."""
+    import jsonschema
 
     schema = json.loads(resources.files("orchestrator.validation").joinpath("result.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)

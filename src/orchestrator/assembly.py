@@ -1,0 +1,71 @@
+"""Puts together what the command line gets to work with."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from orchestrator.api.output import Output
+from orchestrator.api.program import Component, Owner, Program
+from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.root_lock import holder
+from orchestrator.compose import opened
+from orchestrator.configuration import Configuration
+from orchestrator.core.finding import Finding
+from orchestrator.engine.service import Orchestrator
+from orchestrator.root_files import RootFiles
+from orchestrator.running import run_daemon, run_file
+
+
+def assembled(configuration: Configuration, out: Output) -> Program:
+    """Return everything that commands on this root need."""
+    files = RootFiles(configuration)
+    return Program(
+        root=str(configuration.root),
+        command=configuration.command,
+        slots=configuration.settings.pool.max_concurrent_tasks,
+        now=SystemClock().now,
+        open_service=partial(_service, configuration),
+        owner=partial(_owner, configuration),
+        components=partial(_components, configuration),
+        findings=partial(_findings, configuration),
+        check_file=files.check,
+        put_task=files.put,
+        run_daemon=partial(run_daemon, configuration, out.note),
+        run_file=partial(run_file, configuration, out.note),
+        clean_tasks=files.clean_tasks,
+        remove_artifacts=files.remove_artifacts,
+        remove_attempts=files.remove_attempts,
+        result_files=files.results,
+        demo=partial(_demo, configuration),
+    )
+
+
+@asynccontextmanager
+async def _service(configuration: Configuration) -> AsyncIterator[Orchestrator]:
+    async with opened(configuration, daemon=False) as parts:
+        yield parts.service
+
+
+def _owner(configuration: Configuration) -> Owner | None:
+    state = Path(configuration.settings.paths.state)
+    found = holder(state) if state.exists() else None
+    return Owner(found.pid, found.host, found.started_at, found.version) if found else None
+
+
+async def _components(configuration: Configuration) -> Sequence[Component]:
+    from orchestrator.diagnosis import components
+
+    return await components(configuration)
+
+
+async def _findings(configuration: Configuration) -> Sequence[Finding]:
+    from orchestrator.diagnosis import findings
+
+    return await findings(configuration)
+
+
+async def _demo(configuration: Configuration, say: Callable[[str], None]) -> int:
+    from orchestrator.demo import run_demo
+
+    return await run_demo(configuration, say)

@@ -1,0 +1,161 @@
+"""Running a root in the foreground of a terminal or a service manager: the daemon, or one file."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from orchestrator import __version__
+from orchestrator.api.program import Show
+from orchestrator.api.render import call_name, event_words
+from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
+from orchestrator.bridges.root_lock import Holder, holder, take_root
+from orchestrator.compose import Parts, make_folders, opened
+from orchestrator.configuration import Configuration
+from orchestrator.core.errors import ExitCode, StoppedError, StoreError
+from orchestrator.core.events import Event, Json
+from orchestrator.core.task import Task
+from orchestrator.engine.daemon import Signals
+from orchestrator.engine.pool import Pool
+from orchestrator.root_files import RootFiles
+
+log = logging.getLogger(__name__)
+events_log = logging.getLogger(EVENTS_LOGGER)
+
+Note = Callable[[str], None]
+
+
+async def run_daemon(
+    configuration: Configuration, note: Note, show: Show, started: Callable[[], Awaitable[None]]
+) -> int:
+    """Run until stopped. *started* is called once the root is ours; *note* gets what a person waits to hear."""
+    make_folders(configuration.root)
+    me = _me()
+    with await take_root(_state(configuration), me) as lock, _log_setup(configuration):
+        await started()
+        async with opened(configuration, daemon=True) as parts:
+            loop, signals = asyncio.get_running_loop(), Signals()
+            loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
+            after = await parts.store.last_seq()
+            taken_up = await parts.recover()
+            facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
+            watcher = asyncio.create_task(_show_events(parts, after, show))
+            try:
+                async with parts.watch() as watch:
+                    intake = parts.intake(watch)
+                    pool = parts.pool(kept=intake.kept)
+                    _on_signals(loop, partial(_stop, signals, pool, configuration, note))
+                    daemon = parts.daemon(intake.run, pool=pool, still_owner=lock.still_held)
+                    await daemon.run(signals, facts)
+            finally:
+                watcher.cancel()
+    note("stopped; interrupted tasks are queued again and cost no try" if signals.ending.is_set() else "stopped")
+    return int(ExitCode.OK)
+
+
+async def run_file(configuration: Configuration, note: Note, path: str, show: Show) -> Task:
+    """Run one file in the foreground: by the daemon where one runs, else by ourselves, as the owner of the root.
+
+    Raises StoppedError when a signal ended it before the task had.
+    """
+    files = RootFiles(configuration)
+    if holder(_state(configuration)) is not None:
+        note("a daemon owns this root: it runs the file, progress follows")
+        async with opened(configuration, daemon=False) as parts:
+            take = files.taken_by_daemon if files.lies_in_tasks(path) else files.submit
+            task = await take(parts, path)
+            try:
+                return await files.wait_for(parts, task, show)
+            except asyncio.CancelledError:
+                name = call_name(task)
+                note(f"{name} goes on in the daemon; to end it: {configuration.command} cancel {name}")
+                raise
+    make_folders(configuration.root)
+    with await take_root(_state(configuration), _me()), _log_setup(configuration):
+        async with opened(configuration, daemon=True) as parts:
+            await parts.recover()
+            task = await files.submit(parts, path)
+            signals = Signals()
+            _on_signals(asyncio.get_running_loop(), partial(_interrupt, signals, note))
+            ended = await files.run_alone(parts, task, signals, show)
+    if ended is None:
+        name = call_name(task)
+        raise StoppedError(
+            f"{name} was interrupted; it is queued and has lost no try",
+            hint=f"`python main.py` goes on with it, `python main.py cancel {name}` ends it.",
+        )
+    return ended
+
+
+def _me() -> Holder:
+    return Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
+
+
+def _state(configuration: Configuration) -> Path:
+    return Path(configuration.settings.paths.state)
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, act)
+
+
+def _stop(signals: Signals, pool: Pool, configuration: Configuration, note: Note) -> None:
+    """The first signal lets running tasks go on for a while, the second interrupts them."""
+    second = signals.stopping.is_set()
+    signals.stop()
+    count = pool.running
+    if not count:
+        return
+    tasks = "1 running task" if count == 1 else f"{count} running tasks"
+    if second:
+        note(f"interrupting {tasks}")
+        return
+    drain_s = configuration.settings.shutdown.drain_s
+    note(f"stopping: {tasks} may go on for {drain_s:g} s; Ctrl-C again interrupts, the next start goes on with them")
+
+
+def _interrupt(signals: Signals, note: Note) -> None:
+    """In the foreground nobody wants to wait: the first signal interrupts."""
+    note("interrupting")
+    signals.stop()
+    signals.stop()
+
+
+def _log_setup(configuration: Configuration) -> LogSetup:
+    logs = configuration.settings.logs
+    return LogSetup(
+        Path(configuration.settings.paths.logs),
+        redact=lambda text: configuration.redactor.text(text),
+        stderr=sys.stderr,
+        level=logs.level,
+        file_bytes=logs.file_bytes,
+        file_count=logs.file_count,
+    )
+
+
+def _reload(parts: Parts) -> None:
+    """SIGHUP: read the configuration again, as a changed file does by itself."""
+    task = asyncio.ensure_future(parts.service.reload_from_env())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def _show_events(parts: Parts, after: int, show: Show) -> None:
+    """Show and log what happens."""
+    try:
+        async for event in parts.service.follow(after):
+            task = await parts.store.task(event.uid) if event.uid else None
+            events_log.info("%s", _logged(event, task))
+            show(event, task)
+    except StoreError as error:
+        log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
+
+
+def _logged(event: Event, task: Task | None) -> str:
+    return f"{call_name(task)} {event_words(event)}" if task else event_words(event)
