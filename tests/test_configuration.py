@@ -74,14 +74,6 @@ def test_a_configuration_that_cannot_be_read_is_told_with_its_place(tmp_path: Pa
     assert raised.value.hint
 
 
-def test_the_mode_of_dotenv_is_known_so_that_doctor_can_warn(tmp_path: Path) -> None:
-    configuration = Configuration(tmp_path, {})
-    assert configuration.dotenv_mode() is None
-    write(tmp_path / ".env", "")
-    (tmp_path / ".env").chmod(0o640)
-    assert configuration.dotenv_mode() == 0o640
-
-
 def test_what_differs_from_the_retry_policy_replaces_only_that(tmp_path: Path) -> None:
     write(tmp_path / "config" / "orchestrator.yaml", "retries:\n  transient: {max_tries: 2}\n")
     retries = Configuration(tmp_path, {}).policy().retries

@@ -1,7 +1,6 @@
 """Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
 
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -99,13 +98,6 @@ class Configuration:
             max_retries=claude.api_retries,
             min_version=claude.min_version,
         )
-
-    def dotenv_mode(self) -> int | None:
-        """Return the permission bits of .env, None where there is none."""
-        try:
-            return stat.S_IMODE((self.root / ".env").stat().st_mode)
-        except OSError:
-            return None
 
     def _files(self) -> tuple[Path, Path]:
         return self.root / "config" / "orchestrator.yaml", self.root / ".env"

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 events_log = logging.getLogger(EVENTS_LOGGER)
 
 Note = Callable[[str], None]
+LAST_WORDS = 500
 
 
 async def run_daemon(
@@ -45,7 +47,8 @@ async def run_daemon(
             after = await parts.store.last_seq()
             taken_up = await parts.recover()
             facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
-            watcher = asyncio.create_task(_show_events(parts, after, show))
+            shown = _Shown(after)
+            watcher = asyncio.create_task(_show_events(parts, shown, show))
             try:
                 async with parts.watch() as watch:
                     intake = parts.intake(watch)
@@ -55,6 +58,8 @@ async def run_daemon(
                     await daemon.run(signals, facts)
             finally:
                 watcher.cancel()
+            for event in await parts.store.events_after(shown.seq, limit=LAST_WORDS):
+                await _tell(parts, event, show)
     note("stopped; interrupted tasks are queued again and cost no try" if signals.ending.is_set() else "stopped")
     return int(ExitCode.OK)
 
@@ -142,19 +147,35 @@ def _log_setup(configuration: Configuration) -> LogSetup:
 
 def _reload(parts: Parts) -> None:
     """SIGHUP: read the configuration again, as a changed file does by itself."""
-    task = asyncio.ensure_future(parts.service.reload_from_env())
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    asyncio.ensure_future(parts.service.reload_from_env()).add_done_callback(_reloaded)
 
 
-async def _show_events(parts: Parts, after: int, show: Show) -> None:
+def _reloaded(done: "asyncio.Future[Sequence[str]]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("%s\nThe old configuration stays in force.", error)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The seq of the last event that was shown."""
+
+    seq: int
+
+
+async def _show_events(parts: Parts, shown: _Shown, show: Show) -> None:
     """Show and log what happens."""
     try:
-        async for event in parts.service.follow(after):
-            task = await parts.store.task(event.uid) if event.uid else None
-            events_log.info("%s", _logged(event, task))
-            show(event, task)
+        async for event in parts.service.follow(shown.seq):
+            await _tell(parts, event, show)
+            shown.seq = event.seq
     except StoreError as error:
         log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
+
+
+async def _tell(parts: Parts, event: Event, show: Show) -> None:
+    task = await parts.store.task(event.uid) if event.uid else None
+    events_log.info("%s", _logged(event, task))
+    show(event, task)
 
 
 def _logged(event: Event, task: Task | None) -> str:

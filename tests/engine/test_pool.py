@@ -285,8 +285,11 @@ async def test_work_done_before_an_interruption_counts_for_the_task(open_engine:
         async def run(self, order, say):  # type: ignore[no-untyped-def]
             if order.attempt == 1:
                 (engine.root / "work" / "made.txt").write_text("x")
-                self.left[order.mark] = Interrupted("the daemon ended", wrote)
             return await super().run(order, say)
+
+        async def collect(self, order):  # type: ignore[no-untyped-def]
+            await super().collect(order)
+            return Interrupted("the daemon ended", wrote)
 
     async with open_engine(Worker()) as engine:
         engine.agent.gates["t"] = asyncio.Event()

@@ -96,6 +96,9 @@ class InPlaceWorkspace:
             return Changes(complete=False, alone=alone, detail="the work area was not recorded before the start")
         after, complete = self._listing(Path(before["cwd"]))
         whole = complete and before["complete"]
+        if not whole:  # a name may have been pushed over the edge of the listing by another: that is no change of it
+            before["files"] = {path: look for path, look in before["files"].items() if path in after}
+            after = {path: look for path, look in after.items() if path in before["files"]}
         detail = "" if whole else f"more than {self._max_files} files: only a part was compared"
         return compare(before["files"], after, complete=whole, detail=detail, alone=alone)
 
