@@ -342,6 +342,15 @@ class EventSink(Protocol):
         """Return the seq of the last complete line, 0 if there is none. A torn tail is cut off."""
         ...
 
+    async def last_line(self) -> bytes:
+        """Return the last complete line, b"" if there is none."""
+        ...
+
+    async def set_aside(self, name: str) -> str:
+        """Move everything written so far into the new folder *name* beside the file, which begins anew. Returns the
+        folder's path relative to the root."""
+        ...
+
     async def append(self, lines: Sequence[tuple[int, bytes]]) -> int:
         """Append lines (seq, JSON without line end) in order, skipping those already there. Returns the seq that
         the file ends with; smaller than the last one asked for means that the disk refused the rest."""

@@ -16,6 +16,7 @@ from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbo
 from orchestrator.core.report import COMMAND, summary_text
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.former import keep_former_result, where_the_log_goes_on
 from orchestrator.validation.result import build_result, iso, result_bytes
 from orchestrator.validation.schema import result_problems
 
@@ -164,13 +165,14 @@ class Projector:
         if problems := result_problems(result):
             log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
         paths = result_path(task), summary_path(task)
+        await keep_former_result(self._artifacts, task.uid, *paths)
         await self._artifacts.write(paths[1], summary_text(result, self._command).encode("utf-8", "backslashreplace"))
         await self._artifacts.write(paths[0], result_bytes(result))
         return paths
 
     async def _append_events(self) -> None:
         if self._seq < 0:
-            self._seq = await self._events.last_seq()
+            self._seq = await where_the_log_goes_on(self._events, self._store, self._clock)
         while batch := await self._store.events_after(self._seq, limit=BATCH):
             lines = [(event.seq, event_line(event, await self._task(event.uid))) for event in batch]
             self._seq = await self._events.append(lines)
