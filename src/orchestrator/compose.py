@@ -18,7 +18,7 @@ from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
-from orchestrator.configuration import Configuration
+from orchestrator.configuration import READ_AT_START, Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
@@ -127,7 +127,6 @@ class Parts:
 
     def intake(self, watch: FolderWatch) -> Intake:
         """Return what reads tasks/."""
-        chosen = self.configuration.settings.intake
         return Intake(
             self.store,
             self.inbox,
@@ -138,8 +137,12 @@ class Parts:
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
-            limits=IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes),
+            limits=self._intake_limits,
         )
+
+    def _intake_limits(self) -> IntakeLimits:
+        chosen = self.configuration.settings.intake
+        return IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes)
 
     def daemon(
         self,
@@ -205,7 +208,7 @@ def _parts(
         store=store,
         agents={"claude": agent or LiveClaude(configuration, clock)},
         inbox=inbox,
-        workspace=InPlaceWorkspace(base_cwd=Path(paths.base_cwd), own=own),
+        workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
         clock=clock,
         policy=configuration.policy,
         redact=partial(_redacted, configuration),
@@ -222,7 +225,9 @@ def _parts(
         redact=redact,
         command=configuration.command,
     )
-    service = Orchestrator(store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload)
+    service = Orchestrator(
+        store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload, at_start=READ_AT_START
+    )
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 

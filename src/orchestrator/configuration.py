@@ -1,7 +1,7 @@
 """Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -32,6 +32,10 @@ from orchestrator.settings import (
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
 _CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
+# What only a start reads; every other setting is in force as soon as it is loaded.
+READ_AT_START = frozenset(
+    {"intake.settle_s", "intake.force_polling", "logs.file_bytes", "logs.file_count", "logs.events_bytes"}
+)
 _SHAPE = tuple[tuple[int, int], ...]
 
 
@@ -42,6 +46,7 @@ class Configuration:
         """Read it. *command* is what people type to reach this root. Raises ConfigError with every problem at once."""
         self.root = root
         self.command = command
+        self.on_reload: list[Callable[[], None]] = []  # called after each reload, for what has to be told
         self._environ = environ
         self._shape = self._look()
         self.loaded = self._load()
@@ -60,6 +65,8 @@ class Configuration:
         self.loaded = new
         self.environ = self._agent_environ()
         self.redactor = self._redactor()
+        for tell in self.on_reload:
+            tell()
         return changed
 
     def changed_on_disk(self) -> bool:

@@ -135,7 +135,7 @@ def _interrupt(signals: Signals, note: Note) -> None:
 
 def _log_setup(configuration: Configuration) -> LogSetup:
     logs = configuration.settings.logs
-    return LogSetup(
+    setup = LogSetup(
         Path(configuration.settings.paths.logs),
         redact=lambda text: configuration.redactor.text(text),
         stderr=sys.stderr,
@@ -143,6 +143,8 @@ def _log_setup(configuration: Configuration) -> LogSetup:
         file_bytes=logs.file_bytes,
         file_count=logs.file_count,
     )
+    configuration.on_reload.append(lambda: setup.set_level(configuration.settings.logs.level))
+    return setup
 
 
 def _reload(parts: Parts) -> None:

@@ -139,11 +139,18 @@ def event_words(event: Event) -> str:
     parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
+    if event.kind is EventKind.CONFIG_RELOADED:
+        parts = _names(data.get("changed"))
+        parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
     if event.kind is EventKind.VALIDATED:
         parts = ["believed" if data.get("passed") else "not believed"]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
+
+
+def _names(value: Json) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
 def event_text(event: Event, task: Task | None, zone: tzinfo | None = None) -> str:

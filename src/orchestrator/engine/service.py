@@ -45,7 +45,10 @@ class Orchestrator:
         bell: Bell,
         redact: Callable[[Json], Json],
         reload: Callable[[], Sequence[str]] | None = None,
+        at_start: frozenset[str] = frozenset(),
     ) -> None:
+        """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
+        self._at_start = at_start
         self._redact = redact
         self._store = store
         self._clock = clock
@@ -188,7 +191,8 @@ class Orchestrator:
             await self._store.commit([Event(EventKind.CONFIG_INVALID, self._clock.now(), data=data)])
             raise
         if changed:
-            named: dict[str, Json] = {"changed": list(changed)}
+            later = [name for name in changed if name in self._at_start]
+            named: dict[str, Json] = {"changed": list(changed), "needs_restart": later}
             await self._store.commit([Event(EventKind.CONFIG_RELOADED, self._clock.now(), data=named)])
             self._bell.ring()
         return changed
