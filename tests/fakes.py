@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from math import inf
 
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
 
@@ -98,6 +99,7 @@ class MemoryStore:
             before = self._known(task.uid)
             if before.state is not State.QUEUED:
                 raise IllegalEventError(before.state, event.kind, why="it is queued no more")
+            event = self._in_turn(event)
             after = replace(advance(before, event), spec=task.spec, sha256=task.sha256, stamp=task.stamp)
             self._held.tasks[task.uid] = after
             self._held.bodies[task.uid] = body
@@ -122,7 +124,7 @@ class MemoryStore:
         task = item.task
         if task.uid in self._held.tasks:
             raise ConflictError(f"task {task.uid} is already stored")
-        for event in item.events:
+        for event in map(self._in_turn, item.events):
             if event.uid != task.uid:
                 raise ValueError(f"{event.kind} speaks of another task")
             task = task if event.kind is EventKind.RECEIVED else advance(task, event)
@@ -143,7 +145,7 @@ class MemoryStore:
 
     def _commit(self, events: Sequence[Event]) -> list[Task]:
         touched: dict[TaskUid, Task] = {}
-        for event in events:
+        for event in map(self._in_turn, events):
             if event.uid:
                 touched[event.uid] = self._apply(self._known(event.uid), event)
             self._append(event)
@@ -176,6 +178,9 @@ class MemoryStore:
                 outcome=_plain(outcome) if isinstance(outcome, Mapping) else record.outcome,
                 session_id=_text(event.data, "session_id") or record.session_id,
             )
+
+    def _in_turn(self, event: Event) -> Event:
+        return in_turn(event, self._held.events[-1].ts if self._held.events else 0.0)
 
     def _append(self, event: Event) -> None:
         data: dict[str, Json] = json.loads(codec.event_text(event.data))
@@ -224,6 +229,14 @@ class MemoryStore:
             return task.state in TERMINAL and (unwritten or not task.archived)
 
         return [task for task in self._oldest() if is_due(task)][:limit]
+
+    async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
+        found = [
+            EndedTask(task.order, task.uid, task.name, task.ended_ts, task.artifacts, task.cleaned)
+            for task in self._oldest()
+            if task.state in TERMINAL and task.order > after and task.ended_ts < before_ts
+        ]
+        return found[:limit]
 
     async def counts(self) -> Mapping[State, int]:
         return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}

@@ -146,7 +146,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
         store=store,
         agents={"claude": agent},
         inbox=inbox,
-        workspace=InPlaceWorkspace(base_cwd=root / "work", own=frozenset()),
+        workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,

@@ -1,41 +1,51 @@
-"""The composition root: the only reader of environment and command line. Builds everything and hands it in."""
+"""The composition root: the only reader of environment and command line. Parses, runs one command, explains errors.
 
-import asyncio
+What a command needs is imported when it is needed: `help` and a mistyped command load neither settings nor store.
+"""
+
 import os
+import shlex
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.api.cli import parse
 from orchestrator.api.output import Output
-from orchestrator.core.errors import ExitCode, OrchestratorError
+from orchestrator.core.errors import ExitCode, OrchestratorError, UsageError
 from orchestrator.core.redact import Redactor
+from orchestrator.core.report import COMMAND
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; an expected error is one clear message, never a stack trace."""
-    args = parse(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     environ = dict(os.environ)  # noqa: TID251 - this is the one reader
+    try:
+        args = parse(words)
+    except UsageError as error:
+        return _explained(Output(as_json="--json" in words, colour=False), error)
+    if args.command == "help":
+        print(args.text)  # noqa: T201 - no root, no settings, no service
+        return int(ExitCode.OK)
     colour = not (args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
     out = Output(as_json=args.json, colour=colour)
     root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
+    command = COMMAND if root == Path.cwd() else f"{COMMAND} --root {shlex.quote(str(root))}"
     redact = Redactor(()).text
     try:
-        if args.command == "help":
-            return int(asyncio.run(args.run(None, out, args)))
         # Only now: what follows loads ten times as much as a look at the help needs.
+        import asyncio
+
         from orchestrator.assembly import assembled
         from orchestrator.configuration import Configuration
 
-        configuration = Configuration(root, environ)
+        configuration = Configuration(root, environ, command=command)
         redact = configuration.redactor.text
         for warning in configuration.loaded.warnings:
             out.note(f"warning: {warning}")
         return int(asyncio.run(args.run(assembled(configuration, out), out, args)))
     except OrchestratorError as error:
-        _explain(out, error)
-        return int(error.exit_code)
+        return _explained(out, error, command)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -43,25 +53,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.OK)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        out.note(f"error[disk]: {where}{error.strerror or error}\n  `python main.py doctor` looks at every folder.")
+        out.note(f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder.")
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
         out.note(_kept_for_us(error, root, redact))
         return int(ExitCode.BUG)
 
 
-def _explain(out: Output, error: OrchestratorError) -> None:
+def _explained(out: Output, error: OrchestratorError, command: str = COMMAND) -> int:
+    """Say what is wrong, with commands that reach this root. Returns the exit code."""
+    error.hint = error.hint.replace(COMMAND, command)
     if out.as_json:
         out.data({"schema_version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
     out.note(str(error))
+    return int(error.exit_code)
 
 
 def _kept_for_us(error: Exception, root: Path, redact: Callable[[str], str]) -> str:
     """Write down a bug of ours where a person can send it from. Returns what to say about it."""
     about = f"error[bug]: this is our fault, not yours: {type(error).__name__}"
+    import traceback
+
     place = root / ".orchestrator" / "bug.txt"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
         trace = "".join(traceback.format_exception(error))
         place.touch(mode=0o600)
         place.write_text(redact(trace), "utf-8")

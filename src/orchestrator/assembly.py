@@ -22,6 +22,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
     files = RootFiles(configuration)
     return Program(
         root=str(configuration.root),
+        command=configuration.command,
         slots=configuration.settings.pool.max_concurrent_tasks,
         now=SystemClock().now,
         open_service=partial(_service, configuration),
@@ -34,6 +35,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         run_file=partial(run_file, configuration, out.note),
         clean_tasks=files.clean_tasks,
         remove_artifacts=files.remove_artifacts,
+        remove_attempts=files.remove_attempts,
         result_files=files.results,
         demo=partial(_demo, configuration),
     )

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,12 @@ from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
-from orchestrator.configuration import Configuration
+from orchestrator.configuration import READ_AT_START, Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
+from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
@@ -40,9 +42,18 @@ FOLDERS = ("tasks", "results", "summaries", "logs", ".orchestrator", ".orchestra
 DATABASE = "orchestrator.db"
 
 
-def make_folders(root: Path) -> None:
+def require_root(root: Path) -> None:
+    """Refuse a folder that nobody has made a root. Raises RootError: for commands that only look, or mend."""
+    if not root.is_dir():
+        raise RootError("there is no such folder", where=str(root), hint="Correct --root DIR or ORCHESTRATOR_ROOT.")
+    if not (root / "tasks").is_dir() and not (root / "config" / "orchestrator.yaml").exists():
+        hint = f"Give --root DIR, or begin here: {COMMAND} create-sample"
+        raise RootError("this folder is no root of tasks: it has no tasks/ in it", where=str(root), hint=hint)
+
+
+def make_folders(root: Path, names: Sequence[str] = FOLDERS) -> None:
     """Create what is missing under *root*. Raises RootError when the disk refuses."""
-    for name in FOLDERS:
+    for name in names:
         try:
             (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -116,7 +127,6 @@ class Parts:
 
     def intake(self, watch: FolderWatch) -> Intake:
         """Return what reads tasks/."""
-        chosen = self.configuration.settings.intake
         return Intake(
             self.store,
             self.inbox,
@@ -127,8 +137,12 @@ class Parts:
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
-            limits=IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes),
+            limits=self._intake_limits,
         )
+
+    def _intake_limits(self) -> IntakeLimits:
+        chosen = self.configuration.settings.intake
+        return IntakeLimits(scan_interval_s=chosen.scan_interval_s, min_free_bytes=chosen.min_free_bytes)
 
     def daemon(
         self,
@@ -157,31 +171,64 @@ class Parts:
 
 @asynccontextmanager
 async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | None = None) -> AsyncIterator[Parts]:
-    """Open the store of a root and build everything around it. *agent* replaces the Claude CLI (tests)."""
+    """Open the store of a root and build everything around it. *agent* replaces the Claude CLI (tests).
+
+    Without *daemon* nothing is made. Raises RootError for a folder that is no root.
+    """
     root = configuration.root
-    make_folders(root)
+    if daemon:
+        make_folders(root)
+    else:
+        require_root(root)
     clock, bell = SystemClock(), Bell()
     paths = configuration.settings.paths
-    async with open_store(Path(paths.state) / DATABASE, checkpoint=daemon, committed=bell.ring) as store:
-        inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
-        artifacts = ArtifactFiles(root)
-        own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
-        executor = Executor(
-            store=store,
-            agents={"claude": agent or LiveClaude(configuration, clock)},
-            inbox=inbox,
-            workspace=InPlaceWorkspace(base_cwd=Path(paths.base_cwd), own=own),
-            clock=clock,
-            policy=configuration.policy,
-            redact=partial(_redacted, configuration),
-        )
-        events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-        redact = partial(_redacted, configuration)
-        projector = Projector(
-            store=store, artifacts=artifacts, events=events, inbox=inbox, clock=clock, bell=bell, redact=redact
-        )
-        service = Orchestrator(store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload)
-        yield Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
+    with _database(Path(paths.state) / DATABASE, made=daemon) as path:
+        async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
+            yield _parts(configuration, store, clock, bell, agent)
+
+
+@contextmanager
+def _database(path: Path, *, made: bool) -> Iterator[Path]:
+    """A root on which nothing has run yet has no database, and who only looks at it leaves none behind."""
+    if made or path.exists():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+        yield Path(folder) / DATABASE
+
+
+def _parts(
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None
+) -> Parts:
+    root, paths = configuration.root, configuration.settings.paths
+    inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
+    artifacts = ArtifactFiles(root)
+    own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
+    executor = Executor(
+        store=store,
+        agents={"claude": agent or LiveClaude(configuration, clock)},
+        inbox=inbox,
+        workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
+        clock=clock,
+        policy=configuration.policy,
+        redact=partial(_redacted, configuration),
+    )
+    events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
+    redact = partial(_redacted, configuration)
+    projector = Projector(
+        store=store,
+        artifacts=artifacts,
+        events=events,
+        inbox=inbox,
+        clock=clock,
+        bell=bell,
+        redact=redact,
+        command=configuration.command,
+    )
+    service = Orchestrator(
+        store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload, at_start=READ_AT_START
+    )
+    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:

@@ -1,7 +1,7 @@
 """Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.redact import Redactor
+from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.settings import (
     Layer,
@@ -31,15 +32,21 @@ from orchestrator.settings import (
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
 _CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
+# What only a start reads; every other setting is in force as soon as it is loaded.
+READ_AT_START = frozenset(
+    {"intake.settle_s", "intake.force_polling", "logs.file_bytes", "logs.file_count", "logs.events_bytes"}
+)
 _SHAPE = tuple[tuple[int, int], ...]
 
 
 class Configuration:
     """The configuration in force. Swapped whole, never half; an invalid one is refused and changes nothing."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
-        """Read it. Raises ConfigError naming every problem at once."""
+    def __init__(self, root: Path, environ: Mapping[str, str], *, command: str = COMMAND) -> None:
+        """Read it. *command* is what people type to reach this root. Raises ConfigError with every problem at once."""
         self.root = root
+        self.command = command
+        self.on_reload: list[Callable[[], None]] = []  # called after each reload, for what has to be told
         self._environ = environ
         self._shape = self._look()
         self.loaded = self._load()
@@ -58,6 +65,8 @@ class Configuration:
         self.loaded = new
         self.environ = self._agent_environ()
         self.redactor = self._redactor()
+        for tell in self.on_reload:
+            tell()
         return changed
 
     def changed_on_disk(self) -> bool:

@@ -19,7 +19,7 @@ from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
-from orchestrator.compose import DATABASE, make_folders, sandbox_available
+from orchestrator.compose import DATABASE, require_root, sandbox_available
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding
 from orchestrator.settings import effective
@@ -27,7 +27,8 @@ from orchestrator.settings import effective
 
 async def findings(configuration: Configuration) -> Sequence[Finding]:
     """Look at everything the daemon needs."""
-    make_folders(configuration.root)
+    if not configuration.root.is_dir():
+        require_root(configuration.root)
     environ = configuration.environ
     config = configuration.claude(sandbox_available=sandbox_available(environ))
     return await examine(

@@ -3,8 +3,11 @@
 import asyncio
 import hashlib
 import os
+import re
+import shutil
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator import __version__
@@ -13,18 +16,23 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
 from orchestrator.bridges.root_lock import Holder, holder, take_root
-from orchestrator.compose import Parts, make_folders, opened
+from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
-from orchestrator.core.events import Event, EventKind
-from orchestrator.core.lifecycle import TERMINAL, WAITING
-from orchestrator.core.ports import NewTask
+from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.lifecycle import TERMINAL, WAITING, State
+from orchestrator.core.ports import EndedTask, NewTask
+from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
+from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.settings import task_rules
+
+TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
+_ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
 
 
 class RootFiles:
@@ -39,7 +47,7 @@ class RootFiles:
 
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a file in tasks/, all of it at once. Raises ConflictError if it exists."""
-        make_folders(self._configuration.root)
+        make_folders(self._configuration.root, ("tasks",))
         folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
 
@@ -55,8 +63,7 @@ class RootFiles:
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}")
         clock, uid = parts.clock, parts.clock.new_uid()
         now = clock.now()
-        inside = Path(path).absolute().parent == Path(self._configuration.settings.paths.tasks)
-        file_name = Path(path).name if inside and is_task_name(Path(path).name) else ""
+        file_name = Path(path).name if self.lies_in_tasks(path) else ""
         task = Task(uid, slug(Path(path).name), spec, sha256, now, file_name=file_name)
         events = [
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
@@ -64,9 +71,39 @@ class RootFiles:
         ]
         return (await parts.store.accept([NewTask(task, body, events)]))[0]
 
+    def lies_in_tasks(self, path: str) -> bool:
+        """Return whether *path* is a file that the intake of a daemon takes by itself."""
+        inside = Path(path).absolute().parent == Path(self._configuration.settings.paths.tasks)
+        return inside and is_task_name(Path(path).name)
+
+    async def taken_by_daemon(self, parts: Parts, path: str) -> Task:
+        """Return the task that a running daemon makes, or has made, of a file in tasks/.
+
+        Raises TaskFileError, NotFoundError, ConflictError when it was refused, or not taken in TAKEN_S seconds.
+        """
+        began = parts.clock.now()
+        while True:
+            there = Path(path).exists()  # first: what the daemon moves, it has stored before
+            with suppress(NotFoundError):
+                self.check(path)
+            since = began if there else began - TAKEN_S
+            known = [task for task in await parts.store.find(Path(path).name) if task.file_name == Path(path).name]
+            mine = next((task for task in known if task.state not in TERMINAL or task.created_ts >= since), None)
+            if mine is not None and mine.state is State.REJECTED:
+                hint = "The whole reason lies beside the file in tasks/failed/."
+                raise ConflictError(f"the daemon refused {path}: {mine.detail}", hint=hint)
+            if mine is not None:
+                return mine
+            if not there:
+                self._bytes(path)  # says that there is none
+            if parts.clock.now() - began > TAKEN_S:
+                raise ConflictError(f"the daemon has not taken {path}", hint=f"`{COMMAND} status` says what it does.")
+            await parts.clock.sleep(POLL_S)
+
     async def wait_for(self, parts: Parts, task: Task, show: Show) -> Task:
         """Show what happens to *task* until it has ended and its files lie where they stay."""
-        async for event in parts.service.follow(0, uid=task.uid):
+        first = await parts.store.events_of(task.uid, limit=100_000)
+        async for event in parts.service.follow(first[0].seq - 1 if first else 0, uid=task.uid):
             current = await parts.store.task(task.uid)
             show(event, current)
             if event.kind is EventKind.ARCHIVED:
@@ -100,6 +137,7 @@ class RootFiles:
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
         """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
+        require_root(self._configuration.root)
         if dry_run or holder(self._state()) is not None:
             async with opened(self._configuration, daemon=False) as parts:
                 return await self._clean(parts, dry_run=dry_run)
@@ -127,14 +165,33 @@ class RootFiles:
     def _state(self) -> Path:
         return Path(self._configuration.settings.paths.state)
 
-    async def remove_artifacts(self, task: Task, dry_run: bool) -> Sequence[str]:
+    async def remove_artifacts(self, task: EndedTask, dry_run: bool) -> Sequence[str]:
         """Remove result and summary of *task*. Returns the paths that were there."""
         artifacts = ArtifactFiles(self._configuration.root)
         act = artifacts.exists if dry_run else artifacts.remove
         return [path for path in (result_path(task), summary_path(task)) if await act(path)]
 
+    async def remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        """Remove the folders of attempts whose tasks ended before *before_ts*; of an open task never one.
+
+        A folder that no task knows (the database was deleted) counts from its last change. Returns their paths.
+        """
+        folder = self._state() / "attempts"
+        found = sorted(path.name for path in folder.glob("*.*") if _ATTEMPT.fullmatch(path.name))
+        removed = []
+        async with opened(self._configuration, daemon=False) as parts:
+            for name in found:
+                task = await parts.store.task(TaskUid(name.partition(".")[0]))
+                over_ts = task.ended_ts if task else (folder / name).stat(follow_symlinks=False).st_mtime
+                if (task is None or task.state in TERMINAL) and over_ts < before_ts:
+                    if not dry_run:
+                        await asyncio.to_thread(shutil.rmtree, folder / name, ignore_errors=True)
+                    removed.append(f"{os.path.relpath(folder, self._configuration.root)}/{name}/")
+        return removed
+
     async def results(self) -> Sequence[tuple[str, bytes]]:
         """Return every results/*.json with its bytes."""
+        require_root(self._configuration.root)
         artifacts = ArtifactFiles(self._configuration.root)
         names = [name for name in await artifacts.names("results") if name.endswith(".json")]
         return [(f"results/{name}", await artifacts.read(f"results/{name}") or b"") for name in names]
@@ -147,6 +204,7 @@ class RootFiles:
         try:
             return Path(path).read_bytes()
         except FileNotFoundError:
-            raise NotFoundError(f"there is no file {path}") from None
+            hint = f"A path counts from the folder you are in. `{COMMAND} create-sample` writes one to begin with."
+            raise NotFoundError(f"there is no file {path}", hint=hint) from None
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -74,12 +74,13 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
     if holder(_state(configuration)) is not None:
         note("a daemon owns this root: it runs the file, progress follows")
         async with opened(configuration, daemon=False) as parts:
-            task = await files.submit(parts, path)
+            take = files.taken_by_daemon if files.lies_in_tasks(path) else files.submit
+            task = await take(parts, path)
             try:
                 return await files.wait_for(parts, task, show)
             except asyncio.CancelledError:
                 name = call_name(task)
-                note(f"{name} goes on in the daemon; to end it: python main.py cancel {name}")
+                note(f"{name} goes on in the daemon; to end it: {configuration.command} cancel {name}")
                 raise
     make_folders(configuration.root)
     with await take_root(_state(configuration), _me()), _log_setup(configuration):
@@ -135,7 +136,7 @@ def _interrupt(signals: Signals, note: Note) -> None:
 
 def _log_setup(configuration: Configuration) -> LogSetup:
     logs = configuration.settings.logs
-    return LogSetup(
+    setup = LogSetup(
         Path(configuration.settings.paths.logs),
         redact=lambda text: configuration.redactor.text(text),
         stderr=sys.stderr,
@@ -143,6 +144,8 @@ def _log_setup(configuration: Configuration) -> LogSetup:
         file_bytes=logs.file_bytes,
         file_count=logs.file_count,
     )
+    configuration.on_reload.append(lambda: setup.set_level(configuration.settings.logs.level))
+    return setup
 
 
 def _reload(parts: Parts) -> None:

@@ -19,7 +19,8 @@ from orchestrator.core.errors import NotFoundError, OrchestratorError, TaskFileE
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.service import Orchestrator
@@ -54,10 +55,10 @@ class World:
     artifacts: dict[str, bytes] = field(default_factory=dict)
     ends: State = State.SUCCEEDED
 
-    async def add(self, task_id: str, *events: EventKind, **data: Any) -> Task:
+    async def add(self, task_id: str, *events: EventKind, priority: Priority = Priority.MEDIUM, **data: Any) -> Task:
         """Accept a task and let *events* happen to it."""
         uid, now = self.clock.new_uid(), self.clock.now()
-        spec = TaskSpec(id=task_id, type="analyze", priority=Priority.MEDIUM, title=f"Title of {task_id}", prompt="Do.")
+        spec = TaskSpec(id=task_id, type="analyze", priority=priority, title=f"Title of {task_id}", prompt="Do.")
         task = Task(uid, task_id, spec, "0" * 64, now)
         (task,) = await self.store.accept([NewTask(task, b"", [Event(EventKind.RECEIVED, now, uid)])])
         for kind in events:
@@ -68,6 +69,7 @@ class World:
     def program(self) -> Program:
         return Program(
             root="/root-of-test",
+            command=COMMAND,
             slots=3,
             now=self.clock.now,
             open_service=self._open,
@@ -80,6 +82,7 @@ class World:
             run_file=self._run_file,
             clean_tasks=self._clean,
             remove_artifacts=self._remove,
+            remove_attempts=self._remove_attempts,
             result_files=self._results,
             demo=self._demo,
         )
@@ -133,10 +136,13 @@ class World:
     async def _clean(self, dry_run: bool) -> Sequence[str]:
         return ["tasks/a.task.md"]
 
-    async def _remove(self, task: Task, dry_run: bool) -> Sequence[str]:
+    async def _remove(self, task: EndedTask, dry_run: bool) -> Sequence[str]:
         path = f"results/{task.name}_result.json"
         there = self.artifacts.get(path) if dry_run else self.artifacts.pop(path, None)
         return [path] if there else []
+
+    async def _remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        return []
 
     async def _results(self) -> Sequence[tuple[str, bytes]]:
         return list(self.artifacts.items())
@@ -183,11 +189,13 @@ async def test_the_command_help_shows_the_same_as_the_option(world: World, capsy
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nonsense"], "invalid choice: 'nonsense'"),
+        (["nonsense"], "no command is called 'nonsense'"),
+        (["--root", "x", "frob"], "no command is called 'frob'"),
+        (["help", "frob"], "no command is called 'frob'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["show"], "required: task"),
+        (["show"], "required: TASK"),
         (["check"], "required: FILE"),
-        (["clean"], "required: what"),
+        (["clean"], "required: tasks|artifacts"),
         (["clean", "everything"], "invalid choice: 'everything'"),
         (["tail-events", "--lines", "x"], "expected a whole number from 1 to 999999999, found 'x'"),
         (["tail-events", "--lines", "0"], "expected a whole number from 1 to 999999999, found '0'"),
@@ -196,16 +204,28 @@ async def test_the_command_help_shows_the_same_as_the_option(world: World, capsy
         (["status", "extra"], "unrecognized arguments: extra"),
     ],
 )
-def test_a_usage_error_is_one_clear_message_and_exit_code_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_a_usage_error_is_one_clear_message_with_exit_code_2(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
         parse(words)
-    said = capsys.readouterr()
-    assert (ended.value.code, said.out) == (2, "")
-    assert message in said.err
-    assert said.err.count("error:") == 1
-    assert "_positive" not in said.err
+    assert raised.value.exit_code == 2
+    assert message in raised.value.message
+    assert "_positive" not in str(raised.value)
+    assert raised.value.hint
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest() -> None:
+    for words in (["statsu"], ["help", "statsu"]):
+        with pytest.raises(UsageError) as raised:
+            parse(words)
+        assert raised.value.hint.startswith("Did you mean status? Commands: status, show,")
+
+
+async def test_an_option_or_name_that_would_be_ignored_is_refused(world: World) -> None:
+    with pytest.raises(UsageError, match="--days belongs to"):
+        await world.call("clean", "tasks", "--days", "3")
+    with pytest.raises(UsageError, match="is not a name"):
+        await world.call("create-sample", "--name", "../x")
+    assert world.put == []
 
 
 def test_options_for_all_may_stand_before_or_behind_the_command() -> None:
@@ -237,8 +257,32 @@ async def test_status_shows_what_runs_waits_ended_and_is_held(world: World) -> N
     assert "running  runs" in text
     assert "queued  waits  medium" in text
     assert "failed  broke" in text
-    assert "timeout 300 s" in text
+    assert "timeout: 300 s" in text
     assert "why it failed: python main.py show broke" in text
+
+
+async def test_status_lists_first_what_starts_first_however_many_older_ones_wait(world: World) -> None:
+    for number in range(60):
+        await world.add(f"old{number}")
+    await world.add("urgent", priority=Priority.HIGH)
+    _, text, _ = await world.call("status")
+    assert text.index("urgent") < text.index("old0 ") < text.index("old1 ")
+    for number in range(55):
+        await world.call("cancel", f"old{number}")
+    waits = await world.add("waits", EventKind.STARTED, EventKind.LIMITED, not_before=world.clock.now() + 30)
+    assert (await world.json("status"))["waiting"][-1]["id"] == waits.spec.id
+    assert "retrying 1, next in 30s" in (await world.call("status"))[1]
+
+
+async def test_status_names_reruns_as_show_wants_them_and_says_why_in_plain_words(world: World) -> None:
+    await world.add("two", EventKind.CANCELLED, reason="cancelled", detail="cancelled by request")
+    again = await world.add("two", EventKind.CANCELLED, reason="file_removed", detail="tasks/two was removed")
+    _, text, _ = await world.call("status")
+    assert f"cancelled  {again.name} " in text
+    assert again.name != "two"
+    assert "file_removed: tasks/two was removed" in text
+    assert " cancelled by request" in text
+    assert "cancelled cancelled" not in text
 
 
 async def test_status_as_json_has_a_version_and_all_lists(world: World) -> None:
@@ -313,7 +357,7 @@ async def test_check_fails_when_one_of_many_files_is_wrong(world: World) -> None
 
 
 async def test_create_sample_writes_a_file_of_a_safe_name(world: World) -> None:
-    _, text, _ = await world.call("create-sample", "--name", "../../My Täsk")
+    _, text, _ = await world.call("create-sample", "--name", "My Täsk")
     ((name, body),) = world.put
     assert "/" not in name
     assert name.endswith(".task.md")

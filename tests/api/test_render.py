@@ -109,7 +109,7 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
     assert [row[1:] for row in ended_rows([good, two, bad], NOON).rows] == [
         ("fix_db", "1m00s ago", "1 criterion unproven: please look"),
         ("fix_db", "1m00s ago", "2 criteria unproven: please look"),
-        ("fix_db", "1m00s ago", "max_turns after 3 turns"),
+        ("fix_db", "1m00s ago", "max_turns: after 3 turns"),
     ]
 
 

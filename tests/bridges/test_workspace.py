@@ -22,7 +22,7 @@ def area(tmp_path: Path) -> Path:
 
 
 def workspace(tmp_path: Path, *own: Path, max_files: int = 1000) -> InPlaceWorkspace:
-    return InPlaceWorkspace(base_cwd=tmp_path / "cwd", own=frozenset(own), max_files=max_files)
+    return InPlaceWorkspace(base_cwd=lambda: tmp_path / "cwd", own=frozenset(own), max_files=max_files)
 
 
 async def recorded(tmp_path: Path, *own: Path, max_files: int = 1000) -> tuple[InPlaceWorkspace, WorkOrder]:
@@ -151,7 +151,7 @@ def _order(cwd: Path, uid: str) -> WorkOrder:
 async def test_who_left_is_nobodys_neighbour_any_more(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    workspace = InPlaceWorkspace(base_cwd=work, own=frozenset())
+    workspace = InPlaceWorkspace(base_cwd=lambda: work, own=frozenset())
     cancelled, neighbour, last = (_order(work, uid) for uid in "abc")
     await workspace.record(cancelled)
     await workspace.record(neighbour)
@@ -166,7 +166,7 @@ async def test_the_daemons_own_folders_are_left_out_also_where_a_link_leads_to_t
     real, link = tmp_path / "real", tmp_path / "link"
     (real / "logs").mkdir(parents=True)
     link.symlink_to(real)
-    workspace = InPlaceWorkspace(base_cwd=link, own=frozenset({link / "logs"}))
+    workspace = InPlaceWorkspace(base_cwd=lambda: link, own=frozenset({link / "logs"}))
     order = WorkOrder(TaskUid("u"), 1, 1, "t", "claude", "Do it.", str(link), "s", str(tmp_path / "attempt"), ())
     order = replace(order, cwd=await workspace.prepare(str(link), str(link)))
     await workspace.record(order)

@@ -121,7 +121,7 @@ def test_criteria_come_before_checks_changes_and_what_the_agent_says() -> None:
 
 def test_what_is_unknown_is_called_unknown_and_never_nothing() -> None:
     text = summary_text(ends()["cancelled, never started"])
-    assert "unknown turns, unknown tokens in, unknown tokens out, cost unknown" in text
+    assert "Used     usage unknown\n" in text
     assert "It was never started." in text
     assert "The agent left no answer." in text
 
@@ -141,3 +141,28 @@ def test_many_changed_files_are_counted_and_the_first_named() -> None:
     text = summary_text(ends()["wide"])
     assert "Files changed (30)" in text
     assert "... and 10 more: see the result file" in text
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [
+        ({}, "usage unknown"),
+        ({"turns": 3, "cost_usd": 0.5}, "3 turns, cost $0.5000 (tokens in, tokens out unknown)"),
+        (
+            {"turns": 1, "input_tokens": 2, "output_tokens": 0, "cost_usd": 0},
+            "1 turn, 2 tokens in, 0 tokens out, cost $0.0000",
+        ),
+    ],
+)
+def test_what_was_used_is_said_as_far_as_it_is_known(usage: Json, words: str) -> None:
+    assert f"Used     {words}\n" in summary_text(result(usage=usage))
+
+
+def test_every_command_to_type_names_the_root_and_the_task() -> None:
+    text = summary_text(
+        result(status="failed", hint="`python main.py doctor` tells more."), "python main.py --root /srv/x"
+    )
+    assert text.count("python main.py") == text.count("python main.py --root /srv/x") == 4
+    assert "show fix_db" in text
+    assert "tail-events --task fix_db" in text
+    assert "retry abcdef12" in text

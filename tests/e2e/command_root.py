@@ -1,6 +1,7 @@
 """A root for tests of commands: the scripted program as agent, and no stack trace anywhere."""
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class CommandRoot:
         self.path = path
         self.env = environment(path, ORCHESTRATOR_CLAUDE_COMMAND=scripted_command())
         self.gate = path / "gate"
+        self.command = f"python main.py --root {shlex.quote(str(path))}"  # what a person types to reach it
 
     def waiting_prompt(self) -> str:
         """Return a prompt whose run ends well once `open_gate` was called."""

@@ -1,8 +1,10 @@
 """Each command as a process of its own, on a root with a daemon or without."""
 
+import contextlib
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +38,7 @@ def test_status_without_a_daemon_says_how_to_start_it(past: CommandRoot) -> None
         "orchestrator  not running    slots 0/3    queued 2    succeeded 2    failed 1    rejected 1\n"
     )
     assert "\nclaude    2.1.329 (" in text
-    assert text.endswith("why it failed: python main.py show broken\nstart it: python main.py\n")
+    assert text.endswith(f"why it failed: {past.command} show broken\nstart it: {past.command}\n")
     told = past.json("status")
     assert (told["root"], told["daemon"]) == (str(past.path), None)
     assert {task["id"]: task["state"] for task in told["ended"]} == {
@@ -53,14 +55,14 @@ def test_show_tells_the_ended_the_waiting_and_the_refused(past: CommandRoot) -> 
     refused = past.call("show", "refused").stdout
     assert refused.startswith("refused: rejected - type_invalid\n")
     waiting = past.json("status")["waiting"]
-    assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith("good: queued\n")
+    assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith(f"{waiting[0]['name']}: queued\n")
 
 
 def test_show_of_nothing_known_and_of_too_much(past: CommandRoot) -> None:
     done = past.call("show", "nobody", code=4)
     assert (done.stdout, done.stderr) == (
         "",
-        "error[not_found]: no task is called 'nobody'\n  `python main.py status` lists the tasks.\n",
+        f"error[not_found]: no task is called 'nobody'\n  `{past.command} status` lists the tasks.\n",
     )
     assert json.loads(past.call("show", "nobody", "--json", code=4).stdout)["error"]["code"] == "not_found"
     common = past.json("status")["waiting"][0]["uid"][:4]  # the century: all uids begin so
@@ -178,7 +180,7 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
 
 def test_a_sample_is_a_valid_task_and_never_overwrites(root: CommandRoot) -> None:
     text = root.call("create-sample", "--name", "hello").stdout
-    assert text == "wrote tasks/hello.task.md\nrun it: python main.py\n"
+    assert text == f"wrote tasks/hello.task.md\nrun it: {root.command}\n"
     path = root.path / "tasks" / "hello.task.md"
     before = path.read_bytes()
     assert root.call("check", str(path)).stdout.startswith(f"{path}: ok\n")
@@ -214,12 +216,34 @@ def test_cleaned_artifacts_are_not_written_again(root: CommandRoot) -> None:
     assert (root.path / "results" / "one_result.json").exists()
     done = root.json("clean", "artifacts", "--days", "2")["paths"]
     assert sorted(done) == sorted(would)
-    assert len(done) == 4
+    assert len(done) == 6, "results, summaries and attempts of two tasks"
     with root.daemon() as running:
         root.wait_event("daemon_started", 2)
         assert running.stop() == 0
     assert list((root.path / "results").iterdir()) == []
     assert list((root.path / "summaries").iterdir()) == []
+
+
+def test_old_attempts_are_cleaned_with_the_artifacts_but_never_those_of_an_open_task(root: CommandRoot) -> None:
+    root.run_to_end(one=GOOD)
+    root.call("retry", "one")
+    (uid,) = [event["uid"] for event in root.events("task_succeeded")]
+    waiting = root.json("status")["waiting"][0]["uid"]
+    attempts = root.path / ".orchestrator" / "attempts"
+    nobodys = "0" * 32
+    for name in (f"{waiting}.1", f"{nobodys}.1", "notes"):
+        (attempts / name).mkdir()
+        os.utime(attempts / name, (0, 0))
+    past = "UPDATE task SET ended_ts = ended_ts - 3 * 86400 WHERE ended_ts > 0"
+    with contextlib.closing(sqlite3.connect(root.path / ".orchestrator" / "orchestrator.db")) as con, con:
+        con.execute(past)
+    would = [
+        path for path in root.json("clean", "artifacts", "--days", "2", "--dry-run")["paths"] if "attempts" in path
+    ]
+    assert would == [f".orchestrator/attempts/{nobodys}.1/", f".orchestrator/attempts/{uid}.1/"]
+    assert (attempts / f"{uid}.1" / "stdout.ndjson").exists()
+    assert set(would) <= set(root.json("clean", "artifacts", "--days", "2")["paths"])
+    assert sorted(path.name for path in attempts.iterdir()) == sorted([f"{waiting}.1", "notes"])
 
 
 def test_doctor_tells_the_fix_and_fails_only_for_what_prevents_work(root: CommandRoot) -> None:
@@ -237,7 +261,8 @@ def test_doctor_tells_the_fix_and_fails_only_for_what_prevents_work(root: Comman
 
 def test_the_root_comes_from_the_option_before_the_variable(root: CommandRoot, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    other.mkdir()
+    for folder in (other, root.path):
+        (folder / "tasks").mkdir(parents=True)
     env = root.env | {"ORCHESTRATOR_ROOT": str(other)}
     argv = [sys.executable, "-m", "orchestrator", "status", "--json"]
     done = subprocess.run(argv, env=env, capture_output=True, check=True, cwd=tmp_path)

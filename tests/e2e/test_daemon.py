@@ -87,6 +87,31 @@ def test_settings_change_while_it_runs_and_an_invalid_change_changes_nothing(roo
     assert "The old configuration stays in force." in root.log()
 
 
+def test_a_reload_applies_what_it_can_and_names_what_only_a_start_reads(root: CommandRoot) -> None:
+    config = root.path / "config" / "orchestrator.yaml"
+    config.parent.mkdir()
+    config.write_text("logs: {level: ERROR}\n")
+    with root.daemon() as running:
+        root.wait_event("daemon_started")
+        config.write_text(
+            f"paths: {{base_cwd: {root.path}/elsewhere, allowed_root: {root.path}}}\n"
+            "logs: {level: INFO, file_count: 7}\nintake: {min_free_bytes: 999999999999999999, settle_s: 2}\n"
+        )
+        root.wait_event("config_reloaded")
+        root.drop("held")
+        root.wait_event("intake_paused")  # the new floor of free space holds at once
+        config.write_text(config.read_text().replace("999999999999999999", "0"))
+        root.wait_event("intake_resumed")
+        root.wait("held")
+        assert running.stop() == 0
+    assert (root.path / "elsewhere").is_dir(), "a new base folder is made"
+    told = root.events("config_reloaded")[0]["data"]
+    assert told["needs_restart"] == ["intake.settle_s", "logs.file_count"]
+    assert {"logs.level", "intake.min_free_bytes", "paths.base_cwd"} <= set(told["changed"])
+    assert "daemon started" not in root.log()
+    assert " INFO orchestrator.events: held " in root.log()
+
+
 def test_a_credential_the_agent_repeats_is_in_no_file_under_the_root(root: CommandRoot) -> None:
     said = f"my key is {CANARY}, in parts {json.dumps(CANARY)}"
     steps = ({"init": 0}, {"say": said}, {"stderr": said}, {"result": f"Done with {CANARY}."})

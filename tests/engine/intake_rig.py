@@ -99,7 +99,7 @@ class Rig:
             targets=TargetFiles(),
             redact=self.redactor.json,
             free_bytes=lambda: self.free,
-            limits=self.limits,
+            limits=lambda: self.limits or IntakeLimits(),
         )
         return self.intake
 

@@ -148,7 +148,7 @@ async def test_with_hints_a_file_is_accepted_long_before_the_next_full_look(tmp_
             targets=TargetFiles(),
             redact=lambda value: value,
             free_bytes=lambda: 1 << 40,
-            limits=limits,
+            limits=lambda: limits,
         )
         began = clock.monotonic()
         running = asyncio.create_task(intake.run(stop))

@@ -9,7 +9,7 @@ from tests.agents import FakeAgent
 from tests.harness import until
 from tests.rig import Engine, Open
 
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome, WorkOrder
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome, Usage, WorkOrder
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Say
@@ -164,9 +164,14 @@ async def test_a_running_task_is_ended_when_it_is_cancelled(open_engine: Open) -
                 cancelled.append(asyncio.ensure_future(engine.service.cancel("t")))
             return engine.archived("t")
 
+        report = AgentReport(agent_version="2.1.329", usage=Usage(turns=3))
+        engine.agent.left[f"{task.uid}.1"] = Interrupted("ended from outside", report)
         await engine.run_until(fact, "the cancellation")
         assert (await engine.task(task.uid)).state is State.CANCELLED
         assert not engine.agent.alive
+        (attempt,) = json.loads((engine.root / "results" / "t_result.json").read_text())["attempts"]
+        assert (attempt["outcome"], attempt["detail"]) == ("interrupted", "cancelled")
+        assert (attempt["agent_version"], attempt["usage"]["turns"]) == ("2.1.329", 3)
 
 
 async def test_a_stop_costs_no_try_and_the_next_daemon_resumes_the_session(open_engine: Open) -> None:

@@ -135,11 +135,11 @@ async def test_artifacts_cleaned_once_are_not_offered_again(open_engine: Open) -
     async with open_engine() as engine:
         await engine.add("t")
         await engine.run_until(lambda: engine.archived("t"), "the end")
-        assert await engine.service.ended_before(0.0) == []
-        (old,) = await engine.service.ended_before(engine.clock.now() + 1)
+        assert [one async for piece in engine.service.ended_before(0.0) for one in piece] == []
+        (old,) = [one async for piece in engine.service.ended_before(engine.clock.now() + 1) for one in piece]
         await engine.service.cleaned([old])
         await engine.service.cleaned([])
-        assert await engine.service.ended_before(engine.clock.now() + 1) == []
+        assert [one async for piece in engine.service.ended_before(engine.clock.now() + 1) for one in piece] == []
 
 
 def reloading(engine: Engine, answers: Sequence[Sequence[str] | ConfigError]) -> Orchestrator:

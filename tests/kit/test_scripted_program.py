@@ -34,6 +34,13 @@ def test_without_a_script_it_ends_well() -> None:
     assert (said[-1]["subtype"], said[-1]["is_error"], said[-1]["result"]) == ("success", False, "Done.")
 
 
+@pytest.mark.parametrize("flag", ["--session-id", "--resume"])
+def test_its_session_is_the_one_it_is_given_however_the_flag_is_written(flag: str) -> None:
+    session = "11111111-2222-4333-8444-555555555555"
+    for words in ([flag, session], [f"{flag}={session}"]):
+        assert {message["session_id"] for message in messages(run("do it", *words))} == {session}
+
+
 def test_it_names_its_version_as_the_agent_does() -> None:
     assert run("", "--version").stdout == b"2.1.329 (Claude Code)\n"
 

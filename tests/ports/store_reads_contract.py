@@ -126,6 +126,22 @@ class StoreReadsContract:
         await go(store, tasks[4], K.ARCHIVED)
         assert uids(await store.unprojected(limit=9)) == [1]
 
+    async def test_ended_tasks_come_in_pieces_without_what_was_asked(self, store: Store) -> None:
+        tasks = await store.accept([new(n) for n in range(1, 5)] + [new(5, rejected=True)])
+        await go(store, tasks[0], *DONE, ts=10.0)
+        await go(store, await go(store, tasks[2], *DONE, ts=20.0), K.ARTIFACTS_WRITTEN, K.ARTIFACTS_CLEANED, ts=20.0)
+        await go(store, tasks[3], K.STARTED, ts=20.0)
+        first = await store.ended(limit=2)
+        rest = await store.ended(after=first[-1].order, limit=2)
+        assert [(one.order, one.uid, one.name) for one in (*first, *rest)] == [
+            (task.order, task.uid, task.name) for task in (tasks[0], tasks[2], tasks[4])
+        ]
+        assert [(one.ended_ts, one.artifacts, one.cleaned) for one in first] == [
+            (10.0, False, False),
+            (20.0, True, True),
+        ]
+        assert [one.uid for one in await store.ended(before_ts=20.0, limit=9)] == [tasks[0].uid, tasks[4].uid]
+
     # events
 
     async def test_events_are_read_from_where_one_left_off(self, store: Store) -> None:

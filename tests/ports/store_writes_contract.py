@@ -16,6 +16,19 @@ from orchestrator.core.task import FileStamp, Priority
 class StoreWritesContract:
     """Run over every implementation by test_store.py."""
 
+    # time
+
+    async def test_an_event_that_waited_to_be_stored_is_no_earlier_than_the_one_before_it(self, store: Store) -> None:
+        await store.commit([Event(EventKind.WARNING, 50.0), Event(EventKind.WARNING, 40.0)])
+        (task,) = await store.accept([new(1)])
+        await store.commit([event(K.CANCELLED, task, ts=45.0)])
+        assert [e.ts for e in await store.events_after(0, limit=9)] == [50.0] * 5
+        assert (await store.tasks([State.CANCELLED], limit=1))[0].ended_ts == 50.0
+
+    async def test_a_clock_that_was_set_back_is_believed(self, store: Store) -> None:
+        await store.commit([Event(EventKind.WARNING, 5000.0), Event(EventKind.WARNING, 4000.0)])
+        assert [e.ts for e in await store.events_after(0, limit=9)] == [5000.0, 4000.0]
+
     # accept
 
     async def test_an_accepted_task_can_be_read_as_it_was_returned(self, store: Store) -> None:

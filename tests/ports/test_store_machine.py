@@ -112,6 +112,7 @@ class Histories(RuleBasedStateMachine):
         self.both(lambda store: store.ready(now, limit=limit, agents=held))
         self.both(lambda store: store.next_wake(now))
         self.both(lambda store: store.unprojected(limit=limit))
+        self.both(lambda store: store.ended(after=limit, before_ts=max(now, 2.5), limit=limit))
         self.both(lambda store: store.tasks(sorted(ACTIVE | TERMINAL), limit=limit, newest_first=True))
         for key in ("one", "one.00000001", "0000"):
             self.both(lambda store, key=key: store.find(key))  # type: ignore[misc]

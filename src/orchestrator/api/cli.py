@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
 from orchestrator.api import cli_files, cli_run, cli_tasks
@@ -17,6 +17,7 @@ _EXIT_CODES = (
     "4 not found, 5 no daemon runs, 6 conflict with the task's state, 74 disk error, 75 another daemon owns the root,\n"
     "124 timeout, 130 interrupted"
 )
+_DOCUMENT = "one JSON document on stdout"
 _OF_MAIN = "main.py itself also knows: setup (make .venv and nothing more), test (lint, types, layers and all tests)"
 
 
@@ -26,9 +27,12 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **given: object) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **given)  # type: ignore[arg-type]
 
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"`python {self.prog} --help` shows how it is written.")
+
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the parsed command line; its `run` is the command's function. Exits with 2 on a usage error."""
+    """Return the parsed command line; its `run` is the command's function. Raises UsageError."""
     parser = _Parser(
         prog="main.py",
         description="Drop task files in tasks/, go away, come back to verified results.\n"
@@ -43,21 +47,47 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _task_commands(commands)
     _file_commands(commands)
-    _run_commands(commands, parser)
+    _run_commands(commands)
+    if (word := _first_word(argv)) and word not in commands.choices:
+        raise _unknown(word, commands)
     args = parser.parse_args(list(argv))
+    if args.command == "help":
+        if args.topic and args.topic not in commands.choices:
+            raise _unknown(args.topic, commands)
+        args.text = (commands.choices[args.topic] if args.topic else parser).format_help().rstrip()
     args.json = args.json or getattr(args, "json_here", False)
     args.root = getattr(args, "root_here", "") or args.root
     return args
 
 
+def _first_word(argv: Sequence[str]) -> str:
+    words = iter(argv)
+    for word in words:
+        if word == "--root":
+            next(words, "")
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def _unknown(word: str, commands: "Commands") -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(word, commands.choices, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return UsageError(f"no command is called {word!r}", hint=f"{meant}Commands: {', '.join(commands.choices)}.")
+
+
 Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-def _add(commands: Commands, name: str, command: Command, about: str, example: str) -> argparse.ArgumentParser:
+def _add(
+    commands: Commands, name: str, command: Command, about: str, example: str, *, json_is: str = _DOCUMENT
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name, help=about, description=about[0].upper() + about[1:] + ".", epilog=f"example:\n  python main.py {example}"
     )
-    parser.add_argument("--json", action="store_true", dest="json_here", help="one JSON document on stdout")
+    parser.add_argument("--json", action="store_true", dest="json_here", help=json_is)
     parser.add_argument("--root", default="", dest="root_here", metavar="DIR", help="the folder to work on")
     parser.set_defaults(run=command)
     return parser
@@ -66,13 +96,18 @@ def _add(commands: Commands, name: str, command: Command, about: str, example: s
 def _task_commands(commands: Commands) -> None:
     _add(commands, "status", cli_tasks.status, "show what runs, waits and ended last", "status --json")
     one = _add(commands, "show", cli_tasks.show, "show one task with its result", "show fix_db")
-    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "cancel", cli_tasks.cancel, "cancel a task, running or not", "cancel fix_db")
-    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
-    one.add_argument("task", help="id, name, file name or the last 8 digits of the uid")
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     events = _add(
-        commands, "tail-events", cli_tasks.tail_events, "show the last events", "tail-events --task fix_db --follow"
+        commands,
+        "tail-events",
+        cli_tasks.tail_events,
+        "show the last events",
+        "tail-events --task fix_db --follow",
+        json_is="one JSON document a line on stdout (NDJSON), as in logs/events.ndjson; nothing when there are none",
     )
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
@@ -95,9 +130,9 @@ def _file_commands(commands: Commands) -> None:
     clean = _add(
         commands, "clean", cli_files.clean, "archive loose tasks, or remove old artifacts", "clean artifacts --days 30"
     )
-    clean.add_argument("what", choices=("tasks", "artifacts"))
+    clean.add_argument("what", choices=("tasks", "artifacts"), metavar="tasks|artifacts")
     clean.add_argument(
-        "--days", type=_positive, default=30, metavar="N", help="artifacts older than N days (default 30)"
+        "--days", type=_positive, metavar="N", help=f"artifacts older than N days (default {cli_files.DAYS})"
     )
     clean.add_argument("--dry-run", action="store_true", help="only say what would be done")
     _add(
@@ -109,7 +144,7 @@ def _file_commands(commands: Commands) -> None:
     )
 
 
-def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
+def _run_commands(commands: Commands) -> None:
     run = _add(
         commands, "run", cli_run.run, "run the daemon, or one FILE in the foreground", "run tasks/fix_db.task.md"
     )
@@ -118,15 +153,13 @@ def _run_commands(commands: Commands, parser: argparse.ArgumentParser) -> None:
     doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
 
-    async def show_help(_: Program | None, out: Output, args: argparse.Namespace) -> int:
-        chosen = commands.choices.get(args.topic) if args.topic else parser
-        if chosen is None:
-            raise UsageError(f"no command is called {args.topic!r}", hint=f"Commands: {', '.join(commands.choices)}.")
-        out.say(chosen.format_help().rstrip())
-        return 0
-
-    about = _add(commands, "help", show_help, "show this help, or that of one command", "help check")
+    about = _add(commands, "help", _show_help, "show this help, or that of one command", "help check")
     about.add_argument("topic", nargs="?", default="", metavar="COMMAND")
+
+
+async def _show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
+    out.say(args.text)
+    return 0
 
 
 def _positive(text: str) -> int:

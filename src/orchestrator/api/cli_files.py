@@ -7,12 +7,13 @@ from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.api.render import error_json, spec_text
 from orchestrator.core.codec import to_json
-from orchestrator.core.errors import ExitCode, TaskFileError
+from orchestrator.core.errors import ExitCode, TaskFileError, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.text import slug
 
 SCHEMA_VERSION = 1
 DAY_S = 86_400
+DAYS = 30
 
 SAMPLE = """---
 id: {name}
@@ -61,6 +62,9 @@ async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
 
 async def create_sample(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Put a sample task into tasks/. Refuses to overwrite."""
+    if "/" in args.name or "\\" in args.name:
+        hint = "The sample goes into tasks/: give a name without folders."
+        raise UsageError(f"{args.name!r} is not a name", hint=hint)
     name = slug(f"{args.name}.task.md")
     created = datetime.fromtimestamp(program.now(), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = await program.put_task(f"{name}.task.md", SAMPLE.format(name=name, created=created).encode())
@@ -68,19 +72,20 @@ async def create_sample(program: Program, out: Output, args: argparse.Namespace)
         out.data({"schema_version": SCHEMA_VERSION, "path": path})
         return ExitCode.OK
     out.say(f"wrote {path}")
-    out.say(
-        "run it: python main.py" if program.owner() is None else "the daemon takes it from here: python main.py status"
-    )
+    runs = program.owner() is not None
+    out.say(f"the daemon takes it from here: {program.command} status" if runs else f"run it: {program.command}")
     return ExitCode.OK
 
 
 async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Archive loose tasks, or remove results and summaries older than some days."""
     if args.what == "tasks":
+        if args.days is not None:
+            raise UsageError("--days belongs to `clean artifacts`", hint="`clean tasks` takes every waiting file.")
         concerned = await program.clean_tasks(args.dry_run)
         done, would = "archived without running", "would archive without running"
     else:
-        concerned = await _clean_artifacts(program, days=args.days, dry_run=args.dry_run)
+        concerned = await _clean_artifacts(program, days=args.days or DAYS, dry_run=args.dry_run)
         done, would = "removed", "would remove"
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "dry_run": args.dry_run, "paths": list(concerned)})
@@ -93,13 +98,14 @@ async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
 
 async def _clean_artifacts(program: Program, *, days: int, dry_run: bool) -> list[str]:
     removed: list[str] = []
+    before_ts = program.now() - days * DAY_S
     async with program.open_service() as service:
-        old = await service.ended_before(program.now() - days * DAY_S)
-        if not dry_run:
-            await service.cleaned(old)  # first: a crash must not make the daemon write them again
-        for task in old:
-            removed += await program.remove_artifacts(task, dry_run)
-    return removed
+        async for old in service.ended_before(before_ts):
+            if not dry_run:
+                await service.cleaned(old)  # first: a crash must not make the daemon write them again
+            for task in old:
+                removed += await program.remove_artifacts(task, dry_run)
+    return removed + list(await program.remove_attempts(before_ts, dry_run))
 
 
 async def validate_artifacts(program: Program, out: Output, _: argparse.Namespace) -> int:

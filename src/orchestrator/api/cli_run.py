@@ -56,7 +56,7 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data(result)
     else:
         out.say()
-        out.say(summary_text(result).rstrip())
+        out.say(summary_text(result, program.command).rstrip())
         out.say()
         out.say(ended_line(task, result))
     return ExitCode.OK if task.state is State.SUCCEEDED else ExitCode.FAILED

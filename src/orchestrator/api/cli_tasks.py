@@ -59,7 +59,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     out.say()
     for component in components:
         out.say(f"{component.name:<8}  {component.words}")
-    for line in _what_next(owner, look):
+    for line in _what_next(program.command, owner, look):
         out.say(line)
     return ExitCode.OK
 
@@ -73,7 +73,7 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
             if out.as_json:
                 out.data(result)
             else:
-                out.say(summary_text(result).rstrip())
+                out.say(summary_text(result, program.command).rstrip())
             return ExitCode.OK
         events = await service.recent_events(lines=10, key=task.uid)
     if out.as_json:
@@ -99,7 +99,7 @@ async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int
     if task.state is State.CANCELLED:
         out.say(f"{call_name(task)} is cancelled.")
     elif program.owner() is None:
-        out.say(f"{call_name(task)} will be cancelled when the daemon starts: python main.py")
+        out.say(f"{call_name(task)} will be cancelled when the daemon starts: {program.command}")
     else:
         out.say(f"{call_name(task)} is being cancelled; the daemon ends its processes now.")
     return ExitCode.OK
@@ -114,7 +114,7 @@ async def retry(program: Program, out: Output, args: argparse.Namespace) -> int:
         return ExitCode.OK
     out.say(f"{call_name(task)} is queued again as {task.uid[-8:]}; its result will be results/{task.name}_result.json")
     if program.owner() is None:
-        out.note("No daemon runs: start it with python main.py")
+        out.note(f"No daemon runs: start it with {program.command}")
     return ExitCode.OK
 
 
@@ -163,23 +163,22 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
     parts = [f"orchestrator  {running}", f"slots {len(look.active)}/{program.slots}"]
     parts.append(f"queued {look.counts.get(State.QUEUED, 0)}")
     if retrying := look.counts.get(State.RETRY_WAIT, 0):
-        times = [task.not_before for task in look.waiting if task.not_before > now]
-        soon = f", next in {duration(min(times) - now)}" if times else ""
+        soon = f", next in {duration(look.next_wake - now)}" if look.next_wake > now else ""
         parts.append(f"retrying {retrying}{soon}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
     parts += [f"{state.value} {count}" for state in ended if (count := look.counts.get(state, 0))]
     return "    ".join(parts)
 
 
-def _what_next(owner: Owner | None, look: Status) -> Sequence[str]:
+def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]:
     lines = []
     failed = next((task for task in look.ended if task.state is State.FAILED), None)
     if failed is not None:
-        lines.append(f"why it failed: python main.py show {call_name(failed)}")
+        lines.append(f"why it failed: {command} show {call_name(failed)}")
     if owner is None:
-        lines.append("start it: python main.py")
+        lines.append(f"start it: {command}")
     elif not look.active and not look.waiting and not look.ended:
-        lines.append("a first task: python main.py create-sample")
+        lines.append(f"a first task: {command} create-sample")
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
+from orchestrator.core.ports import EndedTask
 from orchestrator.core.task import Task, TaskSpec
 
 if TYPE_CHECKING:  # loading it costs a quarter of a second, which `help` need not wait for
@@ -39,6 +40,7 @@ class Program:
     """One root with its configuration. File names are relative to *root* where they lie under it."""
 
     root: str
+    command: str  # what people type to reach this root, as "python main.py --root DIR"
     slots: int
     now: Callable[[], float]
     open_service: "Callable[[], AbstractAsyncContextManager[Orchestrator]]"
@@ -50,6 +52,7 @@ class Program:
     run_daemon: Callable[[Show, Callable[[], Awaitable[None]]], Awaitable[int]]  # the second once the root is ours
     run_file: Callable[[str, Show], Awaitable[Task]]
     clean_tasks: Callable[[bool], Awaitable[Sequence[str]]]  # dry run?; returns what it concerns
-    remove_artifacts: Callable[[Task, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there
+    remove_artifacts: Callable[[EndedTask, bool], Awaitable[Sequence[str]]]  # dry run?; returns what was there
+    remove_attempts: Callable[[float, bool], Awaitable[Sequence[str]]]  # of tasks ended before; dry run?
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]

@@ -61,8 +61,9 @@ def short(text: str, width: int) -> str:
 
 
 def call_name(task: Task) -> str:
-    """Return what a person calls the task: its id, escaped."""
-    return short(task.spec.id, 40)
+    """Return what a person calls the task, escaped: its id, or its name where another of that id was first."""
+    is_later = task.name.endswith(f".{task.uid[-8:]}")
+    return short(task.name if is_later else task.spec.id, 40)
 
 
 def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping[str, str], now: float) -> Table:
@@ -95,12 +96,17 @@ def ended_rows(tasks: Sequence[Task], now: float) -> Table:
     """Return the table of what ended last."""
     rows = []
     for task in tasks:
-        why = short(f"{task.reason} {task.detail}".strip(), 60)
+        why = short(_why(task), 60)
         if task.state is State.SUCCEEDED and task.spec.criteria:
             count = len(task.spec.criteria)
             why = f"{count} {'criterion' if count == 1 else 'criteria'} unproven: please look"
         rows.append((task.state.value, call_name(task), duration(now - task.ended_ts) + " ago", why))
     return Table(("STATE", "TASK", "ENDED", "WHY"), tuple(rows))
+
+
+def _why(task: Task) -> str:
+    said = task.detail.startswith(task.reason)
+    return task.detail or task.reason if said else f"{task.reason}: {task.detail}".removesuffix(": ")
 
 
 _SAYS: Mapping[EventKind, str] = {
@@ -133,11 +139,18 @@ def event_words(event: Event) -> str:
     parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
+    if event.kind is EventKind.CONFIG_RELOADED:
+        parts = _names(data.get("changed"))
+        parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
     if event.kind is EventKind.VALIDATED:
         parts = ["believed" if data.get("passed") else "not believed"]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
+
+
+def _names(value: Json) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
 def event_text(event: Event, task: Task | None, zone: tzinfo | None = None) -> str:

@@ -30,12 +30,20 @@ class EventFile:
         self._trouble = ""
         self._known: tuple[int, int, int] | None = None  # device, inode, size after our last append
         self._last = 0
+        self._last_line = b""  # as it was found, not as we wrote it
 
     def trouble(self) -> str:
         return self._trouble
 
     async def last_seq(self) -> int:
         return await asyncio.to_thread(self._find_last)
+
+    async def last_line(self) -> bytes:
+        await asyncio.to_thread(self._find_last)
+        return self._last_line
+
+    async def set_aside(self, name: str) -> str:
+        return await asyncio.to_thread(self._set_aside, name)
 
     async def append(self, lines: Sequence[tuple[int, bytes]]) -> int:
         return await asyncio.to_thread(self._append, lines)
@@ -95,7 +103,7 @@ class EventFile:
 
     def _tail_of(self, fd: int) -> int:
         """Cut off a torn tail and return the last seq, from the newest rotated file if this one holds none."""
-        last, end = _last_line(fd)
+        last, end, self._last_line = _last_line(fd)
         if end < os.fstat(fd).st_size:
             os.ftruncate(fd, end)
         return last or self._last_rotated()
@@ -103,9 +111,19 @@ class EventFile:
     def _last_rotated(self) -> int:
         for path in sorted(self._path.parent.glob(f"{self._path.stem}-*.ndjson"), reverse=True):
             with opened(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as fd:
-                if last := _last_line(fd)[0]:
+                last, _, self._last_line = _last_line(fd)
+                if last:
                     return last
         return 0
+
+    def _set_aside(self, name: str) -> str:
+        folder = self._path.parent / name
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        for path in (*self._path.parent.glob(f"{self._path.stem}-*.ndjson"), self._path):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(folder / path.name)
+        self._known, self._last, self._last_line = None, 0, b""
+        return f"{self._path.parent.name}/{name}"
 
 
 def _chunks(lines: Sequence[tuple[int, bytes]]) -> list[Sequence[tuple[int, bytes]]]:
@@ -121,8 +139,8 @@ def _chunks(lines: Sequence[tuple[int, bytes]]) -> list[Sequence[tuple[int, byte
     return [piece for piece in pieces if piece]
 
 
-def _last_line(fd: int) -> tuple[int, int]:
-    """Return the seq of the last complete line that has one, and where the last complete line ends."""
+def _last_line(fd: int) -> tuple[int, int, bytes]:
+    """Return the seq of the last complete line that has one, where the last complete line ends, and that line."""
     position = os.fstat(fd).st_size
     held = b""
     end = -1
@@ -138,9 +156,9 @@ def _last_line(fd: int) -> tuple[int, int]:
         lines = held.split(b"\n")
         for line in reversed(lines if position == 0 else lines[1:]):
             if seq := _seq_in(line):
-                return seq, end
+                return seq, end, line
         held = lines[0] + b"\n"
-    return 0, max(end, 0)
+    return 0, max(end, 0), b""
 
 
 def _seq_in(line: bytes) -> int:

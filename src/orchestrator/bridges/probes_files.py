@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from watchfiles import awatch
-
 from orchestrator.core.finding import Finding, failed, passed, warned
 
 FOLDERS = "folders"
@@ -239,6 +237,8 @@ def inotify_finding(proc: Path) -> Finding:
 
 async def watch_finding(folder: Path, *, timeout_s: float = 3.0) -> Finding:
     """Make a file in a new folder under *folder* and wait for the news of it."""
+    from watchfiles import awatch  # here, since only this needs it, and it is native code
+
     stop = asyncio.Event()
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix="probe-watch-") as name:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task
 
 T = TypeVar("T")
@@ -146,6 +147,9 @@ class SqliteStore:
 
     async def unprojected(self, *, limit: int) -> Sequence[Task]:
         return await self._read(lambda con: read.unprojected(con, limit))
+
+    async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
+        return await self._read(lambda con: read.ended(con, after, before_ts, limit))
 
     async def counts(self) -> Mapping[State, int]:
         return await self._read(read.counts)

@@ -10,7 +10,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Pause
+from orchestrator.core.ports import EndedTask, Pause
 from orchestrator.core.task import FileStamp, Task, id_key
 
 SHORTEST_PREFIX = 4
@@ -31,6 +31,11 @@ WAKE = (
     " ORDER BY not_before LIMIT 1"
 )
 UNPROJECTED = f"SELECT ord FROM task INDEXED BY task_unprojected WHERE {rows.UNPROJECTED} ORDER BY ord LIMIT ?"  # noqa: S608 - our own condition
+# By rowid, in pieces: whoever goes through all of them never holds more than one piece.
+ENDED = (
+    f"SELECT ord, uid, name, ended_ts, artifacts, cleaned FROM task NOT INDEXED WHERE {rows.ENDED}"  # noqa: S608 - our own condition
+    " AND ord > ? AND ended_ts < ? ORDER BY ord LIMIT ?"
+)
 _FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
 FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.WAITING} AND file_name <> ''"  # noqa: S608 - our own condition
 
@@ -91,6 +96,13 @@ def next_wake(con: sqlite3.Connection, now: float) -> float:
 
 def unprojected(con: sqlite3.Connection, limit: int) -> Sequence[Task]:
     return _load(con, (order for (order,) in con.execute(UNPROJECTED, (limit,)).fetchall()))
+
+
+def ended(con: sqlite3.Connection, after: int, before_ts: float, limit: int) -> Sequence[EndedTask]:
+    return [
+        EndedTask(order, TaskUid(uid), rows.text(name), ended_ts, bool(artifacts), bool(cleaned))
+        for order, uid, name, ended_ts, artifacts, cleaned in con.execute(ENDED, (after, before_ts, limit))
+    ]
 
 
 def counts(con: sqlite3.Connection) -> Mapping[State, int]:

@@ -37,10 +37,8 @@ LIVING = (
 # Conditions written exactly as in the partial indexes of sql/: only then does SQLite use them.
 WAITING = "state IN ('queued', 'retry_wait')"
 ACTIVE = "state IN ('running', 'checking', 'cancelling')"
-UNPROJECTED = (
-    "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
-    " AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"
-)
+ENDED = "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
+UNPROJECTED = f"{ENDED} AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
 EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"

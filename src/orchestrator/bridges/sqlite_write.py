@@ -8,7 +8,7 @@ from itertools import count
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
 from orchestrator.core.ports import NewTask, Pause
 from orchestrator.core.task import Task, advance
@@ -26,18 +26,19 @@ _CLOSES = frozenset({EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTE
 def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
     """Store new tasks; see the port. Raises ConflictError for a uid that is already stored."""
     (last,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
-    seq = _last_seq(con)
+    seq, ts = _last(con)
     stored: list[Task] = []
     for order, item in enumerate(new, start=last + 1):
-        task = begun(item)
+        events = _in_turn(item.events, ts)
+        task = begun(replace(item, events=events))
         if con.execute("SELECT 1 FROM task WHERE uid = ?", (task.uid,)).fetchone():
             raise ConflictError(f"task {task.uid} is already stored", hint="It was accepted before: nothing to do.")
         task = replace(task, name=_free_name(con, task), order=order)
         values = (order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
         con.execute(_INSERT_TASK, values)
         con.execute(_INSERT_CONTENT, (order, codec.text(task.spec), item.body))
-        for event in item.events:
-            seq += 1
+        for event in events:
+            seq, ts = seq + 1, event.ts
             con.execute(_INSERT_EVENT, rows.event_values(seq, event))
         stored.append(task)
     return stored
@@ -78,19 +79,22 @@ def revise(con: sqlite3.Connection, task: Task, body: bytes, event: Event) -> Ta
     before = _known(con, task.uid)
     if before.state is not State.QUEUED:
         raise IllegalEventError(before.state, event.kind, why="it is queued no more")
+    seq, ts = _last(con)
+    event = in_turn(event, ts)
     after = advance(before, event)
     after = replace(after, spec=task.spec, sha256=task.sha256, stamp=task.stamp)
     con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     con.execute(_UPDATE_ASKED, (*rows.asked_values(after), after.order))
     con.execute("UPDATE content SET spec = ?, body = ? WHERE ord = ?", (codec.text(after.spec), body, after.order))
-    con.execute(_INSERT_EVENT, rows.event_values(_last_seq(con) + 1, event))
+    con.execute(_INSERT_EVENT, rows.event_values(seq + 1, event))
     return after
 
 
 def commit(con: sqlite3.Connection, events: Sequence[Event]) -> Sequence[Task]:
     """Apply and append *events*; see the port. Raises NotFoundError for a task that is not there."""
     tasks: dict[TaskUid, Task] = {}
-    for seq, event in enumerate(events, start=_last_seq(con) + 1):
+    last, ts = _last(con)
+    for seq, event in enumerate(_in_turn(events, ts), start=last + 1):
         if event.uid:
             before = tasks.get(event.uid) or _known(con, event.uid)
             tasks[event.uid] = _apply(con, before, event)
@@ -164,9 +168,18 @@ def _known(con: sqlite3.Connection, uid: TaskUid) -> Task:
     return rows.task_of(row)
 
 
-def _last_seq(con: sqlite3.Connection) -> int:
-    (seq,) = con.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
-    return int(seq)
+def _last(con: sqlite3.Connection) -> tuple[int, float]:
+    """Return seq and ts of the last event, zeros when there is none."""
+    seq, ts = con.execute("SELECT seq, ts FROM event ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
+    return int(seq), float(ts)
+
+
+def _in_turn(events: Sequence[Event], ts: float) -> Sequence[Event]:
+    placed: list[Event] = []
+    for event in events:
+        placed.append(in_turn(event, ts))
+        ts = placed[-1].ts
+    return placed
 
 
 def _text(data: Mapping[str, object], key: str) -> str:

@@ -6,7 +6,7 @@ A git clone of its own for each task comes with isolation; here the daemon only 
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.bridges.files import atomic_write, open_folder, opened
@@ -27,7 +27,7 @@ class InPlaceWorkspace:
     Of a work area with more than *max_files* files only so many are compared.
     """
 
-    def __init__(self, *, base_cwd: Path, own: frozenset[Path], max_files: int = MAX_FILES) -> None:
+    def __init__(self, *, base_cwd: Callable[[], Path], own: frozenset[Path], max_files: int = MAX_FILES) -> None:
         self._base_cwd = base_cwd
         self._max_files = max_files
         self._own = frozenset(path.resolve() for path in own)  # as `_walk` meets them: the work area is a real path
@@ -59,7 +59,7 @@ class InPlaceWorkspace:
 
     def _prepare(self, cwd: Path, allowed_root: Path) -> str:
         try:
-            if cwd == self._base_cwd:
+            if cwd == self._base_cwd():
                 cwd.mkdir(parents=True, exist_ok=True)
             real, fence = cwd.resolve(strict=True), allowed_root.resolve(strict=True)
         except (OSError, RuntimeError) as error:

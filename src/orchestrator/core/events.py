@@ -4,11 +4,12 @@ The wire names (`task_received` … `retry`) are a contract: users and scripts g
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType, TypeAlias
 
 TaskUid = NewType("TaskUid", str)
+CLOCK_SET_BACK_S = 60.0
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
@@ -54,7 +55,8 @@ class Event:
     """One appended fact.
 
     *seq* orders all events of a root, grows by exactly one, and is 0 until the store has assigned it.
-    *ts* is seconds since the epoch, UTC. *uid* is "" for events of the daemon itself.
+    *ts* is seconds since the epoch, UTC; along seq it falls only where the system's clock was set back.
+    *uid* is "" for events of the daemon itself.
     *attempt* and *epoch* say on behalf of which attempt the event speaks; 0 where it speaks for none.
     """
 
@@ -65,3 +67,13 @@ class Event:
     epoch: int = 0
     data: Mapping[str, Json] = field(default_factory=dict)
     seq: int = 0
+
+
+def in_turn(event: Event, last_ts: float) -> Event:
+    """Return *event* as it is appended behind one of *last_ts*: it happened no earlier, it only waited to be stored.
+
+    A step back of CLOCK_SET_BACK_S or more is a clock that was set back, and is kept: what really happened must not
+    carry the time of a mistake until the mistake is overtaken.
+    """
+    waited_s = last_ts - event.ts
+    return replace(event, ts=last_ts) if 0 < waited_s < CLOCK_SET_BACK_S else event

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
@@ -21,6 +22,18 @@ class NewTask:
     task: Task
     body: bytes
     events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTask:
+    """An ended task without what was asked, so that a hundred thousand of them can be gone through."""
+
+    order: int
+    uid: TaskUid
+    name: str
+    ended_ts: float
+    artifacts: bool
+    cleaned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,11 @@ class Store(Protocol):
 
     async def unprojected(self, *, limit: int) -> Sequence[Task]:
         """Return ended tasks whose files are not all in place yet, oldest first."""
+        ...
+
+    async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
+        """Return ended tasks of an order above *after* that ended before *before_ts*, oldest first. Cheap: to be
+        called again with the last order until nothing comes."""
         ...
 
     async def counts(self) -> Mapping[State, int]: ...
@@ -322,6 +340,15 @@ class EventSink(Protocol):
 
     async def last_seq(self) -> int:
         """Return the seq of the last complete line, 0 if there is none. A torn tail is cut off."""
+        ...
+
+    async def last_line(self) -> bytes:
+        """Return the last complete line, b"" if there is none."""
+        ...
+
+    async def set_aside(self, name: str) -> str:
+        """Move everything written so far into the new folder *name* beside the file, which begins anew. Returns the
+        folder's path relative to the root."""
         ...
 
     async def append(self, lines: Sequence[tuple[int, bytes]]) -> int:

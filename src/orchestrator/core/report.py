@@ -8,12 +8,16 @@ from orchestrator.core.events import Json
 from orchestrator.core.text import printable
 
 WIDTH = 100
+COMMAND = "python main.py"  # as hints write it; for another root, replaced by what reaches that one
 _MAX_PATHS = 20
 _MARK = {True: "yes", False: "NO", None: "cannot tell"}
 
 
-def summary_text(result: Mapping[str, Json]) -> str:
-    """Return the summary of a result (see result.schema.json) as readable text ending in a newline."""
+def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
+    """Return the summary of a result (see result.schema.json) as readable text ending in a newline.
+
+    *command* is what to type to reach the root of this task, for the lines that a person may paste.
+    """
     task = _part(result, "task")
     lines = [*_wrapped(_headline(result, task)), "=" * 60, ""]
     lines += _facts(result, task)
@@ -23,7 +27,7 @@ def summary_text(result: Mapping[str, Json]) -> str:
     lines += _answer(str(result.get("answer", "")))
     lines += _inferred(task)
     lines += _attempts(_rows(result, "attempts"))
-    lines += _next_steps(result, task)
+    lines += _next_steps(result, task, command)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -48,8 +52,7 @@ def _facts(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
     for line in (
         f"Task     {task.get('id')}  ({task.get('type')}, priority {task.get('priority')})",
         f"Ended    {timing.get('ended')}  after {_seconds(timing.get('running_s'))} in {_count(tries, 'attempt')}",
-        f"Used     {_known(usage.get('turns'), 'turns')}, {_known(usage.get('input_tokens'), 'tokens in')}, "
-        f"{_known(usage.get('output_tokens'), 'tokens out')}, cost {_money(usage.get('cost_usd'))}",
+        f"Used     {_used(usage)}",
     ):
         lines += _wrapped(line)
     return [*lines, ""]
@@ -121,15 +124,16 @@ def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
     return [*lines, ""]
 
 
-def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
+def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json], command: str) -> list[str]:
     lines = ["Next"]
     if result.get("hint"):
-        lines += _wrapped(str(result["hint"]), "  ")
+        lines += _wrapped(str(result["hint"]).replace(COMMAND, command), "  ")
     uid = str(task.get("uid"))
-    lines.append(f"  python main.py show {_shown(str(task.get('name')))}")
-    lines.append(f"  python main.py tail-events --task {_shown(str(task.get('id')))}")
+    name = _shown(str(task.get("name")))
+    lines.append(f"  {command} show {name}")
+    lines.append(f"  {command} tail-events --task {name}")
     if result.get("status") != "succeeded":
-        lines.append(f"  python main.py retry {uid[-8:]}")
+        lines.append(f"  {command} retry {uid[-8:]}")
     return lines
 
 
@@ -159,12 +163,20 @@ def _strings(value: Json) -> list[str]:
     return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
-def _known(value: Json, unit: str) -> str:
-    return f"{value} {unit}" if isinstance(value, int) else f"unknown {unit}"
-
-
-def _money(value: Json) -> str:
-    return f"${value:.4f}" if isinstance(value, (int, float)) else "unknown"
+def _used(usage: Mapping[str, Json]) -> str:
+    """Say what is known; all the rest at the end, once."""
+    units = {"turns": "turns", "input_tokens": "tokens in", "output_tokens": "tokens out"}
+    known = [f"{usage[key]} {unit}" for key, unit in units.items() if isinstance(usage.get(key), int)]
+    missing = [unit for key, unit in units.items() if not isinstance(usage.get(key), int)]
+    known = [words.removesuffix("s") if words == "1 turns" else words for words in known]
+    cost = usage.get("cost_usd")
+    if isinstance(cost, (int, float)):
+        known.append(f"cost ${cost:.4f}")
+    else:
+        missing.append("cost")
+    if not known:
+        return "usage unknown"
+    return ", ".join(known) + (f" ({', '.join(missing)} unknown)" if missing else "")
 
 
 def _seconds(value: Json) -> str:

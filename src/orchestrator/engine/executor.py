@@ -28,6 +28,7 @@ from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
+from orchestrator.engine.outcomes import bounded
 from orchestrator.validation.checks import judge, with_earlier
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class Executor:
             return
         found = await self._agent(task).collect(order)
         if task.state is State.CANCELLING:
-            await self._cancelled(task)
+            await self._cancelled(task, found)
             return
         await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
 
@@ -208,7 +209,7 @@ class Executor:
             if isinstance(outcome, Interrupted):
                 await self._interrupted(task, order, outcome)
                 return
-            outcome = _bounded(outcome)
+            outcome = bounded(outcome)
             usage = outcome.report.usage
             data = {
                 "agent": order.agent,
@@ -221,7 +222,7 @@ class Executor:
             }
             after = await self._commit(self._event(EventKind.FINISHED, order, data))
             if after.state is State.CANCELLING:
-                await self._cancelled(after)
+                await self._cancelled(after, outcome)
                 return
             await self._judge(after, order, outcome)
         except IllegalEventError:
@@ -314,7 +315,7 @@ class Executor:
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING:
-            await self._cancelled(current)
+            await self._cancelled(current, outcome)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
         times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
@@ -331,14 +332,19 @@ class Executor:
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
 
-    async def _cancelled(self, task: Task) -> None:
-        data = {"reason": "cancelled", "detail": "cancelled while it ran"}
-        await self._commit(Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+    async def _cancelled(self, task: Task, outcome: Outcome | None) -> None:
+        """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
+        if not isinstance(outcome, (Finished, Failed)):
+            report = outcome.report if outcome else AgentReport(session_id=task.session_id)
+            outcome = Interrupted("cancelled", report)
+        data = {"reason": "cancelled", "detail": "cancelled while it ran", "outcome": to_json(bounded(outcome))}
+        ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
+        await self._commit(ended)
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if current is not None and current.state is State.CANCELLING and current.attempt == order.attempt:
-            await self._cancelled(current)
+            await self._cancelled(current, None)
             return
         log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
 
@@ -365,18 +371,6 @@ class Executor:
                     raise
                 log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
                 await self._clock.sleep(STORE_PATIENCE_S)
-
-
-MAX_ANSWER_CHARS = 200_000
-
-
-def _bounded(outcome: Finished | Failed) -> Finished | Failed:
-    """Keep a runaway answer out of the journal; the whole of it stays in the attempt's own output."""
-    report: AgentReport = outcome.report
-    if len(report.answer) <= MAX_ANSWER_CHARS:
-        return outcome
-    cut = f"\n[cut here: {len(report.answer) - MAX_ANSWER_CHARS} characters more in the attempt's stdout.ndjson]"
-    return replace(outcome, report=replace(report, answer=report.answer[:MAX_ANSWER_CHARS] + cut))
 
 
 async def uninterrupted(work: Awaitable[None]) -> None:

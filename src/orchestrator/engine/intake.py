@@ -58,7 +58,8 @@ class ScanOutcome:
 class Intake:
     """Takes task files in. *parse* turns bytes, file name and rules into a TaskSpec or raises TaskFileError.
 
-    *rules* is asked again for every scan; *free_bytes* returns the free space where the store and artifacts lie.
+    *rules* and *limits* are asked again for every scan; *free_bytes* returns the free space where store and artifacts
+    lie.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Intake:
         targets: Targets,
         free_bytes: Callable[[], int],
         redact: Callable[[Json], Json],
-        limits: IntakeLimits | None = None,
+        limits: Callable[[], IntakeLimits] = IntakeLimits,
     ) -> None:
         self._store = store
         self._inbox = inbox
@@ -81,7 +82,7 @@ class Intake:
         self._clock = clock
         self._rules = rules
         self._free_bytes = free_bytes
-        self._limits = limits or IntakeLimits()
+        self._limits_now = limits
         self._known: dict[str, Known] = {}
         self._absence = Absence()
         self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact)
@@ -92,6 +93,10 @@ class Intake:
         self._ignored: dict[str, str] = {}
         self._polling = ""
         self._scan_took_s = 0.0
+
+    @property
+    def _limits(self) -> IntakeLimits:
+        return self._limits_now()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take in files until *stop*. Raises StoreError when the store can never be written again: nothing is lost."""

@@ -12,16 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Artifacts, Clock, EventSink, Inbox, Store
-from orchestrator.core.report import summary_text
+from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
+from orchestrator.core.report import COMMAND, summary_text
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.former import keep_former_result, where_the_log_goes_on
 from orchestrator.validation.result import build_result, iso, result_bytes
 from orchestrator.validation.schema import result_problems
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
+PIECE = 5000  # of light rows
+FOLDERS = ("results", "summaries")
 RETRY_S = 5.0
 LOOK_AT_LEAST_EVERY_S = 30.0
 CLEANED = "cleaned"  # the reason of tasks that `clean tasks` put away without running them
@@ -33,12 +36,12 @@ _FOLDERS = {
 }
 
 
-def result_path(task: Task) -> str:
+def result_path(task: Task | EndedTask) -> str:
     """Return where the result of *task* lies, relative to the root."""
     return f"results/{task.name}_result.json"
 
 
-def summary_path(task: Task) -> str:
+def summary_path(task: Task | EndedTask) -> str:
     """Return where the summary of *task* lies, relative to the root."""
     return f"summaries/{task.name}_summary.txt"
 
@@ -65,8 +68,10 @@ class Projector:
         clock: Clock,
         bell: Bell,
         redact: Callable[[Json], Json],
+        command: str = COMMAND,
     ) -> None:
         self._redact = redact
+        self._command = command
         self._store = store
         self._artifacts = artifacts
         self._events = events
@@ -120,18 +125,21 @@ class Projector:
             return False
         return True
 
-    async def restore(self, *, limit: int = 1_000_000) -> int:
-        """Write result files again that are gone though nobody cleaned them. Returns how many."""
-        present = set(await self._artifacts.names("results"))
-        ended = [State.SUCCEEDED, State.FAILED, State.CANCELLED]
-        missing = 0
-        for task in await self._store.tasks(ended, limit=limit):
-            if task.artifacts and not task.cleaned and f"{task.name}_result.json" not in present:
-                missing += await self._attempted(f"the result of {task.name}", self._rewrite(task))
-        return missing
+    async def restore(self) -> int:
+        """Write results and summaries again that are gone though nobody cleaned them. Returns of how many tasks."""
+        present = {f"{folder}/{name}" for folder in FOLDERS for name in await self._artifacts.names(folder)}
+        restored = after = 0
+        while batch := await self._store.ended(after=after, limit=PIECE):
+            after = batch[-1].order
+            for one in batch:
+                wanted = {result_path(one), summary_path(one)} if one.artifacts and not one.cleaned else set()
+                if not wanted <= present:
+                    restored += await self._attempted(f"the result of {one.name}", self._rewrite(one.uid))
+        return restored
 
-    async def _rewrite(self, task: Task) -> None:
-        await self._write_result(task)
+    async def _rewrite(self, uid: TaskUid) -> None:
+        if (task := await self._store.task(uid)) is not None:
+            await self._write_result(task)
 
     async def _project(self, task: Task) -> None:
         events: list[Event] = []
@@ -157,13 +165,14 @@ class Projector:
         if problems := result_problems(result):
             log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
         paths = result_path(task), summary_path(task)
-        await self._artifacts.write(paths[1], summary_text(result).encode("utf-8", "backslashreplace"))
+        await keep_former_result(self._artifacts, task.uid, *paths)
+        await self._artifacts.write(paths[1], summary_text(result, self._command).encode("utf-8", "backslashreplace"))
         await self._artifacts.write(paths[0], result_bytes(result))
         return paths
 
     async def _append_events(self) -> None:
         if self._seq < 0:
-            self._seq = await self._events.last_seq()
+            self._seq = await where_the_log_goes_on(self._events, self._store, self._clock)
         while batch := await self._store.events_after(self._seq, limit=BATCH):
             lines = [(event.seq, event_line(event, await self._task(event.uid))) for event in batch]
             self._seq = await self._events.append(lines)

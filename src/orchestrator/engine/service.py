@@ -7,18 +7,23 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
-from orchestrator.core.ports import Clock, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.projector import event_line
 from orchestrator.validation.result import build_result
 
 FOLLOW_BATCH = 500
+PIECE = 500  # of ended tasks at once
+LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at the whole: *counts* by state, what runs, what waits next, what is held, what ended last."""
+    """One look at the whole: *counts* by state, what runs, what is held, what ended last.
+
+    *waiting* is in the order in which it will start.
+    """
 
     counts: Mapping[State, int]
     active: Sequence[Task]
@@ -26,6 +31,7 @@ class Status:
     ended: Sequence[Task]
     pauses: Sequence[Pause]
     last_seq: int
+    next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
 
 
 class Orchestrator:
@@ -39,7 +45,10 @@ class Orchestrator:
         bell: Bell,
         redact: Callable[[Json], Json],
         reload: Callable[[], Sequence[str]] | None = None,
+        at_start: frozenset[str] = frozenset(),
     ) -> None:
+        """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
+        self._at_start = at_start
         self._redact = redact
         self._store = store
         self._clock = clock
@@ -114,17 +123,22 @@ class Orchestrator:
         return accepted[0]
 
     async def status(self, *, limit: int = 10) -> Status:
-        """Return the state of everything; lists are cut at *limit* entries. What waits, as it will start."""
-        first = await self._store.ready(self._clock.now(), limit=limit)
-        known = {task.uid for task in first}
-        later = [task for task in await self._store.tasks(sorted(WAITING), limit=2 * limit) if task.uid not in known]
+        """Return the state of everything; lists are cut at *limit* entries."""
+        now = self._clock.now()
+        waiting = list(await self._store.ready(now, limit=limit))
+        if len(waiting) < limit:
+            shown = {task.uid for task in waiting}
+            others = await self._store.tasks(sorted(WAITING), limit=LOOKED_THROUGH)
+            rest = [task for task in others if task.uid not in shown]
+            waiting += sorted(rest, key=lambda task: (task.not_before, task.spec.priority.rank, task.order))
         return Status(
             counts=await self._store.counts(),
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
-            waiting=[*first, *later][:limit],
+            waiting=waiting[:limit],
             ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
             pauses=await self._store.pauses(),
             last_seq=await self._store.last_seq(),
+            next_wake=await self._store.next_wake(now),
         )
 
     async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:
@@ -149,16 +163,19 @@ class Orchestrator:
         """Return *event* as a line of events.ndjson."""
         return event_line(event, await self._store.task(event.uid) if event.uid else None)
 
-    async def cleaned(self, tasks: Sequence[Task]) -> None:
+    async def cleaned(self, tasks: Sequence[Task | EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
         now = self._clock.now()
         if tasks:
             await self._store.commit([Event(EventKind.ARTIFACTS_CLEANED, now, task.uid) for task in tasks])
 
-    async def ended_before(self, ts: float) -> Sequence[Task]:
-        """Return ended tasks with artefacts that ended before *ts* (seconds since the epoch)."""
-        ended = await self._store.tasks(sorted(TERMINAL), limit=1_000_000)
-        return [task for task in ended if task.artifacts and not task.cleaned and task.ended_ts < ts]
+    async def ended_before(self, ts: float) -> AsyncIterator[Sequence[EndedTask]]:
+        """Yield, piece by piece, the tasks with artefacts that ended before *ts* (seconds since the epoch)."""
+        after = 0
+        while batch := await self._store.ended(after=after, before_ts=ts, limit=PIECE):
+            after = batch[-1].order
+            if kept := [task for task in batch if task.artifacts and not task.cleaned]:
+                yield kept
 
     async def reload_from_env(self) -> Sequence[str]:
         """Read the configuration again and use it from now on. Returns the names of the settings that changed.
@@ -174,7 +191,8 @@ class Orchestrator:
             await self._store.commit([Event(EventKind.CONFIG_INVALID, self._clock.now(), data=data)])
             raise
         if changed:
-            named: dict[str, Json] = {"changed": list(changed)}
+            later = [name for name in changed if name in self._at_start]
+            named: dict[str, Json] = {"changed": list(changed), "needs_restart": later}
             await self._store.commit([Event(EventKind.CONFIG_RELOADED, self._clock.now(), data=named)])
             self._bell.ring()
         return changed
