@@ -12,7 +12,7 @@ from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
-from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
+from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
@@ -97,7 +97,7 @@ class MemoryStore:
     async def revise(self, task: Task, body: bytes, event: Event) -> Task:
         with _AllOrNothing(self):
             before = self._known(task.uid)
-            if before.state is not State.QUEUED:
+            if before.state not in (State.QUEUED, State.HELD):
                 raise IllegalEventError(before.state, event.kind, why="it is queued no more")
             event = self._in_turn(event)
             after = replace(advance(before, event), spec=task.spec, sha256=task.sha256, stamp=task.stamp)
@@ -210,12 +210,12 @@ class MemoryStore:
     async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
         first: dict[str, Task] = {}
         for task in self._oldest():
-            if task.state in WAITING:
+            if task.state in PENDING:
                 first.setdefault(task.id_key, task)
         found = [
             task
             for task in first.values()
-            if task.not_before <= now and task.spec.agent not in (agents or ()) and not self._active(task.id_key)
+            if task.state in WAITING and task.not_before <= now and task.spec.agent not in (agents or ()) and not self._active(task.id_key)
         ]
         return sorted(found, key=lambda task: (task.spec.priority.rank, task.order))[:limit]
 
@@ -242,7 +242,7 @@ class MemoryStore:
         return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}
 
     async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
-        waiting = (task for task in self._held.tasks.values() if task.state in WAITING and task.file_name)
+        waiting = (task for task in self._held.tasks.values() if task.state in PENDING and task.file_name)
         return [(task.file_name, task.stamp, task.uid) for task in waiting]
 
     async def same_id(self, task_id: str) -> Sequence[Task]:

@@ -20,7 +20,7 @@ from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
-from orchestrator.core.lifecycle import TERMINAL, WAITING, State
+from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask
 from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskSpec
@@ -153,7 +153,7 @@ class RootFiles:
                 return cleaned
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
-        waiting = [task for task in await parts.store.tasks(sorted(WAITING), limit=1_000_000) if task.file_name]
+        waiting = [task for task in await parts.store.tasks(sorted(PENDING), limit=1_000_000) if task.file_name]
         names = {task.file_name for task in waiting}
         if dry_run:
             names.update((await parts.inbox.scan()).entries)  # also what nobody has looked at yet

@@ -23,7 +23,7 @@ _NEWEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord DESC LIMIT ?"
 READY = (
     f"SELECT rank, ord FROM task AS t INDEXED BY task_ready WHERE {rows.WAITING} AND agent = ? AND not_before <= ?"  # noqa: S608 - our own conditions
     f" AND NOT EXISTS (SELECT 1 FROM task AS a WHERE a.id_key = t.id_key AND a.{rows.ACTIVE})"
-    f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.WAITING} AND w.ord < t.ord)"
+    f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.PENDING} AND w.ord < t.ord)"
     " ORDER BY rank, ord LIMIT ?"
 )
 WAKE = (
@@ -37,7 +37,7 @@ ENDED = (
     " AND ord > ? AND ended_ts < ? ORDER BY ord LIMIT ?"
 )
 _FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
-FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.WAITING} AND file_name <> ''"  # noqa: S608 - our own condition
+FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.PENDING} AND file_name <> ''"  # noqa: S608 - our own condition
 
 
 def task(con: sqlite3.Connection, uid: TaskUid) -> Task | None:

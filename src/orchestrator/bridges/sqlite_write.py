@@ -77,7 +77,7 @@ def _names(task: Task) -> Iterator[str]:
 def revise(con: sqlite3.Connection, task: Task, body: bytes, event: Event) -> Task:
     """Replace what was asked; see the port. Raises NotFoundError for a task that is not there."""
     before = _known(con, task.uid)
-    if before.state is not State.QUEUED:
+    if before.state not in (State.QUEUED, State.HELD):
         raise IllegalEventError(before.state, event.kind, why="it is queued no more")
     seq, ts = _last(con)
     event = in_turn(event, ts)

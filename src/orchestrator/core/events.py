@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     LIMITED = "agent_limited"  # executor: account or login problem, costs no try
     INTERRUPTED = "interrupted"  # pool or recovery: we ended it, costs no try
     CANCEL_REQUESTED = "cancel_requested"  # a person, while it runs
+    HELD = "task_held"  # a person: not to be started until released
+    RELEASED = "task_released"  # a person: waits for nothing but a slot any more
     CANCELLED = "task_cancelled"  # a person, or the file was removed while queued
     SUMMARIZED = "summarized"  # projector: summary written
     ARTIFACTS_WRITTEN = "artifacts_written"  # projector: result written
@@ -44,8 +46,8 @@ class EventKind(StrEnum):
     CONFIG_INVALID = "config_invalid"
     INTAKE_PAUSED = "intake_paused"
     INTAKE_RESUMED = "intake_resumed"
-    AGENT_HELD = "agent_held"
-    AGENT_RELEASED = "agent_released"
+    AGENT_HELD = "agent_held"  # executor or a person; `agent` is "*" for the whole queue
+    AGENT_RELEASED = "agent_released"  # executor or a person
     FILE_IGNORED = "file_ignored"  # something in tasks/ that can never be a task file
     WARNING = "warning"
 

@@ -18,6 +18,7 @@ class State(StrEnum):
     RUNNING = "running"  # the agent does, by ending; a crash makes recovery collect it or queue it again
     CHECKING = "checking"  # validation does; a crash makes recovery validate again, never run again
     RETRY_WAIT = "retry_wait"  # the pool does, when its time has come
+    HELD = "held"  # a person does, by releasing or cancelling it; a crash leaves it held
     CANCELLING = "cancelling"  # the pool does, when every process of the attempt is gone
     SUCCEEDED = "succeeded"  # nobody does
     FAILED = "failed"  # nobody does: a retry is a new run with a uid of its own
@@ -27,7 +28,8 @@ class State(StrEnum):
 
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.REJECTED})
 ACTIVE = frozenset({State.RUNNING, State.CHECKING, State.CANCELLING})
-WAITING = frozenset({State.QUEUED, State.RETRY_WAIT})
+WAITING = frozenset({State.QUEUED, State.RETRY_WAIT})  # may be started
+PENDING = WAITING | {State.HELD}  # not at work and not ended
 
 _BOOKKEEPING = (E.SUMMARIZED, E.ARTIFACTS_WRITTEN, E.ARCHIVED, E.ARTIFACTS_CLEANED, E.EDITED_AFTER_CLAIM)
 
@@ -44,6 +46,7 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.UPDATED: State.QUEUED,
         E.REJECTED: State.REJECTED,
         E.STARTED: State.RUNNING,
+        E.HELD: State.HELD,
         E.CANCELLED: State.CANCELLED,
     },
     State.RUNNING: {
@@ -66,6 +69,14 @@ NEXT: Mapping[State, Mapping[E, State]] = {
     State.RETRY_WAIT: {
         E.EDITED_AFTER_CLAIM: State.RETRY_WAIT,
         E.STARTED: State.RUNNING,
+        E.HELD: State.HELD,
+        E.RELEASED: State.QUEUED,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.HELD: {
+        E.UPDATED: State.HELD,
+        E.REJECTED: State.REJECTED,
+        E.RELEASED: State.QUEUED,
         E.CANCELLED: State.CANCELLED,
     },
     State.CANCELLING: {

@@ -248,6 +248,11 @@ def _waits(task: Task, event: Event) -> Task:
     )
 
 
+def _at_once(task: Task, _: Event) -> Task:
+    """What the task waited for is over; its reason stays, as it decides whether its session is resumed."""
+    return replace(task, not_before=0.0)
+
+
 def _ended(task: Task, event: Event) -> Task:
     return replace(task, ended_ts=event.ts, reason=_text(event, "reason"), detail=_text(event, "detail"))
 
@@ -262,6 +267,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.LIMITED: _uncharged,
     EventKind.INTERRUPTED: _uncharged,
     EventKind.RETRY: _waits,
+    EventKind.RELEASED: _at_once,
     EventKind.SUCCEEDED: _ended,
     EventKind.FAILED: _ended,
     EventKind.CANCELLED: _ended,

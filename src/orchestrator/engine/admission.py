@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
-from orchestrator.core.lifecycle import ACTIVE, WAITING, State
+from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.ports import FileBytes, InboxEntry, NewTask, TargetFact
 from orchestrator.core.task import Notice, Priority, Task, TaskRules, TaskSpec, id_key
 from orchestrator.core.text import printable, slug
@@ -56,7 +56,7 @@ def among(spec: TaskSpec, sha256: str, others: Sequence[Task]) -> TaskUid | None
 
     *others* have the same id but for case, newest first. Raises TaskFileError id_conflict or duplicate_content.
     """
-    open_ones = [task for task in others if task.state in ACTIVE or task.state in WAITING]
+    open_ones = [task for task in others if task.state in ACTIVE or task.state in PENDING]
     for task in open_ones:
         if task.spec.id != spec.id:
             raise TaskFileError(

@@ -204,7 +204,7 @@ class Intake:
         for name in missing:
             known = self._known[name]
             task = await self._store.task(known.uid) if known.waiting else None
-            if task is not None and task.state is State.QUEUED and task.attempt == 0:
+            if task is not None and task.state in (State.QUEUED, State.HELD) and task.attempt == 0:
                 removed.append(name)
             else:
                 del self._known[name]

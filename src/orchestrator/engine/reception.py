@@ -229,7 +229,7 @@ class Reception:
         name = read.entry.file_name
         known = self._known[name]
         task = await self._store.task(known.uid)
-        if task is None or task.state is not State.QUEUED or task.attempt > 0:
+        if task is None or task.state not in (State.QUEUED, State.HELD) or task.attempt > 0:
             self.later[name] = self._clock.monotonic() + _MOVING_S  # it is being claimed: see who moved it then
             return
         sha256 = admission.digest(read.body)
