@@ -24,7 +24,8 @@ class FakeAgent:
     """Answers with prepared outcomes: *script* by task id, one after the other, then DONE.
 
     Tasks named in *gates* wait for their event first. *starts* are the orders as they came, *alive* the marks of
-    those that run now. What *left* has for a mark is what `collect` finds: how that attempt ended.
+    those that run now. *says* by task id is what it reports after its session. What *left* has for a mark is what
+    `collect` finds: how that attempt ended.
     """
 
     def __init__(self, script: Mapping[str, Sequence[Outcome]] | None = None) -> None:
@@ -34,6 +35,7 @@ class FakeAgent:
         self.alive: set[str] = set()
         self.most_at_once = 0
         self.left: dict[str, Outcome] = {}
+        self.says: dict[str, Sequence[AgentMessage]] = {}
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
         self.starts.append(order)
@@ -41,6 +43,8 @@ class FakeAgent:
         self.most_at_once = max(self.most_at_once, len(self.alive))
         try:
             await say(AgentMessage(MessageKind.SESSION, "session begun", {"session_id": order.session_id}))
+            for message in self.says.get(order.task_id, ()):
+                await say(message)
             if order.task_id in self.gates:
                 await self.gates[order.task_id].wait()
             prepared = self._script.get(order.task_id, [])

@@ -215,7 +215,10 @@ class MemoryStore:
         found = [
             task
             for task in first.values()
-            if task.state in WAITING and task.not_before <= now and task.spec.agent not in (agents or ()) and not self._active(task.id_key)
+            if task.state in WAITING
+            and task.not_before <= now
+            and task.spec.agent not in (agents or ())
+            and not self._active(task.id_key)
         ]
         return sorted(found, key=lambda task: (task.spec.priority.rank, task.order))[:limit]
 

@@ -160,5 +160,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
         bell=bell,
         redact=lambda value: value,
     )
-    engine.service = Orchestrator(store=store, clock=clock, bell=bell, redact=lambda value: value)
+    engine.service = Orchestrator(
+        store=store, clock=clock, bell=bell, policy=lambda: engine.policy, redact=lambda value: value
+    )
     return engine

@@ -226,7 +226,13 @@ def _parts(
         command=configuration.command,
     )
     service = Orchestrator(
-        store=store, clock=clock, bell=bell, redact=redact, reload=configuration.reload, at_start=READ_AT_START
+        store=store,
+        clock=clock,
+        bell=bell,
+        policy=configuration.policy,
+        redact=redact,
+        reload=configuration.reload,
+        at_start=READ_AT_START,
     )
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 

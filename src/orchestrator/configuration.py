@@ -77,7 +77,15 @@ class Configuration:
         """Return what the running program needs of it."""
         settings = self.settings
         claude = settings.agents.claude
-        profile = AgentProfile("claude", claude.model, claude.timeout_s, claude.max_turns, claude.budget_usd)
+        profile = AgentProfile(
+            "claude",
+            claude.model,
+            claude.timeout_s,
+            claude.max_turns,
+            claude.budget_usd,
+            enabled=claude.enabled,
+            headroom_percent=claude.headroom_percent,
+        )
         return RunPolicy(
             slots=settings.pool.max_concurrent_tasks,
             agents=MappingProxyType({"claude": profile}),

@@ -60,7 +60,8 @@ class RootFiles:
             if known.state in WAITING and known.sha256 == sha256:
                 return known
             if known.state not in TERMINAL:
-                raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}")
+                hint = f"`python main.py resume {known.uid[-8:]}` releases it." if known.state is State.HELD else ""
+                raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}", hint=hint)
         clock, uid = parts.clock, parts.clock.new_uid()
         now = clock.now()
         file_name = Path(path).name if self.lies_in_tasks(path) else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.api.program import Show
-from orchestrator.api.render import call_name, event_words
+from orchestrator.api.render import call_name, event_words, pause_words
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
@@ -21,6 +21,7 @@ from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ExitCode, StoppedError, StoreError
 from orchestrator.core.events import Event, Json
+from orchestrator.core.plan import EVERYTHING
 from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.pool import Pool
@@ -76,6 +77,7 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
         async with opened(configuration, daemon=False) as parts:
             take = files.taken_by_daemon if files.lies_in_tasks(path) else files.submit
             task = await take(parts, path)
+            await _say_what_holds(parts, task, note)
             try:
                 return await files.wait_for(parts, task, show)
             except asyncio.CancelledError:
@@ -87,6 +89,7 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
         async with opened(configuration, daemon=True) as parts:
             await parts.recover()
             task = await files.submit(parts, path)
+            await _say_what_holds(parts, task, note)
             signals = Signals()
             _on_signals(asyncio.get_running_loop(), partial(_interrupt, signals, note))
             ended = await files.run_alone(parts, task, signals, show)
@@ -97,6 +100,12 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
             hint=f"`python main.py` goes on with it, `python main.py cancel {name}` ends it.",
         )
     return ended
+
+
+async def _say_what_holds(parts: Parts, task: Task, note: Note) -> None:
+    """Who waits for a task in the foreground is told why nothing happens."""
+    for pause in await parts.service.holding(EVERYTHING, parts.service.agent_of(task)):
+        note(pause_words(pause, parts.clock.now(), parts.configuration.command))
 
 
 def _me() -> Holder:

@@ -129,8 +129,14 @@ class TypeSettings(Group):
 
 
 class ClaudeSettings(Group):
-    """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees."""
+    """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees.
 
+    *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
+    nothing more is started until the reset; 100: all of it.
+    """
+
+    enabled: bool
+    headroom_percent: Annotated[float, Number, Field(ge=1, le=100, allow_inf_nan=False)]
     command: tuple[Annotated[str, Field(min_length=1)], ...]
     model: str
     sandbox: Literal["auto", "on", "off"]

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from tests.fakes import FakeClock, MemoryStore
 from orchestrator.api.cli import parse
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program, Show
+from orchestrator.core.agents import AgentProfile
 from orchestrator.core.errors import NotFoundError, OrchestratorError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
+from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Priority, Task, TaskSpec
@@ -30,6 +33,9 @@ COMMANDS = (
     "show",
     "cancel",
     "retry",
+    "pause",
+    "resume",
+    "hold",
     "tail-events",
     "check",
     "create-sample",
@@ -54,6 +60,9 @@ class World:
     put: list[tuple[str, bytes]] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     ends: State = State.SUCCEEDED
+    policy: RunPolicy = field(
+        default_factory=lambda: RunPolicy(3, {"claude": AgentProfile("claude")}, "claude", {}, "/w", "/w", "/attempts")
+    )
 
     async def add(self, task_id: str, *events: EventKind, priority: Priority = Priority.MEDIUM, **data: Any) -> Task:
         """Accept a task and let *events* happen to it."""
@@ -103,7 +112,9 @@ class World:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Orchestrator]:
-        yield Orchestrator(store=self.store, clock=self.clock, bell=Bell(), redact=lambda value: value)
+        yield Orchestrator(
+            store=self.store, clock=self.clock, bell=Bell(), policy=lambda: self.policy, redact=lambda value: value
+        )
 
     async def _components(self) -> Sequence[Component]:
         return (Component("claude", usable=False, words="not usable: not installed"),)
@@ -253,7 +264,9 @@ async def test_status_shows_what_runs_waits_ended_and_is_held(world: World) -> N
     await world.store.pause(pause, Event(EventKind.AGENT_HELD, world.clock.now()))
     _, text, _ = await world.call("status")
     assert "slots 1/3    queued 1    failed 1" in text
-    assert "held: claude for 1m30s more (usage_limit): used up" in text
+    assert re.search(r"\nheld: claude, resumes \d\d:\d\d \(in 1m30s\) \(usage_limit: used up\); earlier: ", text)
+    assert "earlier: python main.py resume claude\n" in text
+    assert re.search(r"queued +waits +medium +0.0s +claude is held\n", text)
     assert "running  runs" in text
     assert "queued  waits  medium" in text
     assert "failed  broke" in text

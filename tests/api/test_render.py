@@ -17,7 +17,9 @@ from orchestrator.api.render import (
     error_json,
     event_text,
     event_words,
+    held_rows,
     money,
+    pause_words,
     short,
     spec_text,
     task_json,
@@ -26,6 +28,7 @@ from orchestrator.api.render import (
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
 from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -97,8 +100,52 @@ def test_columns_do_not_jump_while_time_passes() -> None:
 
 def test_a_waiting_task_says_what_it_waits_for() -> None:
     soon = replace(TASK, state=State.RETRY_WAIT, not_before=NOON + 38, reason="transient")
-    table = waiting_rows([replace(TASK, created_ts=NOON - 5), soon], NOON)
-    assert [row[-1] for row in table.rows] == ["waits for a slot", "next try in 38s (transient)"]
+    behind = replace(TASK, uid=TaskUid("f" * 32))
+    paused = replace(TASK, uid=TaskUid("e" * 32))
+    rows = [replace(TASK, created_ts=NOON - 5), soon, behind, paused]
+    table = waiting_rows(rows, NOON, {TASK.id_key: TASK.uid}, {paused.uid: "*"})
+    assert [row[-1] for row in table.rows] == [
+        "waits for a slot",
+        "next try in 38s (transient)",
+        "waits behind abcdef12, of the same id",
+        "the queue is held",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pause", "words"),
+    [
+        (
+            Pause("*", 0.0, "paused", "paused by request"),
+            "held: the queue until released (paused by request); release: python main.py resume",
+        ),
+        (
+            Pause("claude", NOON + 52_800, "usage_limit", "used up"),
+            "held: claude, resumes 02:40 (in 14h40m) (usage_limit: used up); earlier: python main.py resume claude",
+        ),
+        (
+            Pause("claude", NOON + 86_400, "usage_limit", "used up"),
+            "held: claude, resumes 2026-03-02 12:00 (in 1d0h) (usage_limit: used up);"
+            " earlier: python main.py resume claude",
+        ),
+        (
+            Pause("claude", NOON - 1, "auth", ""),
+            "held: claude, until one task has probed it (auth: auth); earlier: python main.py resume claude",
+        ),
+        (
+            Pause("claude", 0.0, "switched_off", "agents.claude.enabled is false"),
+            "off: claude (agents.claude.enabled is false);"
+            " on again: set agents.claude.enabled: true in config/orchestrator.yaml",
+        ),
+    ],
+)
+def test_a_pause_is_told_with_its_end_and_how_to_end_it(pause: Pause, words: str) -> None:
+    assert pause_words(pause, NOON, "python main.py", UTC) == words
+
+
+def test_a_held_task_is_told_with_how_to_release_it() -> None:
+    (row,) = held_rows([replace(TASK, state=State.HELD)], NOON + 60, "python main.py").rows
+    assert row == ("held", "fix_db", "high", "1m00s", "release: python main.py resume abcdef12")
 
 
 def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
@@ -125,6 +172,9 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
         (EventKind.ARTIFACTS_WRITTEN, {"path": "results/a_result.json"}, "result: results/a_result.json"),
         (EventKind.SUCCEEDED, {}, "SUCCEEDED"),
         (EventKind.DAEMON_STARTED, {"pid": 3}, "daemon started"),
+        (EventKind.AGENT_HELD, {"agent": "*", "reason": "paused"}, "the queue is held: paused"),
+        (EventKind.AGENT_RELEASED, {"agent": "claude"}, "claude is released"),
+        (EventKind.HELD, {"detail": "held by request"}, "held: held by request"),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import EventKind
-from orchestrator.core.lifecycle import ACTIVE, NEXT, TERMINAL, WAITING, State, next_state
+from orchestrator.core.lifecycle import ACTIVE, NEXT, PENDING, TERMINAL, WAITING, State, next_state
 
 
 @pytest.mark.parametrize("state", State)
@@ -15,8 +15,9 @@ def test_every_state_has_a_row(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_every_state_is_waiting_active_or_terminal_and_only_one_of_them(state: State) -> None:
-    assert sum(state in group for group in (WAITING, ACTIVE, TERMINAL)) == 1
+def test_every_state_is_pending_active_or_terminal_and_only_one_of_them(state: State) -> None:
+    assert sum(state in group for group in (PENDING, ACTIVE, TERMINAL)) == 1
+    assert WAITING < PENDING
 
 
 @pytest.mark.parametrize("state", sorted(State))

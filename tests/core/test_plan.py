@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import TaskUid
-from orchestrator.core.plan import Capacity, plan
+from orchestrator.core.plan import Capacity, in_force, plan, switched_off
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Priority, Task, TaskSpec
 
@@ -64,6 +65,19 @@ def test_after_a_hold_exactly_one_task_probes() -> None:
 
 def test_an_agent_has_no_more_than_its_own_places() -> None:
     assert _started([_task(1), _task(2)], per_agent={"claude": 1}) == ["t1"]
+
+
+def test_an_agent_that_is_switched_off_is_paused_without_end_and_no_other() -> None:
+    agents = {"claude": AgentProfile("claude", enabled=False), "other": AgentProfile("other")}
+    (off,) = switched_off(agents)
+    assert (off.scope, off.until) == ("claude", 0.0)
+    assert _started([_task(1)], pauses=[off]) == []
+
+
+def test_a_pause_is_in_force_until_its_time_and_in_its_scope_only() -> None:
+    over, lasting, timed = Pause("a", NOW, "r", ""), Pause("b", 0.0, "r", ""), Pause("c", NOW + 1, "r", "")
+    assert in_force([over, lasting, timed], NOW, "a", "b", "c") == (lasting, timed)
+    assert in_force([over, lasting, timed], NOW, "c") == (timed,)
 
 
 @given(st.integers(1, 8), st.lists(st.sampled_from("abcdefgh"), max_size=20), st.integers(0, 8))

@@ -105,6 +105,16 @@ def test_an_attempt_that_is_not_charged_costs_no_try(kind: EventKind) -> None:
     assert (running.tries, advance(running, _fitting(running, kind)).tries) == (1, 0)
 
 
+@given(task=tasks(), told=data)
+def test_a_task_that_was_held_and_released_is_queued_and_has_lost_nothing(task: Task, told: dict[str, Json]) -> None:
+    assume(EventKind.HELD in NEXT[task.state])
+    held = advance(task, _fitting(task, EventKind.HELD, told))
+    assert held == replace(task, state=State.HELD)
+    assert EventKind.STARTED not in NEXT[held.state]
+    released = advance(held, _fitting(held, EventKind.RELEASED, told))
+    assert released == replace(task, state=State.QUEUED, not_before=0.0)
+
+
 def test_the_writer_of_an_ended_attempt_is_fenced_off() -> None:
     running = advance(TASK, _fitting(TASK, EventKind.STARTED))
     late = _fitting(running, EventKind.FINISHED)

@@ -153,7 +153,12 @@ def reloading(engine: Engine, answers: Sequence[Sequence[str] | ConfigError]) ->
         return answer
 
     return Orchestrator(
-        store=engine.store, clock=engine.clock, bell=engine.bell, reload=reload, redact=lambda value: value
+        store=engine.store,
+        clock=engine.clock,
+        bell=engine.bell,
+        policy=lambda: engine.policy,
+        reload=reload,
+        redact=lambda value: value,
     )
 
 

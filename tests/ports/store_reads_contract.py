@@ -54,6 +54,23 @@ class StoreReadsContract:
         await store.accept([new(1, task_id="same", not_before=50.0), new(2, task_id="same")])
         assert await store.ready(5.0, limit=9) == []
 
+    async def test_a_held_task_is_not_ready_and_keeps_its_place_before_its_namesakes(self, store: Store) -> None:
+        one, _, third = await store.accept([new(1, task_id="same"), new(2, task_id="same"), new(3)])
+        held = await go(store, one, K.HELD)
+        await go(store, third, K.STARTED, K.LIMITED, K.HELD)
+        assert await store.ready(5.0, limit=9) == []
+        await go(store, held, K.RELEASED)
+        assert uids(await store.ready(5.0, limit=9)) == [1]
+
+    async def test_a_released_task_waits_for_no_time(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        (waits,) = await store.commit([event(K.LIMITED, running, not_before=50.0, reason="usage_limit")])
+        assert await store.next_wake(5.0) == 50.0
+        released = await go(store, waits, K.RELEASED)
+        assert (released.state, released.reason, await store.next_wake(5.0)) == (State.QUEUED, "usage_limit", 0.0)
+        assert uids(await store.ready(5.0, limit=9)) == [1]
+
     async def test_tasks_of_held_agents_are_not_ready(self, store: Store) -> None:
         await store.accept([new(1, agent="claude"), new(2), new(3, agent="codex")])
         assert uids(await store.ready(5.0, limit=9, agents=["claude"])) == [2, 3]
@@ -104,14 +121,16 @@ class StoreReadsContract:
         await go(store, tasks[0], K.STARTED)
         assert await store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 2, State.RUNNING: 1}
 
-    async def test_waiting_files_are_those_of_waiting_tasks(self, store: Store) -> None:
-        tasks = await store.accept([new(1), new(2, file_name=""), new(3), new(4)])
+    async def test_waiting_files_are_those_of_waiting_and_held_tasks(self, store: Store) -> None:
+        tasks = await store.accept([new(1), new(2, file_name=""), new(3), new(4), new(5)])
+        await go(store, tasks[4], K.HELD)
         await go(store, tasks[2], K.STARTED)
         await go(store, tasks[3], K.STARTED, K.LIMITED)
         found = sorted(await store.waiting_files())
         assert found == [
             ("task_1.task.md", FileStamp(1, 1, 1), tasks[0].uid),
             ("task_4.task.md", FileStamp(4, 4, 4), tasks[3].uid),
+            ("task_5.task.md", FileStamp(5, 5, 5), tasks[4].uid),
         ]
 
     async def test_unprojected_are_ended_tasks_whose_files_are_not_all_in_place(self, store: Store) -> None:

@@ -123,6 +123,12 @@ class StoreWritesContract:
         assert uids(await store.same_id("ID_7")) == [1]
         assert await store.same_id("id_1") == []
 
+    async def test_a_held_task_is_revised_and_stays_held(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        held = await go(store, task, K.HELD)
+        after = await store.revise(replace(held, sha256="f" * 64), b"new", event(K.UPDATED, held))
+        assert (after.state, after.revision, await store.body(task.uid)) == (State.HELD, 2, b"new")
+
     async def test_a_task_that_is_queued_no_more_is_not_revised(self, store: Store) -> None:
         (task,) = await store.accept([new(1)])
         await go(store, task, K.STARTED)

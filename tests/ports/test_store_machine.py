@@ -18,7 +18,7 @@ from tests.ports.sample_tasks import event, new
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Event, EventKind, TaskUid
-from orchestrator.core.lifecycle import ACTIVE, NEXT, TERMINAL, State
+from orchestrator.core.lifecycle import ACTIVE, NEXT, PENDING, TERMINAL, State
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.task import Priority, Task
 
@@ -111,6 +111,7 @@ class Histories(RuleBasedStateMachine):
     def read(self, now: float, limit: int, held: list[str]) -> None:
         self.both(lambda store: store.ready(now, limit=limit, agents=held))
         self.both(lambda store: store.next_wake(now))
+        self.both(self._files)
         self.both(lambda store: store.unprojected(limit=limit))
         self.both(lambda store: store.ended(after=limit, before_ts=max(now, 2.5), limit=limit))
         self.both(lambda store: store.tasks(sorted(ACTIVE | TERMINAL), limit=limit, newest_first=True))
@@ -119,6 +120,9 @@ class Histories(RuleBasedStateMachine):
         for uid in self.uids:
             self.both(lambda store, uid=uid: store.attempts(uid))  # type: ignore[misc]
             self.both(lambda store, uid=uid: store.body(uid))  # type: ignore[misc]
+
+    async def _files(self, store: Store) -> object:
+        return sorted(await store.waiting_files())
 
     @invariant()
     def laws_hold(self) -> None:
@@ -131,6 +135,12 @@ class Histories(RuleBasedStateMachine):
         assert len(active) == len(set(active)), "at most one active task per id"
         names = [task.name.casefold() for task in everything if task.name]
         assert len(names) == len(set(names)), "no name twice"
+        ready = self.both(lambda store: store.ready(1e9, limit=999))
+        assert not isinstance(ready, type)
+        for task in ready:
+            ahead = [one for one in everything if one.id_key == task.id_key and one.order < task.order]
+            assert task.state is not State.HELD
+            assert not any(one.state in ACTIVE | PENDING for one in ahead), "namesakes keep their order, held or not"
         for task in everything:
             self._counts_hold(task, events)
 

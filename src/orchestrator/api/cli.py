@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_files, cli_run, cli_tasks
+from orchestrator.api import cli_control, cli_files, cli_run, cli_tasks
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -46,6 +46,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.set_defaults(run=cli_run.daemon, command="")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _task_commands(commands)
+    _control_commands(commands)
     _file_commands(commands)
     _run_commands(commands)
     if (word := _first_word(argv)) and word not in commands.choices:
@@ -112,6 +113,16 @@ def _task_commands(commands: Commands) -> None:
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
     events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _control_commands(commands: Commands) -> None:
+    scope = "an agent, or any name of a task; left out: the whole queue"
+    pause = _add(commands, "pause", cli_control.pause, "start nothing more: all, an agent or a task", "pause claude")
+    pause.add_argument("scope", nargs="?", default="", metavar="AGENT|TASK", help=scope)
+    resume = _add(commands, "resume", cli_control.resume, "undo a pause, or end an agent's hold early", "resume claude")
+    resume.add_argument("scope", nargs="?", default="", metavar="AGENT|TASK", help=scope)
+    hold = _add(commands, "hold", cli_control.hold, "do not start one task until it is resumed", "hold fix_db")
+    hold.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
 
 
 def _file_commands(commands: Commands) -> None:

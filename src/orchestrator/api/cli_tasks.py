@@ -15,7 +15,10 @@ from orchestrator.api.render import (
     ended_rows,
     event_text,
     event_words,
+    held_rows,
     money,
+    pause_words,
+    release_words,
     short,
     task_json,
     waiting_rows,
@@ -23,6 +26,7 @@ from orchestrator.api.render import (
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, Json
 from orchestrator.core.lifecycle import TERMINAL, State
+from orchestrator.core.plan import EVERYTHING, in_force
 from orchestrator.core.ports import Pause
 from orchestrator.core.report import summary_text
 from orchestrator.core.task import Task
@@ -39,6 +43,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     async with program.open_service() as service:
         look = await service.status()
         last = {task.uid: await service.recent_events(lines=1, key=task.uid) for task in look.active}
+        held = _what_holds(service, look, now)
         since: dict[str, float] = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
     components = await program.components()
     if out.as_json:
@@ -46,11 +51,12 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
-        out.say(_pause_words(pause, now))
+        out.say(pause_words(pause, now, program.command))
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
-        waiting_rows(look.waiting, now),
+        held_rows(look.held, now, program.command),
+        waiting_rows(look.waiting, now, _what_is_ahead(look), held),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -150,8 +156,9 @@ def _status_json(
         "daemon": _owner_json(owner),
         "slots": {"used": len(look.active), "all": program.slots},
         "counts": {state.value: count for state, count in look.counts.items()},
-        "holds": [_pause_json(pause) for pause in look.pauses],
+        "holds": [pause_json(pause, program.command) for pause in look.pauses],
         "active": [task_json(task) for task in look.active],
+        "held": [task_json(task) for task in look.held],
         "waiting": [task_json(task) for task in look.waiting],
         "ended": [task_json(task) for task in look.ended],
         "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
@@ -165,6 +172,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
     if retrying := look.counts.get(State.RETRY_WAIT, 0):
         soon = f", next in {duration(look.next_wake - now)}" if look.next_wake > now else ""
         parts.append(f"retrying {retrying}{soon}")
+    if held := look.counts.get(State.HELD, 0):
+        parts.append(f"held {held}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
     parts += [f"{state.value} {count}" for state in ended if (count := look.counts.get(state, 0))]
     return "    ".join(parts)
@@ -182,13 +191,25 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
     return lines
 
 
-def _pause_words(pause: Pause, now: float) -> str:
-    until = f"for {duration(pause.until - now)} more" if pause.until > now else "until one task has probed it"
-    return f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}"
+def pause_json(pause: Pause, command: str) -> dict[str, Json]:
+    """Return a pause as `status --json` has it."""
+    told: dict[str, Json] = {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
+    return {**told, "release": release_words(pause, command)}
 
 
-def _pause_json(pause: Pause) -> dict[str, Json]:
-    return {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
+def _what_is_ahead(look: Status) -> dict[str, str]:
+    """Return, by id_key, the uid of the first task of that id that has not ended; of those looked at."""
+    rows = sorted((*look.active, *look.held, *look.waiting), key=lambda task: task.order, reverse=True)
+    return {task.id_key: task.uid for task in rows}
+
+
+def _what_holds(service: Orchestrator, look: Status, now: float) -> dict[str, str]:
+    """Return, by uid, the scope of the pause that a waiting task waits for."""
+    found: dict[str, str] = {}
+    for task in look.waiting:
+        if holding := in_force(look.pauses, now, EVERYTHING, service.agent_of(task)):
+            found[task.uid] = holding[0].scope
+    return found
 
 
 def _owner_json(owner: Owner | None) -> dict[str, Json] | None:

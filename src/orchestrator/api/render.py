@@ -7,6 +7,8 @@ from datetime import datetime, tzinfo
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
+from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.text import printable
 
@@ -49,6 +51,36 @@ def clock_time(ts: float, zone: tzinfo | None = None) -> str:
     return datetime.fromtimestamp(ts, tz=zone).astimezone(zone).strftime("%H:%M:%S")
 
 
+def moment(ts: float, now: float, zone: tzinfo | None = None) -> str:
+    """Return a local time to come as 02:40 (in 1h12m), with its date when it is most of a day away."""
+    form = "%H:%M" if ts - now < 20 * HOUR else "%Y-%m-%d %H:%M"
+    return f"{datetime.fromtimestamp(ts, tz=zone).astimezone(zone).strftime(form)} (in {duration(ts - now)})"
+
+
+def scope_name(scope: str) -> str:
+    """Return what a person calls the scope of a pause."""
+    return "the queue" if scope == EVERYTHING else short(scope, 40)
+
+
+def release_words(pause: Pause, command: str) -> str:
+    """Return how a person ends *pause*."""
+    if pause.reason == SWITCHED_OFF:
+        return f"set agents.{pause.scope}.enabled: true in config/orchestrator.yaml"
+    return f"{command} resume" if pause.scope == EVERYTHING else f"{command} resume {pause.scope}"
+
+
+def pause_words(pause: Pause, now: float, command: str, zone: tzinfo | None = None) -> str:
+    """Return what is held, why, until when, and how to end it earlier."""
+    name, why = scope_name(pause.scope), short(pause.detail or pause.reason, 120)
+    release = release_words(pause, command)
+    if pause.reason == SWITCHED_OFF:
+        return f"off: {name} ({why}); on again: {release}"
+    if pause.until == 0:
+        return f"held: {name} until released ({why}); release: {release}"
+    until = f"resumes {moment(pause.until, now, zone)}" if pause.until > now else "until one task has probed it"
+    return f"held: {name}, {until} ({pause.reason}: {why}); earlier: {release}"
+
+
 def money(value: Json) -> str:
     """Return dollars, or "unknown": never 0 for something that was not told."""
     return f"${value:.4f}" if isinstance(value, (int, float)) and not isinstance(value, bool) else "unknown"
@@ -81,14 +113,39 @@ def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping
     return Table(("STATE", "TASK", "TRY", "FOR", "LAST EVENT"), tuple(rows))
 
 
-def waiting_rows(tasks: Sequence[Task], now: float) -> Table:
-    """Return the table of what waits, and for what."""
+def waiting_rows(tasks: Sequence[Task], now: float, ahead: Mapping[str, str], held: Mapping[str, str]) -> Table:
+    """Return the table of what waits, and for what.
+
+    *ahead*: by id_key the uid of the first task of that id that has not ended. *held*: by uid the scope of the pause
+    that a task waits for.
+    """
     rows = []
     for task in tasks:
-        why = f"next try in {duration(task.not_before - now)}" if task.not_before > now else "waits for a slot"
+        why = "waits for a slot"
+        if task.not_before > now:
+            why = f"next try in {duration(task.not_before - now)}"
+        elif task.uid in held:
+            why = f"{scope_name(held[task.uid])} is held"
+        elif (first := ahead.get(task.id_key, task.uid)) != task.uid:
+            why = f"waits behind {first[-8:]}, of the same id"
         if task.state is State.RETRY_WAIT and task.reason:
             why = f"{why} ({task.reason})"
         rows.append((task.state.value, call_name(task), task.spec.priority.value, duration(now - task.created_ts), why))
+    return Table(("STATE", "TASK", "PRIORITY", "FOR", "WHY"), tuple(rows))
+
+
+def held_rows(tasks: Sequence[Task], now: float, command: str) -> Table:
+    """Return the table of single tasks that are held, and how to release each."""
+    rows = [
+        (
+            task.state.value,
+            call_name(task),
+            task.spec.priority.value,
+            duration(now - task.created_ts),
+            f"release: {command} resume {task.uid[-8:]}",
+        )
+        for task in tasks
+    ]
     return Table(("STATE", "TASK", "PRIORITY", "FOR", "WHY"), tuple(rows))
 
 
@@ -122,6 +179,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.RETRY: "will be tried again",
     EventKind.LIMITED: "waits for the agent",
     EventKind.INTERRUPTED: "interrupted, queued again",
+    EventKind.HELD: "held",
+    EventKind.RELEASED: "released, queued again",
     EventKind.CANCEL_REQUESTED: "is being cancelled",
     EventKind.CANCELLED: "CANCELLED",
     EventKind.SUMMARIZED: "summary",
@@ -139,6 +198,8 @@ def event_words(event: Event) -> str:
     parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
+    if event.kind in (EventKind.AGENT_HELD, EventKind.AGENT_RELEASED):
+        words = f"{scope_name(str(data.get('agent', 'agent')))} is {words.removeprefix('agent ')}"
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]

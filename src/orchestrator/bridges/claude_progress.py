@@ -73,7 +73,7 @@ class Teller:
                 return AgentMessage(K.TOOL_FAILED, short(f"{use}: {message.text}"), {"id": message.id})
             case ApiRetry():
                 return _waiting(message)
-            case RateLimit() if message.status != "allowed":
+            case RateLimit() if message.status != "allowed" or message.utilization:
                 return _limit(message)
             case Malformed():
                 return AgentMessage(K.NOTE, short(f"printed a line that is no message: {message.excerpt}"))

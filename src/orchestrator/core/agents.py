@@ -9,7 +9,11 @@ from orchestrator.core.task import TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """A configured agent. *timeout_s* seconds, *max_turns* and *budget_usd* 0 for none, *places* at once (0: all)."""
+    """A configured agent. *timeout_s* seconds, *max_turns* and *budget_usd* 0 for none, *places* at once (0: all).
+
+    One that is not *enabled* starts nothing. Beyond *headroom_percent* of its account's allowance nothing more is
+    started until the reset; 100: off.
+    """
 
     name: str
     model: str = ""
@@ -17,6 +21,8 @@ class AgentProfile:
     max_turns: int = 0
     budget_usd: float = 0.0
     places: int = 0
+    enabled: bool = True
+    headroom_percent: float = 100.0
 
 
 def choose_agent(spec: TaskSpec, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:

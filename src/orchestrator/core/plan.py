@@ -1,12 +1,14 @@
 """What to start now. A pure function of facts and time; the pool carries it out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.agents import AgentProfile
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task
 
 EVERYTHING = "*"
+SWITCHED_OFF = "switched_off"  # the reason of a pause that is a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ def plan(
         agents.append(agent)
         keys.add(task.id_key)
     return Plan(tuple(start), waits)
+
+
+def switched_off(agents: Mapping[str, AgentProfile]) -> tuple[Pause, ...]:
+    """Return a pause without end for every agent that the configuration has switched off."""
+    off = [name for name, agent in agents.items() if not agent.enabled]
+    return tuple(Pause(name, 0.0, SWITCHED_OFF, f"agents.{name}.enabled is false") for name in off)
+
+
+def in_force(pauses: Iterable[Pause], now: float, *scopes: str) -> tuple[Pause, ...]:
+    """Return the *pauses* that keep anything in *scopes* from being started now."""
+    return tuple(pause for pause in pauses if pause.scope in scopes and (pause.until == 0 or pause.until > now))
 
 
 def _why_not(

@@ -70,7 +70,7 @@ class Store(Protocol):
         ...
 
     async def revise(self, task: Task, body: bytes, event: Event) -> Task:
-        """Replace spec, body, sha256 and stamp of a task that is queued or held. Raises IllegalEventError if it is no more."""
+        """Replace spec, body, sha256 and stamp of a queued or held task. Raises IllegalEventError if it is no more."""
         ...
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
@@ -91,7 +91,8 @@ class Store(Protocol):
 
     async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
         """Return tasks that could start now, by priority, then age: waiting, not_before reached, no other task with
-        the same id_key active or earlier in the queue, held ones included. *agents*, when given, are the agents not to be started."""
+        the same id_key active or earlier in the queue, held ones included. *agents*, when given, are the agents not
+        to be started."""
         ...
 
     async def next_wake(self, now: float) -> float:

@@ -24,11 +24,13 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Agent, Clock, Inbox, Pause, Store, Workspace
+from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
-from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
+from orchestrator.core.retry import Remedy, decide_retry, resumes
 from orchestrator.core.task import Task, TaskType
+from orchestrator.engine.holds import Holds
 from orchestrator.engine.outcomes import bounded
+from orchestrator.engine.patience import patiently
 from orchestrator.validation.checks import judge, with_earlier
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,6 @@ _FOLLOWS = {
     Remedy.GIVE_UP: EventKind.FAILED,
 }
 TEXT_SPACING_S = 1.0
-STORE_PATIENCE_S = 5.0
 
 
 class Executor:
@@ -67,6 +68,7 @@ class Executor:
         self._clock = clock
         self._policy = policy
         self._redact = redact
+        self._holds = Holds(store=store, clock=clock, policy=policy, redact=redact)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
@@ -190,7 +192,11 @@ class Executor:
             now = self._clock.monotonic()
             if not works and message.kind in (MessageKind.TEXT, MessageKind.TOOL):
                 works = True
-                await self._release(order.agent)  # its provider answers: the others need not wait for its end
+                await self._holds.over(order.agent)  # its provider answers: the others need not wait for its end
+            if message.kind is MessageKind.LIMIT:
+                await self._holds.heed(order.agent, message)
+                if message.data.get("status") == "allowed":
+                    return
             is_text = message.kind is MessageKind.TEXT
             if said >= MAX_PROGRESS_EVENTS or (is_text and now - last_text < TEXT_SPACING_S):
                 return
@@ -246,7 +252,7 @@ class Executor:
         )
         if verdict.failure is None:
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
-            await self._release(order.agent)
+            await self._holds.over(order.agent)
             return
         await self._failed(task, order, validated, verdict.failure)
 
@@ -267,39 +273,13 @@ class Executor:
             "hint": decision.hint,
         }
         kind = _FOLLOWS[decision.remedy]
-        if failure.kind is FailureKind.START_REFUSED and not await self._held(order.agent):
+        if failure.kind is FailureKind.START_REFUSED and not await self._holds.held(order.agent):
             # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
             kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
         if decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
-            await self._hold(order.agent, failure, decision)
+            await self._holds.after(order.agent, failure, decision)
             data["not_before"] = decision.not_before + AFTER_YOU_S  # let another one probe: it may be this task's fault
         await self._commit(validated, self._event(kind, order, data))
-
-    async def _held(self, agent: str) -> bool:
-        return any(pause.scope == agent for pause in await self._patiently(self._store.pauses))
-
-    async def _hold(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
-        data: dict[str, Json] = {
-            "agent": agent,
-            "until": decision.not_before,
-            "reason": failure.kind.value,
-            "detail": failure.detail,
-            "hint": decision.hint,
-        }
-        known = [pause for pause in await self._patiently(self._store.pauses) if pause.scope == agent]
-        if any(pause.until == 0 or pause.until >= decision.not_before for pause in known):
-            return  # held for longer already, for a weightier reason
-        clean = self._clean(data)
-        pause = Pause(agent, decision.not_before, failure.kind.value, str(clean["detail"]))
-        held = Event(EventKind.AGENT_HELD, self._clock.now(), data=clean)
-        await self._patiently(lambda: self._store.pause(pause, held))
-
-    async def _release(self, agent: str) -> None:
-        """An attempt came through to the provider: the account works again."""
-        now = self._clock.now()
-        if any(pause.scope == agent and 0 < pause.until <= now for pause in await self._patiently(self._store.pauses)):
-            released = Event(EventKind.AGENT_RELEASED, now, data={"agent": agent})
-            await self._patiently(lambda: self._store.release(agent, released))
 
     async def _changes(self, order: WorkOrder) -> Changes:
         try:
@@ -359,18 +339,7 @@ class Executor:
         return (await self._patiently(lambda: self._store.commit(events)))[-1]
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Keep trying while the disk is full or somebody holds the lock: what was paid for is not thrown away.
-
-        Raises StoreError only when this process will never write again; the outcome then lies in the attempt's folder.
-        """
-        while True:
-            try:
-                return await act()
-            except StoreError as error:
-                if error.lasting:
-                    raise
-                log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
-                await self._clock.sleep(STORE_PATIENCE_S)
+        return await patiently(self._clock, act)
 
 
 async def uninterrupted(work: Awaitable[None]) -> None:

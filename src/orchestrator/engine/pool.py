@@ -9,7 +9,7 @@ from functools import partial
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.lifecycle import ACTIVE, State
-from orchestrator.core.plan import Capacity, Plan, plan
+from orchestrator.core.plan import Capacity, Plan, plan, switched_off
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Inbox, Store
 from orchestrator.core.task import Task
@@ -129,7 +129,7 @@ class Pool:
         policy = self._policy()
         if len(self._running) >= policy.slots:
             return Plan((), self.waits)
-        pauses = await self._store.pauses()
+        pauses = [*await self._store.pauses(), *switched_off(policy.agents)]
         held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
         if self._only is None:
             candidates = await self._store.ready(now, limit=policy.slots + LOOK_AHEAD, agents=_as_written(held, policy))

@@ -1,13 +1,17 @@
 """The application service: what every door says, in the same words, with the same errors."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
-from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
+from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
+from orchestrator.core.plan import EVERYTHING, in_force, switched_off
+from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
+from orchestrator.core.retry import Remedy
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.projector import event_line
@@ -15,13 +19,15 @@ from orchestrator.validation.result import build_result
 
 FOLLOW_BATCH = 500
 PIECE = 500  # of ended tasks at once
+PAUSED = "paused"  # the reason of a pause that a person has put
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at the whole: *counts* by state, what runs, what is held, what ended last.
+    """One look at the whole: *counts* by state, what runs, what is *held*, what ended last.
 
+    *pauses* hold the queue or an agent, for a time, until released, or because the configuration switches it off.
     *waiting* is in the order in which it will start.
     """
 
@@ -30,8 +36,26 @@ class Status:
     waiting: Sequence[Task]
     ended: Sequence[Task]
     pauses: Sequence[Pause]
+    held: Sequence[Task]
     last_seq: int
     next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What `pause` or `resume` came to.
+
+    *scope* is "*" for the whole queue, the name of an agent, or "" when it is one *task*. *changed* is False when it
+    was so before. *pause* is what was put, or lifted. *freed* tasks need not wait for their own time any more.
+    *still* is what holds the same work nevertheless.
+    """
+
+    scope: str
+    changed: bool
+    task: Task | None = None
+    pause: Pause | None = None
+    freed: int = 0
+    still: Sequence[Pause] = ()
 
 
 class Orchestrator:
@@ -43,12 +67,14 @@ class Orchestrator:
         store: Store,
         clock: Clock,
         bell: Bell,
+        policy: Callable[[], RunPolicy],
         redact: Callable[[Json], Json],
         reload: Callable[[], Sequence[str]] | None = None,
         at_start: frozenset[str] = frozenset(),
     ) -> None:
         """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
         self._at_start = at_start
+        self._policy = policy
         self._redact = redact
         self._store = store
         self._clock = clock
@@ -89,7 +115,7 @@ class Orchestrator:
             task = await self.task(key)
             if task.state in TERMINAL:
                 raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
-            kind = EventKind.CANCELLED if task.state in WAITING else EventKind.CANCEL_REQUESTED
+            kind = EventKind.CANCELLED if task.state in PENDING else EventKind.CANCEL_REQUESTED
             data: dict[str, Json] = {"reason": reason, "detail": f"{reason} by request"}
             try:
                 after = await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
@@ -122,6 +148,113 @@ class Orchestrator:
         self._bell.ring()
         return accepted[0]
 
+    async def pause(self, scope: str = EVERYTHING) -> Control:
+        """Start nothing more in *scope* until `resume`: "*" is the whole queue, else an agent or any name of a task.
+
+        What runs goes on. An agent that is held for a time already is then held until it is resumed.
+        Raises NotFoundError, AmbiguousError; ConflictError for a task that runs or has ended.
+        """
+        pauses = await self._store.pauses()
+        if not self._is_scope(scope, pauses):
+            return await self._of_task(scope, self.hold)
+        known = next((pause for pause in pauses if pause.scope == scope), None)
+        if known is not None and known.until == 0:
+            return Control(scope, changed=False, pause=known)
+        pause = Pause(scope, 0.0, PAUSED, "paused by request")
+        data: dict[str, Json] = {"agent": scope, "until": 0, "reason": pause.reason, "detail": pause.detail}
+        await self._store.pause(pause, Event(EventKind.AGENT_HELD, self._clock.now(), data=data))
+        self._bell.ring()
+        return Control(scope, changed=True, pause=pause)
+
+    async def hold(self, key: str) -> Control:
+        """Do not start the task *key* until it is resumed. Raises as `pause` does."""
+        for _ in range(5):
+            task = await self.task(key)
+            if task.state is State.HELD:
+                return Control("", changed=False, task=task)
+            if task.state in TERMINAL:
+                raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
+            if task.state in ACTIVE:
+                hint = f"What runs is not held. `python main.py cancel {task.uid[-8:]}` ends it."
+                raise ConflictError(f"{task.spec.id} cannot be held: it is {task.state}", hint=hint)
+            try:
+                return Control("", changed=True, task=await self._moved(task, EventKind.HELD, "held by request"))
+            except IllegalEventError:
+                continue  # it moved on this very moment: look again
+        raise ConflictError(f"{key} keeps moving on; try again")
+
+    async def resume(self, scope: str = EVERYTHING) -> Control:
+        """Undo `pause`; for an agent, end its hold early, whatever it is held for.
+
+        Tasks that wait for their own time only because their agent was held may then start at once, and so may a
+        single task that is resumed. Raises NotFoundError, AmbiguousError; ConflictError for a task that has ended.
+        """
+        pauses = await self._store.pauses()
+        if not self._is_scope(scope, pauses):
+            return await self._of_task(scope, self._resume_task)
+        freed = await self._free_tasks_of(scope)  # first: a crash between the two leaves the agent held, not the tasks
+        known = next((pause for pause in pauses if pause.scope == scope), None)
+        if known is not None:
+            data: dict[str, Json] = {"agent": scope, "reason": known.reason, "by": "request", "freed": freed}
+            await self._store.release(scope, Event(EventKind.AGENT_RELEASED, self._clock.now(), data=data))
+            self._bell.ring()
+        still = await self.holding(*([*self._policy().agents] if scope == EVERYTHING else [EVERYTHING, scope]))
+        return Control(scope, changed=known is not None or freed > 0, pause=known, freed=freed, still=still)
+
+    async def holding(self, *scopes: str) -> Sequence[Pause]:
+        """Return what keeps anything in *scopes* ("*", names of agents) from being started now."""
+        return in_force(await self._pauses(), self._clock.now(), *scopes)
+
+    def agent_of(self, task: Task) -> str:
+        """Return the name of the agent that *task* runs on."""
+        return task.spec.agent or self._policy().default_agent
+
+    async def _pauses(self) -> Sequence[Pause]:
+        return [*await self._store.pauses(), *switched_off(self._policy().agents)]
+
+    def _is_scope(self, scope: str, pauses: Sequence[Pause]) -> bool:
+        return scope == EVERYTHING or scope in self._policy().agents or any(pause.scope == scope for pause in pauses)
+
+    async def _of_task(self, key: str, act: Callable[[str], Awaitable[Control]]) -> Control:
+        try:
+            return await act(key)
+        except NotFoundError as error:
+            agents = ", ".join(sorted(self._policy().agents))
+            raise NotFoundError(
+                f"no agent and no task is called {key!r}", hint=f"Agents: {agents}. {error.hint}"
+            ) from None
+
+    async def _resume_task(self, key: str) -> Control:
+        for _ in range(5):
+            task = await self.task(key)
+            if task.state in TERMINAL:
+                hint = f"`python main.py retry {task.uid[-8:]}` runs it again."
+                raise ConflictError(f"{task.spec.id} has already ended: {task.state}", hint=hint)
+            still = await self.holding(EVERYTHING, self.agent_of(task))
+            if task.state not in (State.HELD, State.RETRY_WAIT):
+                return Control("", changed=False, task=task, still=still)
+            try:
+                after = await self._moved(task, EventKind.RELEASED, "released by request")
+            except IllegalEventError:
+                continue
+            return Control("", changed=True, task=after, still=still)
+        raise ConflictError(f"{key} keeps moving on; try again")
+
+    async def _free_tasks_of(self, agent: str) -> int:
+        """Let the tasks go that wait for nothing but the end of a hold of *agent*. Returns how many."""
+        now, freed, retries = self._clock.now(), 0, self._policy().retries
+        holds = {kind.value for kind, policy in retries.items() if policy.remedy is Remedy.HOLD_AGENT}
+        for task in await self._store.tasks([State.RETRY_WAIT], limit=1_000_000):
+            if self.agent_of(task) == agent and task.reason in holds and task.not_before > now:
+                with contextlib.suppress(IllegalEventError):  # it was cancelled this very moment
+                    await self._moved(task, EventKind.RELEASED, f"{agent} was released by request")
+                    freed += 1
+        return freed
+
+    async def _moved(self, task: Task, kind: EventKind, why: str) -> Task:
+        data: dict[str, Json] = {"detail": why}
+        return await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+
     async def status(self, *, limit: int = 10) -> Status:
         """Return the state of everything; lists are cut at *limit* entries."""
         now = self._clock.now()
@@ -136,7 +269,8 @@ class Orchestrator:
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
             waiting=waiting[:limit],
             ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
-            pauses=await self._store.pauses(),
+            pauses=await self._pauses(),
+            held=await self._store.tasks([State.HELD], limit=limit),
             last_seq=await self._store.last_seq(),
             next_wake=await self._store.next_wake(now),
         )

@@ -1,0 +1,83 @@
+"""Holding an agent, and letting it go: after a failure that no task is to blame for, and before a limit is hit.
+
+A hold is in the store and outlives the daemon. A longer one, or one that a person has put, is never replaced.
+"""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.core.attempt import AgentMessage, Failed
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.policy import RunPolicy
+from orchestrator.core.ports import Clock, Pause, Store
+from orchestrator.core.retry import DAY_S, RetryDecision
+from orchestrator.engine.patience import patiently
+
+HEADROOM = "headroom"  # the reason of a hold that comes before the limit
+LONGEST_S = 8 * DAY_S
+SAME_RESET_S = 60.0  # two words on one reset may differ by their rounding
+
+
+class Holds:
+    """Remembers only which resets the headroom was kept for, so that each is told once and a person may overrule it."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, policy: Callable[[], RunPolicy], redact: Callable[[Json], Json]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._redact = redact
+        self._kept: dict[tuple[str, str], float] = {}
+
+    async def held(self, agent: str) -> bool:
+        """Return whether *agent* is held, or is being probed after a hold."""
+        return any(pause.scope == agent for pause in await self._pauses())
+
+    async def after(self, agent: str, failure: Failed, decision: RetryDecision) -> None:
+        """Hold *agent* because of *failure* for as long as was decided."""
+        await self._hold(Pause(agent, decision.not_before, failure.kind.value, failure.detail), decision.hint)
+
+    async def heed(self, agent: str, limit: AgentMessage) -> None:
+        """Hold *agent* until the reset when its account is used beyond the configured headroom.
+
+        *limit* is a message of kind LIMIT: `utilization` (0 to 1), `resets_at` (seconds since the epoch), `window`.
+        Nothing happens without a reset to wait for, or when the limit is hit already: that ends the attempt.
+        """
+        profile = self._policy().agents.get(agent)
+        used, until = (_number(limit.data, key) for key in ("utilization", "resets_at"))
+        now, window = self._clock.now(), str(limit.data.get("window", ""))
+        if profile is None or 100 * used <= profile.headroom_percent or limit.data.get("status") == "rejected":
+            return
+        if until <= now or until - self._kept.get((agent, window), 0.0) < SAME_RESET_S:
+            return
+        self._kept[agent, window] = until
+        name = window.replace("_", " ") or "account"
+        detail = f"the {name} allowance is {used:.0%} used, more than {profile.headroom_percent:g}%"
+        hint = f"It goes on by itself after the reset; `agents.{agent}.headroom_percent` is the setting."
+        await self._hold(Pause(agent, min(until, now + LONGEST_S), HEADROOM, detail), hint)
+
+    async def over(self, agent: str) -> None:
+        """An attempt came through to the provider: a hold whose time has come is over."""
+        now = self._clock.now()
+        if any(pause.scope == agent and 0 < pause.until <= now for pause in await self._pauses()):
+            released = Event(EventKind.AGENT_RELEASED, now, data={"agent": agent})
+            await patiently(self._clock, lambda: self._store.release(agent, released))
+
+    async def _hold(self, pause: Pause, hint: str) -> None:
+        known = [one for one in await self._pauses() if one.scope == pause.scope]
+        if any(one.until == 0 or one.until >= pause.until for one in known):
+            return  # held for longer already, for a weightier reason
+        clean = self._redact({"detail": pause.detail, "hint": hint})
+        assert isinstance(clean, Mapping)
+        data: dict[str, Json] = {"agent": pause.scope, "until": pause.until, "reason": pause.reason, **clean}
+        pause = Pause(pause.scope, pause.until, pause.reason, str(clean["detail"]))
+        held = Event(EventKind.AGENT_HELD, self._clock.now(), data=data)
+        await patiently(self._clock, lambda: self._store.pause(pause, held))
+
+    async def _pauses(self) -> list[Pause]:
+        return list(await patiently(self._clock, self._store.pauses))
+
+
+def _number(data: Mapping[str, Json], key: str) -> float:
+    value = data.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
