@@ -3,10 +3,11 @@
 What a command needs is imported when it is needed: `help` and a mistyped command load neither settings nor store.
 """
 
+import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.api.cli import parse
@@ -24,15 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(words)
     except UsageError as error:
         return _explained(Output(as_json="--json" in words, colour=False), error)
-    if args.command == "help":
-        print(args.text)  # noqa: T201 - no root, no settings, no service
-        return int(ExitCode.OK)
     colour = not (args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
-    out = Output(as_json=args.json, colour=colour)
-    root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
-    command = COMMAND if root == Path.cwd() else f"{COMMAND} --root {shlex.quote(str(root))}"
-    redact = Redactor(()).text
+    return _run(args, Output(as_json=args.json, colour=colour), environ)
+
+
+def _run(args: argparse.Namespace, out: Output, environ: Mapping[str, str]) -> int:
+    root, command, redact = Path(args.root or environ.get("ORCHESTRATOR_ROOT", "")), COMMAND, Redactor(()).text
     try:
+        if args.command == "help":
+            out.say(args.text)
+            return int(ExitCode.OK)
+        here, root = Path.cwd(), root.absolute()
+        command = COMMAND if root == here else f"{COMMAND} --root {shlex.quote(str(root))}"
         # Only now: what follows loads ten times as much as a look at the help needs.
         import asyncio
 
