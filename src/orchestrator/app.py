@@ -3,10 +3,11 @@
 What a command needs is imported when it is needed: `help` and a mistyped command load neither settings nor store.
 """
 
+import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.api.cli import parse
@@ -24,15 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(words)
     except UsageError as error:
         return _explained(Output(as_json="--json" in words, colour=False), error)
-    if args.command == "help":
-        print(args.text)  # noqa: T201 - no root, no settings, no service
-        return int(ExitCode.OK)
     colour = not (args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
-    out = Output(as_json=args.json, colour=colour)
-    root = Path(args.root or environ.get("ORCHESTRATOR_ROOT") or Path.cwd()).absolute()
-    command = COMMAND if root == Path.cwd() else f"{COMMAND} --root {shlex.quote(str(root))}"
-    redact = Redactor(()).text
+    return _run(args, Output(as_json=args.json, colour=colour), environ)
+
+
+def _run(args: argparse.Namespace, out: Output, environ: Mapping[str, str]) -> int:
+    root, command, redact = Path(args.root or environ.get("ORCHESTRATOR_ROOT", "")), COMMAND, Redactor(()).text
     try:
+        if args.command == "help":
+            out.say(args.text)
+            return int(ExitCode.OK)
+        here, root = Path.cwd(), root.absolute()
+        command = COMMAND if root == here else f"{COMMAND} --root {shlex.quote(str(root))}"
         # Only now: what follows loads ten times as much as a look at the help needs.
         import asyncio
 
@@ -52,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.nobody_reads()
         return int(ExitCode.OK)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        out.note(f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder.")
+        out.note(_refused(error, command))
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
         out.note(_kept_for_us(error, root, redact))
@@ -67,6 +70,11 @@ def _explained(out: Output, error: OrchestratorError, command: str = COMMAND) ->
         out.data({"schema_version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
     out.note(str(error))
     return int(error.exit_code)
+
+
+def _refused(error: OSError, command: str) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder."
 
 
 def _kept_for_us(error: Exception, root: Path, redact: Callable[[str], str]) -> str:

@@ -26,6 +26,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         slots=configuration.settings.pool.max_concurrent_tasks,
         now=SystemClock().now,
         open_service=partial(_service, configuration),
+        open_to_keep=partial(_service, configuration, keep=True),
         owner=partial(_owner, configuration),
         components=partial(_components, configuration),
         findings=partial(_findings, configuration),
@@ -42,8 +43,8 @@ def assembled(configuration: Configuration, out: Output) -> Program:
 
 
 @asynccontextmanager
-async def _service(configuration: Configuration) -> AsyncIterator[Orchestrator]:
-    async with opened(configuration, daemon=False) as parts:
+async def _service(configuration: Configuration, *, keep: bool = False) -> AsyncIterator[Orchestrator]:
+    async with opened(configuration, daemon=False, keep=keep) as parts:
         yield parts.service
 
 

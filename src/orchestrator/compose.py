@@ -170,19 +170,24 @@ class Parts:
 
 
 @asynccontextmanager
-async def opened(configuration: Configuration, *, daemon: bool, agent: Agent | None = None) -> AsyncIterator[Parts]:
+async def opened(
+    configuration: Configuration, *, daemon: bool, keep: bool = False, agent: Agent | None = None
+) -> AsyncIterator[Parts]:
     """Open the store of a root and build everything around it. *agent* replaces the Claude CLI (tests).
 
-    Without *daemon* nothing is made. Raises RootError for a folder that is no root.
+    Without *daemon* nothing is made but, to *keep* what is written, the database. Raises RootError for a folder that
+    is no root.
     """
     root = configuration.root
     if daemon:
         make_folders(root)
     else:
         require_root(root)
+        if keep:
+            make_folders(root)
     clock, bell = SystemClock(), Bell()
     paths = configuration.settings.paths
-    with _database(Path(paths.state) / DATABASE, made=daemon) as path:
+    with _database(Path(paths.state) / DATABASE, made=daemon or keep) as path:
         async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
             yield _parts(configuration, store, clock, bell, agent)
 

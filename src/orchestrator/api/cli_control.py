@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def pause(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Start nothing more: of the whole queue, of one agent, or one task."""
-    async with program.open_service() as service:
+    async with program.open_to_keep() as service:
         done = await service.pause(args.scope or EVERYTHING)
         running = (await service.status(limit=1)).active
     return _held(program, out, done, len(running))

@@ -44,6 +44,7 @@ class Program:
     slots: int
     now: Callable[[], float]
     open_service: "Callable[[], AbstractAsyncContextManager[Orchestrator]]"
+    open_to_keep: "Callable[[], AbstractAsyncContextManager[Orchestrator]]"  # what is written stays on a new root too
     owner: Callable[[], Owner | None]
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]

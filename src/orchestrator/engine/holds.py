@@ -1,6 +1,6 @@
 """Holding an agent, and letting it go: after a failure that no task is to blame for, and before a limit is hit.
 
-A hold is in the store and outlives the daemon. A longer one, or one that a person has put, is never replaced.
+A hold is in the store and outlives the daemon; there it only grows, so that one which a person has put stays.
 """
 
 from collections.abc import Callable, Mapping
@@ -64,9 +64,6 @@ class Holds:
             await patiently(self._clock, lambda: self._store.release(agent, released))
 
     async def _hold(self, pause: Pause, hint: str) -> None:
-        known = [one for one in await self._pauses() if one.scope == pause.scope]
-        if any(one.until == 0 or one.until >= pause.until for one in known):
-            return  # held for longer already, for a weightier reason
         clean = self._redact({"detail": pause.detail, "hint": hint})
         assert isinstance(clean, Mapping)
         data: dict[str, Json] = {"agent": pause.scope, "until": pause.until, "reason": pause.reason, **clean}
