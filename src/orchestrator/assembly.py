@@ -12,6 +12,7 @@ from orchestrator.bridges.root_lock import holder
 from orchestrator.compose import opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding
+from orchestrator.core.service import ServiceState
 from orchestrator.engine.service import Orchestrator
 from orchestrator.root_files import RootFiles
 from orchestrator.running import run_daemon, run_file
@@ -39,6 +40,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         remove_attempts=files.remove_attempts,
         result_files=files.results,
         demo=partial(_demo, configuration),
+        service=partial(_installing, configuration),
     )
 
 
@@ -64,6 +66,12 @@ async def _findings(configuration: Configuration) -> Sequence[Finding]:
     from orchestrator.diagnosis import findings
 
     return await findings(configuration)
+
+
+async def _installing(configuration: Configuration, action: str, dry_run: bool) -> ServiceState:
+    from orchestrator.installing import service_command
+
+    return await service_command(configuration, action, dry_run)
 
 
 async def _demo(configuration: Configuration, say: Callable[[str], None]) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.settings import (
+    VARIABLES,
     Layer,
     Loaded,
     Settings,
@@ -52,6 +54,18 @@ class Configuration:
         self.loaded = self._load()
         self.environ = self._agent_environ()
         self.redactor = self._redactor()
+
+    @property
+    def process_environ(self) -> Mapping[str, str]:
+        """The environment that this very process was started with, without what .env adds."""
+        return self._environ
+
+    def known_to_this_shell_only(self) -> tuple[str, ...]:
+        """Return the variables of this process that are settings or credentials and do not stand in .env."""
+        given = dotenv_values(stream=StringIO(self._dotenv()), interpolate=False)
+        credentials = {name for name in self._environ if _CREDENTIAL.fullmatch(name)}
+        ours = (VARIABLES.keys() - {"ORCHESTRATOR_ROOT"}) | credentials
+        return tuple(sorted(name for name in ours if self._environ.get(name) and name not in given))
 
     @property
     def settings(self) -> Settings:
@@ -141,11 +155,12 @@ class Configuration:
 
     def _agent_environ(self) -> Mapping[str, str]:
         """Our environment with what .env adds: of this the agent sees only the listed names."""
-        text = (_read(self._files()[1]) or b"").decode("utf-8-sig", "replace")
-        from io import StringIO
-
-        given = {key: value for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
+        found = dotenv_values(stream=StringIO(self._dotenv()), interpolate=False)
+        given = {key: value for key, value in found.items() if value}
         return MappingProxyType({**given, **self._environ})
+
+    def _dotenv(self) -> str:
+        return (_read(self._files()[1]) or b"").decode("utf-8-sig", "replace")
 
     def _redactor(self) -> Redactor:
         handed_on = self.settings.agents.claude.env

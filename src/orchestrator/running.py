@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from orchestrator.api.render import call_name, event_words, pause_words
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
+from orchestrator.bridges.sd_notify import ServiceSocket, service_socket
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ExitCode, StoppedError, StoreError
@@ -41,29 +42,37 @@ async def run_daemon(
     make_folders(configuration.root)
     me, loop, signals = _me(), asyncio.get_running_loop(), Signals()
     pools: list[Pool] = []
-    # First of all: from when we own the root on, a signal is a wish and no death.
-    _on_signals(loop, partial(_stop, signals, pools, configuration, note))
-    with await take_root(_state(configuration), me) as lock, _log_setup(configuration):
-        await started()
-        async with opened(configuration, daemon=True) as parts:
-            loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
-            after = await parts.store.last_seq()
-            taken_up = await parts.recover()
-            facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
-            shown = _Shown(after)
-            watcher = asyncio.create_task(_show_events(parts, shown, show))
-            try:
-                async with parts.watch() as watch:
+    with closing(service_socket(configuration.process_environ, me.pid)) as manager:
+        # First of all: from when we own the root on, a signal is a wish and no death.
+        _on_signals(loop, partial(_stop, signals, pools, configuration, note, manager))
+        with await take_root(_state(configuration), me) as lock, _log_setup(configuration):
+            await started()
+            async with opened(configuration, daemon=True) as parts, _beating(manager, pools):
+                loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
+                after = await parts.store.last_seq()
+                facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": await parts.recover()}
+                async with _events_shown(parts, after, show), parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
                     daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
+                    manager.ready(_busy(pools))
                     await daemon.run(signals, facts)
-            finally:
-                watcher.cancel()
-            for event in await parts.store.events_after(shown.seq, limit=LAST_WORDS):
-                await _tell(parts, event, show)
     note("stopped; interrupted tasks are queued again and cost no try" if signals.ending.is_set() else "stopped")
     return int(ExitCode.OK)
+
+
+@asynccontextmanager
+async def _beating(manager: ServiceSocket, pools: Sequence[Pool]) -> AsyncIterator[None]:
+    """Let the service manager see that the event loop turns."""
+    beating = asyncio.create_task(manager.beat(lambda: _busy(pools)))
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _busy(pools: Sequence[Pool]) -> str:
+    return f"running {sum(pool.running for pool in pools)}" if pools else "taking up what an earlier daemon left"
 
 
 async def run_file(configuration: Configuration, note: Note, path: str, show: Show) -> Task:
@@ -121,11 +130,14 @@ def _on_signals(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Non
         loop.add_signal_handler(number, act)
 
 
-def _stop(signals: Signals, pools: Sequence[Pool], configuration: Configuration, note: Note) -> None:
+def _stop(
+    signals: Signals, pools: Sequence[Pool], configuration: Configuration, note: Note, manager: ServiceSocket
+) -> None:
     """The first signal lets running tasks go on for a while, the second interrupts them."""
     second = signals.stopping.is_set()
     signals.stop()
     count = sum(pool.running for pool in pools)
+    manager.stopping(f"stopping, {_busy(pools)}")
     if not count:
         return
     tasks = "1 running task" if count == 1 else f"{count} running tasks"
@@ -167,21 +179,26 @@ def _reloaded(done: "asyncio.Future[Sequence[str]]") -> None:
         log.error("%s\nThe old configuration stays in force.", error)
 
 
-@dataclass(slots=True)
-class _Shown:
-    """The seq of the last event that was shown."""
+@asynccontextmanager
+async def _events_shown(parts: Parts, after: int, show: Show) -> AsyncIterator[None]:
+    """Show and log what happens meanwhile, to the last event of a good end."""
 
-    seq: int
+    async def follow() -> None:
+        nonlocal after
+        try:
+            async for event in parts.service.follow(after):
+                await _tell(parts, event, show)
+                after = event.seq
+        except StoreError as error:
+            log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
 
-
-async def _show_events(parts: Parts, shown: _Shown, show: Show) -> None:
-    """Show and log what happens."""
+    watcher = asyncio.create_task(follow())
     try:
-        async for event in parts.service.follow(shown.seq):
-            await _tell(parts, event, show)
-            shown.seq = event.seq
-    except StoreError as error:
-        log.error("events are shown no more: %s", error)  # noqa: TRY400 - expected, not a bug
+        yield
+    finally:
+        watcher.cancel()
+    for event in await parts.store.events_after(after, limit=LAST_WORDS):
+        await _tell(parts, event, show)
 
 
 async def _tell(parts: Parts, event: Event, show: Show) -> None:

@@ -31,6 +31,7 @@ COMMANDS = (
     "validate-artifacts",
     "run",
     "doctor",
+    "service",
     "demo",
     "help",
 )

@@ -20,6 +20,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask
 from orchestrator.core.report import COMMAND
+from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.service import Orchestrator
@@ -37,6 +38,8 @@ class World:
     put: list[tuple[str, bytes]] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     ends: State = State.SUCCEEDED
+    service: ServiceState = field(default_factory=lambda: ServiceState("orchestrator-r-1", "systemd", "/h/r.service"))
+    asked: list[tuple[str, bool]] = field(default_factory=list)
     policy: RunPolicy = field(
         default_factory=lambda: RunPolicy(3, {"claude": AgentProfile("claude")}, "claude", {}, "/w", "/w", "/attempts")
     )
@@ -72,6 +75,7 @@ class World:
             remove_attempts=self._remove_attempts,
             result_files=self._results,
             demo=self._demo,
+            service=self._service,
         )
 
     async def call(self, *words: str) -> tuple[int, str, str]:
@@ -135,6 +139,10 @@ class World:
 
     async def _results(self) -> Sequence[tuple[str, bytes]]:
         return list(self.artifacts.items())
+
+    async def _service(self, action: str, dry_run: bool) -> ServiceState:
+        self.asked.append((action, dry_run))
+        return self.service
 
     async def _demo(self, say: Any) -> int:
         say("SCRIPTED")

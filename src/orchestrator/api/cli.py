@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_control, cli_files, cli_run, cli_tasks
+from orchestrator.api import cli_control, cli_files, cli_run, cli_service, cli_tasks
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -162,6 +162,10 @@ def _run_commands(commands: Commands) -> None:
     run.add_argument("file", nargs="?", default="", metavar="FILE", help="one task file, with live progress")
     doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --quiet")
     doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
+    kept = "keep the daemon running by systemd or launchd"
+    service = _add(commands, "service", cli_service.service, kept, "service install --dry-run")
+    service.add_argument("action", choices=cli_service.ACTIONS, metavar="|".join(cli_service.ACTIONS))
+    service.add_argument("--dry-run", action="store_true", help="only say what would be written and run")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
 
     about = _add(commands, "help", _show_help, "show this help, or that of one command", "help check")

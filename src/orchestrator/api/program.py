@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
 from orchestrator.core.ports import EndedTask
+from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Task, TaskSpec
 
 if TYPE_CHECKING:  # loading it costs a quarter of a second, which `help` need not wait for
@@ -57,3 +58,4 @@ class Program:
     remove_attempts: Callable[[float, bool], Awaitable[Sequence[str]]]  # of tasks ended before; dry run?
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]
+    service: Callable[[str, bool], Awaitable[ServiceState]]  # install, uninstall or status; dry run?

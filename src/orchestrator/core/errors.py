@@ -129,6 +129,14 @@ class RootError(OrchestratorError):
     http_status = 500
 
 
+class ServiceError(OrchestratorError):
+    """The system's service manager is not there, or refused."""
+
+    code = "service"
+    exit_code = ExitCode.FAILED
+    http_status = 503
+
+
 class WorkAreaError(OrchestratorError):
     """The folder a task is to work in cannot be used. The task fails as `prepare_failed`."""
 
