@@ -13,7 +13,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
 
@@ -111,6 +111,9 @@ class MemoryStore:
             return self._commit(events)
 
     async def pause(self, pause: Pause, event: Event) -> None:
+        known = self._held.pauses.get(pause.scope)
+        if known is not None and outlasts(known.until, pause.until):
+            return
         with _AllOrNothing(self):
             self._held.pauses[pause.scope] = pause
             self._commit([event])

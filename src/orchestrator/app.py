@@ -56,8 +56,7 @@ def _run(args: argparse.Namespace, out: Output, environ: Mapping[str, str]) -> i
         out.nobody_reads()
         return int(ExitCode.OK)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        out.note(f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder.")
+        out.note(_refused(error, command))
         return int(ExitCode.IO_ERROR)
     except Exception as error:  # noqa: BLE001 - a bug of ours is no stack trace on anybody's screen
         out.note(_kept_for_us(error, root, redact))
@@ -71,6 +70,11 @@ def _explained(out: Output, error: OrchestratorError, command: str = COMMAND) ->
         out.data({"schema_version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
     out.note(str(error))
     return int(error.exit_code)
+
+
+def _refused(error: OSError, command: str) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"error[disk]: {where}{error.strerror or error}\n  `{command} doctor` looks at every folder."
 
 
 def _kept_for_us(error: Exception, root: Path, redact: Callable[[str], str]) -> str:

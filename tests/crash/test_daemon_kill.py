@@ -50,20 +50,24 @@ def _marked(root: Path) -> list[str]:
     return found
 
 
+def _journalling(root: Path) -> dict[str, str]:
+    (root / "config").mkdir()
+    (root / "config" / "orchestrator.yaml").write_text("agents:\n  claude:\n    env: [SCRIPTED_JOURNAL]\n")
+    return environment(
+        root,
+        ORCHESTRATOR_CLAUDE_COMMAND=scripted_command(),
+        MAX_CONCURRENT_TASKS="4",
+        SCRIPTED_JOURNAL=str(root / "journal"),
+        LOG_LEVEL="WARNING",
+    )
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="strays are found by /proc")
 def test_killed_at_random_moments_it_loses_nothing_overlaps_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     seed = int.from_bytes(os.urandom(4), "big")
     chance = random.Random(seed)
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "orchestrator.yaml").write_text("agents:\n  claude:\n    env: [SCRIPTED_JOURNAL]\n")
-    env = environment(
-        tmp_path,
-        ORCHESTRATOR_CLAUDE_COMMAND=scripted_command(),
-        MAX_CONCURRENT_TASKS="4",
-        SCRIPTED_JOURNAL=str(tmp_path / "journal"),
-        LOG_LEVEL="WARNING",
-    )
+    env = _journalling(tmp_path)
     names = [f"t{number:02}" for number in range(TASKS)]
     waiting = list(names)
     moment = threading.Event()

@@ -200,10 +200,17 @@ class StoreReadsContract:
         assert await store.pauses() == [everything]
         assert [e.kind for e in await store.events_after(0, limit=9)] == [K.AGENT_HELD, K.AGENT_HELD, K.AGENT_RELEASED]
 
-    async def test_a_later_hold_replaces_the_earlier(self, store: Store) -> None:
-        await store.pause(HELD, Event(K.AGENT_HELD, 1.0))
-        await store.pause(replace(HELD, until=200.0), Event(K.AGENT_HELD, 2.0))
-        assert await store.pauses() == [replace(HELD, until=200.0)]
+    async def test_a_hold_is_made_longer_and_never_shorter(self, store: Store) -> None:
+        for ts, until, stays in (
+            (1.0, 100.0, 100.0),
+            (2.0, 200.0, 200.0),
+            (3.0, 150.0, 200.0),
+            (4.0, 0.0, 0.0),
+            (5.0, 9e9, 0.0),
+        ):
+            await store.pause(replace(HELD, until=until), Event(K.AGENT_HELD, ts))
+            assert await store.pauses() == [replace(HELD, until=stays)]
+        assert [event.ts for event in await store.events_after(0, limit=9)] == [1.0, 2.0, 4.0]
 
     async def test_a_hold_whose_event_is_refused_is_no_hold(self, store: Store) -> None:
         (task,) = await store.accept([new(1)])

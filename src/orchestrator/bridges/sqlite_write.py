@@ -10,7 +10,7 @@ from orchestrator.core import codec
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
-from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.ports import NewTask, Pause, outlasts
 from orchestrator.core.task import Task, advance
 
 _COLUMNS = (*rows.FIXED, *rows.ASKED, *rows.LIVING)
@@ -147,7 +147,10 @@ def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
 
 
 def pause(con: sqlite3.Connection, hold: Pause, event: Event) -> None:
-    """Hold an agent; a hold of the same scope is replaced."""
+    """Hold an agent; a hold of the same scope is replaced by one that lasts longer, never by a shorter one."""
+    known = con.execute("SELECT until FROM pause WHERE scope = ?", (rows.plain(hold.scope),)).fetchone()
+    if known is not None and outlasts(known[0], hold.until):
+        return
     con.execute(
         "INSERT OR REPLACE INTO pause (scope, until, reason, detail) VALUES (?, ?, ?, ?)",
         (rows.plain(hold.scope), hold.until, rows.plain(hold.reason), rows.plain(hold.detail)),

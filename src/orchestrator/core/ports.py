@@ -46,6 +46,11 @@ class Pause:
     detail: str
 
 
+def outlasts(until: float, other: float) -> bool:
+    """Return whether a hold until *until* ends no sooner than one until *other*; 0 is for ever."""
+    return until == 0 or (other != 0 and until >= other)
+
+
 class Agent(Protocol):
     """Runs one attempt."""
 
@@ -131,7 +136,9 @@ class Store(Protocol):
         """Return whether anybody, in this process or another, has committed since the last call. Costs microseconds."""
         ...
 
-    async def pause(self, pause: Pause, event: Event) -> None: ...
+    async def pause(self, pause: Pause, event: Event) -> None:
+        """Hold a scope. A hold that lasts as long or longer stays as it is, and *event* is then not appended."""
+        ...
 
     async def release(self, scope: str, event: Event) -> None: ...
 

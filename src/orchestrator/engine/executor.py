@@ -286,9 +286,6 @@ class Executor:
             "detail": failure.detail,
             "hint": decision.hint,
         }
-        known = [pause for pause in await self._patiently(self._store.pauses) if pause.scope == agent]
-        if any(pause.until == 0 or pause.until >= decision.not_before for pause in known):
-            return  # held for longer already, for a weightier reason
         clean = self._clean(data)
         pause = Pause(agent, decision.not_before, failure.kind.value, str(clean["detail"]))
         held = Event(EventKind.AGENT_HELD, self._clock.now(), data=clean)

@@ -23,7 +23,7 @@ def test_a_second_daemon_is_turned_away_and_told_who_was_first(root: CommandRoot
         root.wait_event("daemon_started")
         done = root.call(code=75)
         assert f"another daemon owns this root: pid {running.process.pid} on " in done.stderr
-        assert "python main.py status" in done.stderr
+        assert f"python main.py --root {root.path} status" in done.stderr
         assert running.process.poll() is None
         assert running.stop() == 0
     assert root.json("status")["daemon"] is None

@@ -1,0 +1,133 @@
+"""A root for tests of the command line: a Program over a store in memory."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes import FakeClock, MemoryStore
+
+from orchestrator.api.cli import parse
+from orchestrator.api.output import Output
+from orchestrator.api.program import Component, Owner, Program, Show
+from orchestrator.core.errors import TaskFileError
+from orchestrator.core.events import Event, EventKind
+from orchestrator.core.finding import Finding
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import EndedTask, NewTask
+from orchestrator.core.report import COMMAND
+from orchestrator.core.task import Priority, Task, TaskSpec
+from orchestrator.engine.bell import Bell
+from orchestrator.engine.service import Orchestrator
+
+
+@dataclass
+class World:
+    """A root in memory: a real service on a store that passes the same suite as the real one."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    clock: FakeClock = field(default_factory=FakeClock)
+    running: Owner | None = None
+    findings: tuple[Finding, ...] = ()
+    files: dict[str, TaskSpec] = field(default_factory=dict)
+    put: list[tuple[str, bytes]] = field(default_factory=list)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    ends: State = State.SUCCEEDED
+
+    async def add(self, task_id: str, *events: EventKind, priority: Priority = Priority.MEDIUM, **data: Any) -> Task:
+        """Accept a task and let *events* happen to it."""
+        uid, now = self.clock.new_uid(), self.clock.now()
+        spec = TaskSpec(id=task_id, type="analyze", priority=priority, title=f"Title of {task_id}", prompt="Do.")
+        task = Task(uid, task_id, spec, "0" * 64, now)
+        (task,) = await self.store.accept([NewTask(task, b"", [Event(EventKind.RECEIVED, now, uid)])])
+        for kind in events:
+            attempt, epoch = (1, 1) if kind is not EventKind.STARTED else (task.attempt + 1, task.epoch)
+            (task,) = await self.store.commit([Event(kind, now, uid, attempt, epoch, data)])
+        return task
+
+    def program(self) -> Program:
+        return Program(
+            root="/root-of-test",
+            command=COMMAND,
+            slots=3,
+            now=self.clock.now,
+            open_service=self._open,
+            owner=lambda: self.running,
+            components=self._components,
+            findings=self._findings,
+            check_file=self._check,
+            put_task=self._put,
+            run_daemon=self._run_daemon,
+            run_file=self._run_file,
+            clean_tasks=self._clean,
+            remove_artifacts=self._remove,
+            remove_attempts=self._remove_attempts,
+            result_files=self._results,
+            demo=self._demo,
+        )
+
+    async def call(self, *words: str) -> tuple[int, str, str]:
+        """Run a command line. Returns exit code, stdout, stderr."""
+        args = parse(words)
+        stdout, stderr = io.StringIO(), io.StringIO()
+        out = Output(as_json=args.json, colour=False, stdout=stdout, stderr=stderr)
+        code = await args.run(self.program(), out, args)
+        return int(code), stdout.getvalue(), stderr.getvalue()
+
+    async def json(self, *words: str) -> dict[str, Any]:
+        """Return the one JSON document that a command prints."""
+        _, stdout, _ = await self.call(*words, "--json")
+        found: dict[str, Any] = json.loads(stdout)
+        return found
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Orchestrator]:
+        yield Orchestrator(store=self.store, clock=self.clock, bell=Bell(), redact=lambda value: value)
+
+    async def _components(self) -> Sequence[Component]:
+        return (Component("claude", usable=False, words="not usable: not installed"),)
+
+    async def _findings(self) -> Sequence[Finding]:
+        return self.findings
+
+    def _check(self, path: str) -> TaskSpec:
+        if path not in self.files:
+            raise TaskFileError("prompt_missing", "it does not say what to do", file=path, line=3, hint="Say it.")
+        return self.files[path]
+
+    async def _put(self, name: str, body: bytes) -> str:
+        self.put.append((name, body))
+        return f"tasks/{name}"
+
+    async def _run_daemon(self, show: Show, started: Callable[[], Awaitable[None]]) -> int:
+        await started()
+        show(Event(EventKind.RECEIVED, self.clock.now()), None)
+        show(Event(EventKind.PROGRESS, self.clock.now(), data={"text": "chatter"}), None)
+        return 0
+
+    async def _run_file(self, path: str, show: Show) -> Task:
+        show(Event(EventKind.PROGRESS, self.clock.now(), data={"what": "tool", "text": "Write a"}), None)
+        kind = EventKind.SUCCEEDED if self.ends is State.SUCCEEDED else EventKind.FAILED
+        return await self.add(
+            path, EventKind.STARTED, EventKind.FINISHED, kind, reason="" if kind is EventKind.SUCCEEDED else "timeout"
+        )
+
+    async def _clean(self, dry_run: bool) -> Sequence[str]:
+        return ["tasks/a.task.md"]
+
+    async def _remove(self, task: EndedTask, dry_run: bool) -> Sequence[str]:
+        path = f"results/{task.name}_result.json"
+        there = self.artifacts.get(path) if dry_run else self.artifacts.pop(path, None)
+        return [path] if there else []
+
+    async def _remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        return []
+
+    async def _results(self) -> Sequence[tuple[str, bytes]]:
+        return list(self.artifacts.items())
+
+    async def _demo(self, say: Any) -> int:
+        say("SCRIPTED")
+        return 0
