@@ -176,7 +176,7 @@ async def _show_events(parts: Parts, shown: _Shown, show: Show) -> None:
 
 
 async def _tell(parts: Parts, event: Event, show: Show) -> None:
-    task = await parts.store.task(event.uid) if event.uid else None
+    task = await parts.service.task_of(event)
     events_log.info("%s", _logged(event, task))
     show(event, task)
 
