@@ -16,12 +16,13 @@ from orchestrator.api.render import (
     event_text,
     event_words,
     money,
+    refusal_text,
     short,
     task_json,
     waiting_rows,
 )
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import Event, Json
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Pause
 from orchestrator.core.report import summary_text
@@ -50,7 +51,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
-        waiting_rows(look.waiting, now),
+        waiting_rows(look.waiting, now, runs=owner is not None),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -80,9 +81,14 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    if task.detail:
-        out.say(short(task.detail, 200))
-    out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    if task.state is State.REJECTED:
+        for event in events:
+            if event.kind is EventKind.REJECTED:
+                out.say(refusal_text(event))
+    else:
+        if task.detail:
+            out.say(short(task.detail, 200))
+        out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))

@@ -137,7 +137,7 @@ class Orchestrator:
             counts=await self._store.counts(),
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
             waiting=waiting[:limit],
-            ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
+            ended=await self._store.ended_last(limit=limit),
             pauses=await self._store.pauses(),
             last_seq=await self._store.last_seq(),
             next_wake=await self._store.next_wake(now),
