@@ -75,7 +75,7 @@ class Configuration:
         return self._look() != self._shape
 
     def policy(self) -> RunPolicy:
-        """Return what the running program needs of it: asked for at every look of the pool, built once for each load."""
+        """Return what the running program needs of it: asked for at every look, built once for each load."""
         if self._policy is None or self._policy[0] is not self.loaded:
             self._policy = (self.loaded, self._new_policy())
         return self._policy[1]
