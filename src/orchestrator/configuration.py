@@ -51,6 +51,7 @@ class Configuration:
         self.on_reload: list[Callable[[], None]] = []  # called after each reload, for what has to be told
         self._environ = environ
         self._shape = self._look()
+        self._policy: tuple[Loaded, RunPolicy] | None = None
         self.loaded = self._load()
         self.environ = self._agent_environ()
         self.redactor = self._redactor()
@@ -88,7 +89,12 @@ class Configuration:
         return self._look() != self._shape
 
     def policy(self) -> RunPolicy:
-        """Return what the running program needs of it."""
+        """Return what the running program needs of it: asked for at every look, built once for each load."""
+        if self._policy is None or self._policy[0] is not self.loaded:
+            self._policy = (self.loaded, self._new_policy())
+        return self._policy[1]
+
+    def _new_policy(self) -> RunPolicy:
         settings = self.settings
         claude = settings.agents.claude
         profile = AgentProfile(

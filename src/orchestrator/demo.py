@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from orchestrator.bridges.claude_find import Finder
 from orchestrator.compose import Parts, make_folders, opened, sandbox_available
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
-from orchestrator.core.errors import ConfigError, ExitCode
+from orchestrator.core.errors import ConfigError, ExitCode, StoppedError
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Say
@@ -92,7 +93,8 @@ class ScriptedClaude:
 
     def __init__(self, configuration: Configuration, model: ScriptedModel, parts: Callable[[], str]) -> None:
         self._config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
-        self._model = model
+        # Asked for once: who is ended last, when nothing is played any more, still has its address.
+        self._addresses = {act.name: model.base_url(act.name) for act in ACTS}
         self._new_session_id = parts
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
@@ -102,7 +104,7 @@ class ScriptedClaude:
         return await self._agent(order).collect(order)
 
     def _agent(self, order: WorkOrder) -> ClaudeAgent:
-        address = {"ANTHROPIC_BASE_URL": self._model.base_url(order.task_id)}
+        address = {"ANTHROPIC_BASE_URL": self._addresses[order.task_id]}
         return ClaudeAgent(replace(self._config, set_env=address), self._new_session_id)
 
 
@@ -124,8 +126,10 @@ def clean_environment(root: Path, path: str, command: str) -> Mapping[str, str]:
 async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> int:
     """Run three tasks, say what happens, and leave the folder for a look. Returns 0 when all ended as they should.
 
-    Raises ConfigError when no Claude Code CLI is installed: it says how to get one.
+    Raises ConfigError when no Claude Code CLI is installed: it says how to get one; StoppedError when a signal
+    ended it.
     """
+    signals = _heeded()
     environ = configuration.environ
     found = await Finder(configuration.settings.agents.claude.command, environ).probe()
     if found.kind is not None:
@@ -141,29 +145,47 @@ async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> 
     say(f"Folder: {root}\n")
     demo = Configuration(root, clean_environment(root, environ.get("PATH", ""), shlex.join(found.located.command)))
     with ScriptedModel({act.name: act.script for act in ACTS}) as model:
-        ended = await _play(demo, model, say)
+        ended = await _play(demo, model, say, signals)
+    if signals.ending.is_set():
+        raise StoppedError(f"the demo was interrupted, nothing of it runs any more; its folder: {root}")
     return _tell(root, ended, say)
 
 
-async def _play(demo: Configuration, model: ScriptedModel, say: Callable[[str], None]) -> Mapping[str, Task]:
+def _heeded() -> Signals:
+    """Ctrl-C and SIGTERM interrupt at once: nobody waits for a demo."""
+    signals, loop = Signals(), asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        signals.stop()
+        signals.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    return signals
+
+
+async def _play(
+    demo: Configuration, model: ScriptedModel, say: Callable[[str], None], signals: Signals
+) -> Mapping[str, Task]:
     from orchestrator.bridges.clock import SystemClock
 
     agent = ScriptedClaude(demo, model, SystemClock().new_session_id)
     async with opened(demo, daemon=True, agent=agent) as parts:
         for act in ACTS:
             await parts.inbox.put(f"{act.name}.task.md", act.text.encode())
-        signals = Signals()
         async with asyncio.TaskGroup() as group, parts.watch() as watch:
-            group.create_task(_until_done(parts, signals, say))
+            telling = group.create_task(_until_done(parts, signals, say))
             daemon = parts.daemon(parts.intake(watch).run, pool=parts.pool(), still_owner=lambda: True)
             await daemon.run(signals, {"demo": True})
+            if signals.ending.is_set():
+                telling.cancel()
         return {task.spec.id: task for task in await parts.store.tasks(sorted(TERMINAL), limit=10)}
 
 
 async def _until_done(parts: Parts, signals: Signals, say: Callable[[str], None]) -> None:
     archived = 0
     async for event in parts.service.follow(0):
-        if event.kind not in _QUIET:
+        if event.kind not in _QUIET and not signals.ending.is_set():
             say(event_text(event, await parts.store.task(event.uid) if event.uid else None))
         archived += event.kind is EventKind.ARCHIVED
         if archived == len(ACTS):

@@ -53,6 +53,7 @@ class RootFiles:
 
     async def submit(self, parts: Parts, path: str) -> Task:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
+        self._refuse_other_files(path)
         body = self._bytes(path)
         spec = self._parse(path, body)
         sha256 = hashlib.sha256(body).hexdigest()
@@ -71,6 +72,12 @@ class RootFiles:
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
         return (await parts.store.accept([NewTask(task, body, events)]))[0]
+
+    def _refuse_other_files(self, path: str) -> None:
+        """A mistyped name costs money: only what looks like a text for people is run."""
+        if Path(path).suffix.lower() not in (".md", ".txt") and Path(path).exists():
+            hint = "A task file ends in .task.md (or .md, .txt): rename it, or name another one."
+            raise UsageError(f"{path} does not look like a task file", hint=hint)
 
     def lies_in_tasks(self, path: str) -> bool:
         """Return whether *path* is a file that the intake of a daemon takes by itself."""

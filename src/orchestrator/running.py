@@ -202,7 +202,7 @@ async def _events_shown(parts: Parts, after: int, show: Show) -> AsyncIterator[N
 
 
 async def _tell(parts: Parts, event: Event, show: Show) -> None:
-    task = await parts.store.task(event.uid) if event.uid else None
+    task = await parts.service.task_of(event)
     events_log.info("%s", _logged(event, task))
     show(event, task)
 

@@ -1,5 +1,7 @@
 """How an attempt ended: every recorded way of ending has its kind."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from orchestrator.bridges.claude_messages import (
     decode_line,
 )
 from orchestrator.bridges.claude_outcome import Begun, Tally, outcome
-from orchestrator.core.attempt import Failed, FailureKind, Finished, Interrupted, Outcome
+from orchestrator.core.attempt import Failed, FailureKind, Finished, Interrupted, Outcome, Usage
 
 K = FailureKind
 BEGUN = Begun(SESSION)
@@ -345,3 +347,37 @@ def test_the_report_says_what_was_run_and_how() -> None:
     assert report.agent_version == "2.1.329"
     assert report.model.startswith("claude-")
     assert Path(report.files_changed[0]).name == "hello.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "input_tokens", "output_tokens", "cost"),
+    [
+        ("41_max_budget", 80_000, 16_000, 0.64),  # `usage` of an error result says less than the models' own count
+        ("31_stream_int", 100, 10, 0.0006),  # `usage` is all zero beside a cost
+        ("37_subagent_sync", 300, 60, 0.0024),  # with what the subagent used
+        ("24_h_hang5", None, None, None),  # nothing came back whole: the provider bills what nobody counted
+        ("22_cut_half_always", None, None, None),
+        ("20_l_500", 0, 0, 0.0),  # refused by the provider: nothing was used
+        ("10_no_auth", 0, 0, 0.0),
+    ],
+)
+def test_usage_is_what_was_counted_and_never_a_zero_that_nobody_counted(
+    name: str, input_tokens: int | None, output_tokens: int | None, cost: float | None
+) -> None:
+    usage = outcome(tally_of(name), exited(1), BEGUN).report.usage
+    assert (usage.input_tokens, usage.output_tokens) == (input_tokens, output_tokens)
+    assert usage.cost_usd == (None if cost is None else pytest.approx(cost))
+
+
+@pytest.mark.parametrize("reason", ["timeout", "stopped", "supervisor_killed", "output_too_large"])
+def test_a_run_that_was_ended_knows_no_zero(reason: str) -> None:
+    ended_result = result(error=True, cost=0.0, tokens=Tokens(0, 0, 0, 0), terminal_reason="")
+    usage = outcome(tally(INIT, ended_result), replace(exited(0), reason=reason), BEGUN).report.usage
+    assert usage == Usage(turns=1)
+
+
+def test_zeros_beside_a_cost_are_unknown_where_nothing_else_was_counted() -> None:
+    raw = {"type": "result", "is_error": True, "total_cost_usd": 0.4, "usage": {"input_tokens": 0, "output_tokens": 0}}
+    (message,) = decode_line(json.dumps(raw).encode())
+    assert isinstance(message, Result)
+    assert message.tokens == Tokens()

@@ -1,6 +1,9 @@
 """The whole way with the real Claude Code CLI: a dropped file becomes a true result, and a false one is caught."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +149,27 @@ def test_the_demo_catches_the_liar_with_no_key_at_all(tmp_path: Path) -> None:
         "add_tests_result.json": ("failed", "no_changes"),
         "choose_driver_result.json": ("failed", "asked_a_question"),
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_with_one_word_and_nothing_left(tmp_path: Path, number: signal.Signals) -> None:
+    located = locate((), "")
+    env = environment(tmp_path, ORCHESTRATOR_CLAUDE_COMMAND=located.command[0], TMPDIR=str(tmp_path))
+    command = [sys.executable, "-m", "orchestrator", "demo"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if "started: attempt 1" in line)
+        running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130, stderr
+    assert stderr.startswith("error[stopped]: the demo was interrupted")
+    assert len(stderr.splitlines()) == 1
+    assert "Traceback" not in stdout + stderr
+    assert not [pid for pid in Path("/proc").glob("[0-9]*") if _mentions(pid / "environ", str(tmp_path))]
+
+
+def _mentions(path: Path, words: str) -> bool:
+    try:
+        return words.encode() in path.read_bytes()
+    except OSError:  # gone meanwhile, or somebody else's
+        return False

@@ -18,13 +18,14 @@ from orchestrator.api.render import (
     held_rows,
     money,
     pause_words,
+    refusal_text,
     release_words,
     short,
     task_json,
     waiting_rows,
 )
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import Event, Json
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.plan import EVERYTHING, in_force
 from orchestrator.core.ports import Pause
@@ -56,7 +57,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     for table in (
         active_rows(look.active, since, words, now),
         held_rows(look.held, now, program.command),
-        waiting_rows(look.waiting, now, _what_is_ahead(look), held),
+        waiting_rows(look.waiting, now, _what_is_ahead(look), held, runs=owner is not None),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -86,9 +87,14 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    if task.detail:
-        out.say(short(task.detail, 200))
-    out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    if task.state is State.REJECTED:
+        for event in events:
+            if event.kind is EventKind.REJECTED:
+                out.say(refusal_text(event))
+    else:
+        if task.detail:
+            out.say(short(task.detail, 200))
+        out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))

@@ -113,15 +113,18 @@ def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping
     return Table(("STATE", "TASK", "TRY", "FOR", "LAST EVENT"), tuple(rows))
 
 
-def waiting_rows(tasks: Sequence[Task], now: float, ahead: Mapping[str, str], held: Mapping[str, str]) -> Table:
+def waiting_rows(
+    tasks: Sequence[Task], now: float, ahead: Mapping[str, str], held: Mapping[str, str], *, runs: bool = True
+) -> Table:
     """Return the table of what waits, and for what.
 
     *ahead*: by id_key the uid of the first task of that id that has not ended. *held*: by uid the scope of the pause
-    that a task waits for.
+    that a task waits for. *runs*: a daemon does.
     """
     rows = []
+    idle = "waits for a slot" if runs else "waits for the daemon"
     for task in tasks:
-        why = "waits for a slot"
+        why = idle
         if task.not_before > now:
             why = f"next try in {duration(task.not_before - now)}"
         elif task.uid in held:
@@ -200,6 +203,10 @@ def event_words(event: Event) -> str:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
     if event.kind in (EventKind.AGENT_HELD, EventKind.AGENT_RELEASED):
         words = f"{scope_name(str(data.get('agent', 'agent')))} is {words.removeprefix('agent ')}"
+    if event.kind is EventKind.FILE_IGNORED:
+        parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
+    if event.kind is EventKind.REJECTED and (place := _place(data)):
+        parts = [place, *parts]
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
@@ -208,6 +215,26 @@ def event_words(event: Event) -> str:
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
+
+
+def _place(data: Mapping[str, Json]) -> str:
+    """Return where in its file a refused task is wrong as `line 4:12`, "" when it is the file as a whole."""
+    error = data.get("error")
+    found = [error.get(key) for key in ("line", "column")] if isinstance(error, Mapping) else []
+    return f"line {':'.join(str(number) for number in found if number)}" if any(found) else ""
+
+
+def refusal_text(event: Event) -> str:
+    """Return all that a `task_rejected` event tells an author: what, where, what was expected, what to do."""
+    error = event.data.get("error")
+    told: Mapping[str, Json] = error if isinstance(error, Mapping) else {}
+    lines = [f"{label:<9} {short(str(told[key]), 200)}" for key, label in _TOLD.items() if told.get(key)]
+    return "\n".join(lines)
+
+
+_TOLD = {"file": "file", "line": "line", "column": "column", "field": "field", "message": "wrong"} | {
+    "expected": "expected", "hint": "to do", "excerpt": "it says",
+}  # fmt: skip
 
 
 def _names(value: Json) -> list[str]:

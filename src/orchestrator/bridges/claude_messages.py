@@ -220,7 +220,6 @@ def _rate_limit(info: Mapping[str, Json]) -> RateLimit:
 
 
 def _result(raw: Mapping[str, Json]) -> Result:
-    usage = _map(raw, "usage")
     denials = (_str(entry, "tool_name") for entry in _seq(raw, "permission_denials") if isinstance(entry, Mapping))
     return Result(
         subtype=_str(raw, "subtype"),
@@ -230,12 +229,7 @@ def _result(raw: Mapping[str, Json]) -> Result:
         session_id=_str(raw, "session_id"),
         turns=_int(raw, "num_turns"),
         cost_usd=_float(raw, "total_cost_usd"),
-        tokens=Tokens(
-            input=_int(usage, "input_tokens"),
-            output=_int(usage, "output_tokens"),
-            cache_read=_int(usage, "cache_read_input_tokens"),
-            cache_write=_int(usage, "cache_creation_input_tokens"),
-        ),
+        tokens=_tokens(raw),
         terminal_reason=_str(raw, "terminal_reason"),
         api_error=_str(raw, "api_error"),
         api_status=_int(raw, "api_error_status") or 0,
@@ -243,6 +237,36 @@ def _result(raw: Mapping[str, Json]) -> Result:
         local_command=_str(raw, "local_command"),
         denials=tuple(name for name in denials if name),
     )
+
+
+def _tokens(raw: Mapping[str, Json]) -> Tokens:
+    """Return what this result used: by model, with what its subagents used, where the program counts that.
+
+    An error result may carry a `usage` of zeros beside a cost: such zeros are no numbers.
+    """
+    models = [each for each in _map(raw, "model_usage_since_last_result").values() if isinstance(each, Mapping)]
+    if models:
+        return Tokens(
+            input=_total(models, "inputTokens"),
+            output=_total(models, "outputTokens"),
+            cache_read=_total(models, "cacheReadInputTokens"),
+            cache_write=_total(models, "cacheCreationInputTokens"),
+        )
+    usage = _map(raw, "usage")
+    told = Tokens(
+        input=_int(usage, "input_tokens"),
+        output=_int(usage, "output_tokens"),
+        cache_read=_int(usage, "cache_read_input_tokens"),
+        cache_write=_int(usage, "cache_creation_input_tokens"),
+    )
+    counted_elsewhere = "model_usage_since_last_result" in raw  # and empty: then the cost is that of earlier turns
+    nothing = not (told.input or told.output or told.cache_read or told.cache_write)
+    return Tokens() if nothing and not counted_elsewhere and _float(raw, "total_cost_usd") else told
+
+
+def _total(models: Sequence[Mapping[str, Json]], key: str) -> int | None:
+    known = [number for each in models if (number := _int(each, key)) is not None]
+    return sum(known) if known else None
 
 
 def _map(raw: Mapping[str, Json], key: str) -> Mapping[str, Json]:

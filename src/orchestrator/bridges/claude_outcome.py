@@ -286,7 +286,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
     return AgentReport(
         answer=result.text if result and not result.is_error else "",
         exit_code=record.exit_code,
-        usage=_usage(tally, begun),
+        usage=_usage(tally, begun, cut=record.reason not in ("exited", "spawn_failed")),
         session_id=(tally.init.session_id if tally.init else "") or begun.session_id,
         model=tally.init.model if tally.init else "",
         agent_version=(tally.init.version if tally.init else "") or begun.version,
@@ -300,8 +300,11 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
     )
 
 
-def _usage(tally: Tally, begun: Begun) -> Usage:
-    """Return what the attempt used. Without a result the cost is unknown, and so is the session's from then on."""
+def _usage(tally: Tally, begun: Begun, *, cut: bool) -> Usage:
+    """Return what the attempt used. Without a result the cost is unknown, and so is the session's from then on.
+
+    *cut*: its process was ended. A request that was cut off in the middle was paid for and is counted by nobody.
+    """
     if not tally.results:
         return Usage(session_cost_usd=None if tally.init else begun.spent_usd, cost_usd=None if tally.init else 0.0)
     each = [result.tokens for result in tally.results]
@@ -314,8 +317,28 @@ def _usage(tally: Tally, begun: Begun) -> Usage:
     )
     if tally.init is None:  # it refused to start: the session's own meter was never read
         return replace(usage, cost_usd=0.0, session_cost_usd=begun.spent_usd)
-    total = tally.results[-1].cost_usd
-    return replace(usage, cost_usd=_share(total, begun), session_cost_usd=total)
+    last = tally.results[-1]
+    usage = replace(usage, cost_usd=_share(last.cost_usd, begun), session_cost_usd=last.cost_usd)
+    return _without_zeros(usage) if last.is_error and (cut or _was_cut_off(last, tally)) else usage
+
+
+def _was_cut_off(last: Result, tally: Tally) -> bool:
+    """Whether requests went out whose answers did not come back whole: aborted, or lost on the way."""
+    lost = last.terminal_reason == "api_error" and not last.api_status and tally.error not in _BY_CLEAR_ERROR
+    return lost or last.terminal_reason.startswith("aborted_")
+
+
+def _without_zeros(usage: Usage) -> Usage:
+    """A 0 of a run that was cut off says only that nothing was counted."""
+    return replace(
+        usage,
+        input_tokens=usage.input_tokens or None,
+        output_tokens=usage.output_tokens or None,
+        cache_read_tokens=usage.cache_read_tokens if usage.input_tokens else None,
+        cache_write_tokens=usage.cache_write_tokens if usage.input_tokens else None,
+        cost_usd=usage.cost_usd or None,
+        session_cost_usd=usage.session_cost_usd or None,
+    )
 
 
 def _share(total: float | None, begun: Begun) -> float | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,7 +57,6 @@ class Pool:
         self._running: dict[TaskUid, _Running] = {}
         self._fatal: StoreError | None = None
         self._look_for_strays_at = clock.monotonic()
-        self.waits: Mapping[str, str] = {}
 
     async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
         """Start what is ready until *stopping*; then let attempts finish for the configured time or until *ending*.
@@ -115,9 +114,10 @@ class Pool:
     async def _look(self) -> float:
         """Start what can start, end what was cancelled. Returns for how long nothing can change by itself."""
         await self._honour_cancellations()
+        if len(self._running) >= self._policy().slots:
+            return LOOK_AT_LEAST_EVERY_S  # the end of one rings the bell
         now = self._clock.now()
         chosen = await self._choose(now)
-        self.waits = chosen.waits
         for task in chosen.start:
             await self._start(task)
         times = [pause.until for pause in await self._store.pauses() if pause.until > now]
@@ -127,8 +127,6 @@ class Pool:
 
     async def _choose(self, now: float) -> Plan:
         policy = self._policy()
-        if len(self._running) >= policy.slots:
-            return Plan((), self.waits)
         pauses = [*await self._store.pauses(), *switched_off(policy.agents)]
         held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
         if self._only is None:

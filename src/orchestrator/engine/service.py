@@ -18,6 +18,7 @@ from orchestrator.engine.projector import event_line
 from orchestrator.validation.result import build_result
 
 FOLLOW_BATCH = 500
+KNOWN_TASKS = 5000
 PIECE = 500  # of ended tasks at once
 PAUSED = "paused"  # the reason of a pause that a person has put
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
@@ -76,6 +77,7 @@ class Orchestrator:
         self._at_start = at_start
         self._policy = policy
         self._redact = redact
+        self._known: dict[TaskUid, Task | None] = {}
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -268,7 +270,7 @@ class Orchestrator:
             counts=await self._store.counts(),
             active=await self._store.tasks(sorted(ACTIVE), limit=1000),
             waiting=waiting[:limit],
-            ended=await self._store.tasks(sorted(TERMINAL), limit=limit, newest_first=True),
+            ended=await self._store.ended_last(limit=limit),
             pauses=await self._pauses(),
             held=await self._store.tasks([State.HELD], limit=limit),
             last_seq=await self._store.last_seq(),
@@ -293,9 +295,19 @@ class Orchestrator:
             if not batch:
                 await self._clock.sleep(POLL_S)
 
+    async def task_of(self, event: Event) -> Task | None:
+        """Return the task that *event* is about, as it was when it was first asked for; None for the daemon's own."""
+        if not event.uid:
+            return None
+        if event.uid not in self._known:
+            if len(self._known) >= KNOWN_TASKS:
+                self._known.clear()
+            self._known[event.uid] = await self._store.task(event.uid)
+        return self._known[event.uid]
+
     async def line(self, event: Event) -> bytes:
         """Return *event* as a line of events.ndjson."""
-        return event_line(event, await self._store.task(event.uid) if event.uid else None)
+        return event_line(event, await self.task_of(event))
 
     async def cleaned(self, tasks: Sequence[Task | EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
