@@ -26,6 +26,7 @@ from orchestrator.api.render import (
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
 from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -99,6 +100,9 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
     soon = replace(TASK, state=State.RETRY_WAIT, not_before=NOON + 38, reason="transient")
     table = waiting_rows([replace(TASK, created_ts=NOON - 5), soon], NOON)
     assert [row[-1] for row in table.rows] == ["waits for a slot", "next try in 38s (transient)"]
+    assert waiting_rows([TASK], NOON, runs=False).rows[0][-1] == "waits for the daemon"
+    held = Pause("claude", NOON + 60, "auth", "refused")
+    assert waiting_rows([TASK], NOON, [held]).rows[0][-1] == f"waits for claude until {clock_time(NOON + 60)}"
 
 
 def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
@@ -125,6 +129,21 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
         (EventKind.ARTIFACTS_WRITTEN, {"path": "results/a_result.json"}, "result: results/a_result.json"),
         (EventKind.SUCCEEDED, {}, "SUCCEEDED"),
         (EventKind.DAEMON_STARTED, {"pid": 3}, "daemon started"),
+        (
+            EventKind.LIMITED,
+            {"reason": "auth", "detail": "refused", "not_before": NOON + 300, "hint": "Log in."},
+            f"waits for the agent until {clock_time(NOON + 300)}: auth, refused - Log in.",
+        ),
+        (
+            EventKind.AGENT_HELD,
+            {"reason": "auth", "until": NOON + 300, "hint": "Log in."},
+            f"agent held until {clock_time(NOON + 300)}: auth",
+        ),
+        (
+            EventKind.RETRY,
+            {"reason": "crash", "not_before": NOON + 9},
+            f"will be tried again at {clock_time(NOON + 9)}: crash",
+        ),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
 )

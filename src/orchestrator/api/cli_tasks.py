@@ -15,6 +15,7 @@ from orchestrator.api.render import (
     ended_rows,
     event_text,
     event_words,
+    hold_lines,
     money,
     short,
     task_json,
@@ -24,7 +25,8 @@ from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Pause
-from orchestrator.core.report import summary_text
+from orchestrator.core.report import COMMAND, summary_text
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
 
 if TYPE_CHECKING:
@@ -46,11 +48,12 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
-        out.say(_pause_words(pause, now))
+        for line in hold_lines(pause, now):
+            out.say(line.replace(COMMAND, program.command))
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
-        waiting_rows(look.waiting, now),
+        waiting_rows(look.waiting, now, look.pauses, runs=owner is not None),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -182,13 +185,14 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
     return lines
 
 
-def _pause_words(pause: Pause, now: float) -> str:
-    until = f"for {duration(pause.until - now)} more" if pause.until > now else "until one task has probed it"
-    return f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}"
-
-
 def _pause_json(pause: Pause) -> dict[str, Json]:
-    return {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
+    return {
+        "scope": pause.scope,
+        "until": pause.until,
+        "reason": pause.reason,
+        "detail": pause.detail,
+        "hint": hint_for(pause.reason),
+    }
 
 
 def _owner_json(owner: Owner | None) -> dict[str, Json] | None:

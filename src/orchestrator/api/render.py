@@ -7,6 +7,8 @@ from datetime import datetime, tzinfo
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.text import printable
 
@@ -81,11 +83,27 @@ def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping
     return Table(("STATE", "TASK", "TRY", "FOR", "LAST EVENT"), tuple(rows))
 
 
-def waiting_rows(tasks: Sequence[Task], now: float) -> Table:
-    """Return the table of what waits, and for what."""
+def hold_lines(pause: Pause, now: float, zone: tzinfo | None = None) -> Sequence[str]:
+    """Return what is held, until when and why; then what to do now."""
+    at = clock_time(pause.until, zone)
+    until = f"until {at}, {duration(pause.until - now)} from now" if pause.until > now else "until one task has tried"
+    again = f"It is tried again at {at} by itself." if pause.until > now else "The next task tries it."
+    return (
+        f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}",
+        " ".join(["      now:", *([hint] if (hint := hint_for(pause.reason)) else []), again]),
+    )
+
+
+def waiting_rows(tasks: Sequence[Task], now: float, pauses: Sequence[Pause] = (), *, runs: bool = True) -> Table:
+    """Return the table of what waits, and for what. *runs*: a daemon is there to start them."""
     rows = []
     for task in tasks:
-        why = f"next try in {duration(task.not_before - now)}" if task.not_before > now else "waits for a slot"
+        held = next((pause for pause in pauses if pause.scope in ("*", task.spec.agent or pause.scope)), None)
+        why = "waits for a slot" if runs else "waits for the daemon"
+        if held is not None and held.until > now:
+            why = f"waits for {held.scope} until {clock_time(held.until)}"
+        elif task.not_before > now:
+            why = f"next try in {duration(task.not_before - now)}"
         if task.state is State.RETRY_WAIT and task.reason:
             why = f"{why} ({task.reason})"
         rows.append((task.state.value, call_name(task), task.spec.priority.value, duration(now - task.created_ts), why))
@@ -146,7 +164,18 @@ def event_words(event: Event) -> str:
         parts = ["believed" if data.get("passed") else "not believed"]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
+    if event.kind in _UNTIL and (at := _moment(data.get("until") or data.get("not_before"))):
+        words = f"{words} {'at' if event.kind is EventKind.RETRY else 'until'} {at}"
+    if event.kind is EventKind.LIMITED and (hint := data.get("hint")):
+        return short(": ".join([words, ", ".join(parts)]), 160) + " - " + short(str(hint), 160)
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
+
+
+_UNTIL = frozenset({EventKind.LIMITED, EventKind.AGENT_HELD, EventKind.RETRY})
+
+
+def _moment(value: Json) -> str:
+    return clock_time(value) if isinstance(value, (int, float)) and value > 0 else ""
 
 
 def _names(value: Json) -> list[str]:
