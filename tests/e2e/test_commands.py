@@ -178,6 +178,26 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
     assert not root.archived("good")
 
 
+def test_check_takes_what_the_daemon_takes_and_looks_at_every_file(root: CommandRoot) -> None:
+    good, link, pipe, none = (root.path / f"{name}.task.md" for name in ("good", "link", "pipe", "none"))
+    good.write_text(task_text("good"))
+    link.symlink_to(good)
+    os.mkfifo(pipe)
+    paths = [str(path) for path in (root.path, none, link, pipe, good)]
+    told = root.json("check", *paths, code=1)["files"]
+    assert [row["error"]["code"] if "error" in row else "ok" for row in told] == [
+        "usage",
+        "not_found",
+        "not_regular",
+        "not_regular",
+        "ok",
+    ]
+    said = root.call("check", *paths, code=1).stdout
+    assert f"{link}: " in said
+    assert "1 of 5 files are tasks." in said
+    assert "error[not_regular]" in root.call("run", str(pipe), code=1).stderr
+
+
 def test_a_sample_is_a_valid_task_and_never_overwrites(root: CommandRoot) -> None:
     text = root.call("create-sample", "--name", "hello").stdout
     assert text == f"wrote tasks/hello.task.md\nrun it: {root.command}\n"
@@ -311,7 +331,7 @@ def test_run_of_a_task_that_fails_is_a_failure_and_of_a_bad_file_an_error(root: 
     assert done.stdout.splitlines()[-1].startswith("bad: FAILED - agent_error")
     bad.write_text(task_text("bad", BROKEN, task_type="nonsense"))
     done = root.call("run", str(bad), code=1)
-    assert done.stderr.startswith("error[type_invalid]: bad.md:3")
+    assert done.stderr.startswith(f"error[type_invalid]: {bad}:3")
     assert "there is no file" in root.call("run", str(root.path / "none.md"), code=4).stderr
 
 
