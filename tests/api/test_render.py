@@ -144,6 +144,17 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
             {"reason": "crash", "not_before": NOON + 9},
             f"will be tried again at {clock_time(NOON + 9)}: crash",
         ),
+        (
+            EventKind.REJECTED,
+            {"reason": "type_invalid", "detail": "no type", "error": {"line": 3, "column": 7}},
+            "REJECTED: type_invalid, no type, line 3, column 7",
+        ),
+        (
+            EventKind.FILE_IGNORED,
+            {"file": "UPPER.TASK.MD", "reason": "suffix_case"},
+            "not taken: tasks/UPPER.TASK.MD, suffix_case",
+        ),
+        (EventKind.DUPLICATE_ID, {"id": "a", "behind": "b"}, "waits until the other task with this id has ended"),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
 )

@@ -54,6 +54,12 @@ def test_show_tells_the_ended_the_waiting_and_the_refused(past: CommandRoot) -> 
     assert past.json("show", "broken") == result(past.path, "broken")
     refused = past.call("show", "refused").stdout
     assert refused.startswith("refused: rejected - type_invalid\n")
+    assert "where     refused.task.md:3:" in refused
+    assert "field     type\n" in refused
+    assert "expected  " in refused
+    assert "to do     Write one of the types listed.\n" in refused
+    assert "priority" not in refused
+    assert ", line 3, column " in refused
     waiting = past.json("status")["waiting"]
     assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith(f"{waiting[0]['name']}: queued\n")
 

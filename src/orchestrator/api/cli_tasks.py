@@ -17,6 +17,7 @@ from orchestrator.api.render import (
     event_words,
     hold_lines,
     money,
+    rejection_lines,
     short,
     task_json,
     waiting_rows,
@@ -85,11 +86,20 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
     if task.detail:
         out.say(short(task.detail, 200))
-    out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    if task.state is State.REJECTED:
+        for line in _rejection(events):
+            out.say(line.replace(COMMAND, program.command))
+    else:
+        out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
+
+
+def _rejection(events: Sequence[Event]) -> Sequence[str]:
+    told = [error for event in events if isinstance(error := event.data.get("error"), Mapping)]
+    return rejection_lines(told[-1]) if told else ()
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:

@@ -131,6 +131,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.RECEIVED: "received",
     EventKind.PARSED: "parsed",
     EventKind.UPDATED: "edited: the new text counts",
+    EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
+    EventKind.FILE_IGNORED: "not taken",
     EventKind.REJECTED: "REJECTED",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
@@ -157,6 +159,10 @@ def event_words(event: Event) -> str:
     parts = [str(data[key]) for key in ("path", "reason", "detail", "message") if data.get(key)]
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
+    if event.kind is EventKind.FILE_IGNORED:
+        parts = [f"tasks/{data.get('file', '')}", str(data.get("reason", ""))]
+    if event.kind is EventKind.REJECTED:
+        parts += _place(data.get("error"))
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
@@ -176,6 +182,26 @@ _UNTIL = frozenset({EventKind.LIMITED, EventKind.AGENT_HELD, EventKind.RETRY})
 
 def _moment(value: Json) -> str:
     return clock_time(value) if isinstance(value, (int, float)) and value > 0 else ""
+
+
+def _place(error: Json) -> list[str]:
+    """Return where in its file the fault lies, as an editor shows it."""
+    if not isinstance(error, Mapping) or not error.get("line"):
+        return []
+    return [f"line {error['line']}, column {error.get('column') or 1}"]
+
+
+def rejection_lines(error: Mapping[str, Json]) -> Sequence[str]:
+    """Return everything that is known of why a file was refused, from the event's `error`."""
+    place = ":".join(str(error[key]) for key in ("file", "line", "column") if error.get(key))
+    rows = (
+        ("where", place),
+        ("field", error.get("field")),
+        ("found", error.get("excerpt")),
+        ("expected", error.get("expected")),
+        ("to do", error.get("hint")),
+    )
+    return [f"{name:<9} {short(str(value), 300)}" for name, value in rows if value]
 
 
 def _names(value: Json) -> list[str]:
