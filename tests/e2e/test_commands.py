@@ -308,11 +308,28 @@ def test_a_root_that_cannot_be_used_is_one_clear_error(tmp_path: Path, words: li
 
 def test_an_invalid_configuration_names_every_problem_at_once(root: CommandRoot) -> None:
     (root.path / ".env").write_text("MAX_CONCURRENT_TASKS=many\nCLAUDE_TIMEOUT_SEC=-1\n")
-    done = root.call("status", code=3)
+    done = root.call("create-sample", code=3)
     assert "2 settings are not valid" in done.stderr
     assert ".env line 1" in done.stderr
     assert ".env line 2" in done.stderr
-    assert json.loads(root.call("status", "--json", code=3).stdout)["error"]["code"] == "config_invalid"
+    assert json.loads(root.call("create-sample", "--json", code=3).stdout)["error"]["code"] == "config_invalid"
+    assert "2 settings are not valid" in root.call("run", code=3).stderr
+
+
+def test_an_invalid_configuration_hinders_nobody_from_looking_and_cancelling(root: CommandRoot) -> None:
+    root.drop("slow", root.waiting_prompt())
+    with root.daemon():
+        root.wait_event("claude_started")
+        (root.path / ".env").write_text("MAX_CONCURRENT_TASKS=many\nANTHROPIC_API_KEY=sk-ant-canary-0123456789\n")
+        for words in (("status",), ("show", "slow"), ("tail-events",), ("validate-artifacts",)):
+            said = root.call(*words).stderr
+            assert "warning: error[config_invalid]: 1 setting is not valid" in said
+            assert said.endswith(f"warning: `{words[0]}` goes on with the defaults\n")
+        finding = root.json("doctor", code=1)["findings"][0]
+        assert (finding["name"], finding["level"]) == ("settings", "fail")
+        assert "MAX_CONCURRENT_TASKS" in finding["message"] or "max_concurrent_tasks" in finding["message"]
+        root.call("cancel", "slow")
+        root.wait_event("task_cancelled")
 
 
 def test_run_runs_one_file_alone_and_leaves_it_where_it_lies(root: CommandRoot) -> None:
