@@ -8,11 +8,13 @@ from tests.api.world import World
 
 from orchestrator.api.cli import parse
 from orchestrator.api.program import Owner
+from orchestrator.api.render import clock_time
 from orchestrator.core.errors import NotFoundError, OrchestratorError, UsageError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Priority, TaskSpec
 
 COMMANDS = (
@@ -92,7 +94,10 @@ async def test_status_shows_what_runs_waits_ended_and_is_held(world: World) -> N
     await world.store.pause(pause, Event(EventKind.AGENT_HELD, world.clock.now()))
     _, text, _ = await world.call("status")
     assert "slots 1/3    queued 1    failed 1" in text
-    assert "held: claude for 1m30s more (usage_limit): used up" in text
+    at = clock_time(pause.until)
+    assert f"held: claude until {at}, 1m30s from now (usage_limit): used up" in text
+    assert f"now: {hint_for('usage_limit')} It is tried again at {at} by itself." in text
+    assert f"waits for claude until {at}" in text
     assert "running  runs" in text
     assert "queued  waits  medium" in text
     assert "failed  broke" in text

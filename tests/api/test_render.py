@@ -18,7 +18,6 @@ from orchestrator.api.render import (
     event_text,
     event_words,
     money,
-    refusal_text,
     short,
     spec_text,
     task_json,
@@ -27,6 +26,7 @@ from orchestrator.api.render import (
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
 from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -100,6 +100,9 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
     soon = replace(TASK, state=State.RETRY_WAIT, not_before=NOON + 38, reason="transient")
     table = waiting_rows([replace(TASK, created_ts=NOON - 5), soon], NOON)
     assert [row[-1] for row in table.rows] == ["waits for a slot", "next try in 38s (transient)"]
+    assert waiting_rows([TASK], NOON, runs=False).rows[0][-1] == "waits for the daemon"
+    held = Pause("claude", NOON + 60, "auth", "refused")
+    assert waiting_rows([TASK], NOON, [held]).rows[0][-1] == f"waits for claude until {clock_time(NOON + 60)}"
 
 
 def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
@@ -126,6 +129,32 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
         (EventKind.ARTIFACTS_WRITTEN, {"path": "results/a_result.json"}, "result: results/a_result.json"),
         (EventKind.SUCCEEDED, {}, "SUCCEEDED"),
         (EventKind.DAEMON_STARTED, {"pid": 3}, "daemon started"),
+        (
+            EventKind.LIMITED,
+            {"reason": "auth", "detail": "refused", "not_before": NOON + 300, "hint": "Log in."},
+            f"waits for the agent until {clock_time(NOON + 300)}: auth, refused - Log in.",
+        ),
+        (
+            EventKind.AGENT_HELD,
+            {"reason": "auth", "until": NOON + 300, "hint": "Log in."},
+            f"agent held until {clock_time(NOON + 300)}: auth",
+        ),
+        (
+            EventKind.RETRY,
+            {"reason": "crash", "not_before": NOON + 9},
+            f"will be tried again at {clock_time(NOON + 9)}: crash",
+        ),
+        (
+            EventKind.REJECTED,
+            {"reason": "type_invalid", "detail": "no type", "error": {"line": 3, "column": 7}},
+            "REJECTED: type_invalid, no type, line 3, column 7",
+        ),
+        (
+            EventKind.FILE_IGNORED,
+            {"file": "UPPER.TASK.MD", "reason": "suffix_case"},
+            "not taken: tasks/UPPER.TASK.MD, suffix_case",
+        ),
+        (EventKind.DUPLICATE_ID, {"id": "a", "behind": "b"}, "waits until the other task with this id has ended"),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
 )
@@ -181,26 +210,3 @@ def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> 
 def test_a_task_as_json_survives_a_file_name_that_is_not_utf8() -> None:
     told = task_json(replace(TASK, file_name="caf\udce9.task.md"))
     assert json.loads(json.dumps(told, ensure_ascii=False).encode("utf-8"))["file_name"] == "caf\\udce9.task.md"
-
-
-def test_an_ignored_file_is_named_and_a_refusal_says_where() -> None:
-    ignored = Event(EventKind.FILE_IGNORED, NOON, data={"file": "UPPER.TASK.MD", "reason": "suffix_case"})
-    assert event_words(ignored) == "file ignored: tasks/UPPER.TASK.MD, suffix_case"
-    error: Json = {
-        "message": "'x' is no type",
-        "line": 3,
-        "column": 7,
-        "file": "a.task.md",
-        "expected": "fix",
-        "hint": "Do.",
-    }
-    refused = Event(EventKind.REJECTED, NOON, data={"reason": "type_invalid", "detail": "no type", "error": error})
-    assert event_words(refused) == "REJECTED: line 3:7, type_invalid, no type"
-    assert refusal_text(refused).splitlines() == [
-        "file      a.task.md",
-        "line      3",
-        "column    7",
-        "wrong     'x' is no type",
-        "expected  fix",
-        "to do     Do.",
-    ]

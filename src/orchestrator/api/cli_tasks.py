@@ -15,17 +15,19 @@ from orchestrator.api.render import (
     ended_rows,
     event_text,
     event_words,
+    hold_lines,
     money,
-    refusal_text,
+    rejection_lines,
     short,
     task_json,
     waiting_rows,
 )
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.events import Event, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Pause
-from orchestrator.core.report import summary_text
+from orchestrator.core.report import COMMAND, summary_text
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
 
 if TYPE_CHECKING:
@@ -47,11 +49,12 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
-        out.say(_pause_words(pause, now))
+        for line in hold_lines(pause, now):
+            out.say(line.replace(COMMAND, program.command))
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
-        waiting_rows(look.waiting, now, runs=owner is not None),
+        waiting_rows(look.waiting, now, look.pauses, runs=owner is not None),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -81,18 +84,22 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
+    if task.detail:
+        out.say(short(task.detail, 200))
     if task.state is State.REJECTED:
-        for event in events:
-            if event.kind is EventKind.REJECTED:
-                out.say(refusal_text(event))
+        for line in _rejection(events):
+            out.say(line.replace(COMMAND, program.command))
     else:
-        if task.detail:
-            out.say(short(task.detail, 200))
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
+
+
+def _rejection(events: Sequence[Event]) -> Sequence[str]:
+    told = [error for event in events if isinstance(error := event.data.get("error"), Mapping)]
+    return rejection_lines(told[-1]) if told else ()
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:
@@ -188,13 +195,14 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
     return lines
 
 
-def _pause_words(pause: Pause, now: float) -> str:
-    until = f"for {duration(pause.until - now)} more" if pause.until > now else "until one task has probed it"
-    return f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}"
-
-
 def _pause_json(pause: Pause) -> dict[str, Json]:
-    return {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
+    return {
+        "scope": pause.scope,
+        "until": pause.until,
+        "reason": pause.reason,
+        "detail": pause.detail,
+        "hint": hint_for(pause.reason),
+    }
 
 
 def _owner_json(owner: Owner | None) -> dict[str, Json] | None:

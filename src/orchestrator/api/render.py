@@ -7,6 +7,8 @@ from datetime import datetime, tzinfo
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.text import printable
 
@@ -81,12 +83,27 @@ def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping
     return Table(("STATE", "TASK", "TRY", "FOR", "LAST EVENT"), tuple(rows))
 
 
-def waiting_rows(tasks: Sequence[Task], now: float, *, runs: bool = True) -> Table:
-    """Return the table of what waits, and for what. *runs*: a daemon does."""
+def hold_lines(pause: Pause, now: float, zone: tzinfo | None = None) -> Sequence[str]:
+    """Return what is held, until when and why; then what to do now."""
+    at = clock_time(pause.until, zone)
+    until = f"until {at}, {duration(pause.until - now)} from now" if pause.until > now else "until one task has tried"
+    again = f"It is tried again at {at} by itself." if pause.until > now else "The next task tries it."
+    return (
+        f"held: {pause.scope} {until} ({pause.reason}): {short(pause.detail, 120)}",
+        " ".join(["      now:", *([hint] if (hint := hint_for(pause.reason)) else []), again]),
+    )
+
+
+def waiting_rows(tasks: Sequence[Task], now: float, pauses: Sequence[Pause] = (), *, runs: bool = True) -> Table:
+    """Return the table of what waits, and for what. *runs*: a daemon is there to start them."""
     rows = []
-    idle = "waits for a slot" if runs else "waits for the daemon"
     for task in tasks:
-        why = f"next try in {duration(task.not_before - now)}" if task.not_before > now else idle
+        held = next((pause for pause in pauses if pause.scope in ("*", task.spec.agent or pause.scope)), None)
+        why = "waits for a slot" if runs else "waits for the daemon"
+        if held is not None and held.until > now:
+            why = f"waits for {held.scope} until {clock_time(held.until)}"
+        elif task.not_before > now:
+            why = f"next try in {duration(task.not_before - now)}"
         if task.state is State.RETRY_WAIT and task.reason:
             why = f"{why} ({task.reason})"
         rows.append((task.state.value, call_name(task), task.spec.priority.value, duration(now - task.created_ts), why))
@@ -114,6 +131,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.RECEIVED: "received",
     EventKind.PARSED: "parsed",
     EventKind.UPDATED: "edited: the new text counts",
+    EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
+    EventKind.FILE_IGNORED: "not taken",
     EventKind.REJECTED: "REJECTED",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
@@ -141,9 +160,9 @@ def event_words(event: Event) -> str:
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
     if event.kind is EventKind.FILE_IGNORED:
-        parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
-    if event.kind is EventKind.REJECTED and (place := _place(data)):
-        parts = [place, *parts]
+        parts = [f"tasks/{data.get('file', '')}", str(data.get("reason", ""))]
+    if event.kind is EventKind.REJECTED:
+        parts += _place(data.get("error"))
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
@@ -151,27 +170,38 @@ def event_words(event: Event) -> str:
         parts = ["believed" if data.get("passed") else "not believed"]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
+    if event.kind in _UNTIL and (at := _moment(data.get("until") or data.get("not_before"))):
+        words = f"{words} {'at' if event.kind is EventKind.RETRY else 'until'} {at}"
+    if event.kind is EventKind.LIMITED and (hint := data.get("hint")):
+        return short(": ".join([words, ", ".join(parts)]), 160) + " - " + short(str(hint), 160)
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
 
 
-def _place(data: Mapping[str, Json]) -> str:
-    """Return where in its file a refused task is wrong as `line 4:12`, "" when it is the file as a whole."""
-    error = data.get("error")
-    found = [error.get(key) for key in ("line", "column")] if isinstance(error, Mapping) else []
-    return f"line {':'.join(str(number) for number in found if number)}" if any(found) else ""
+_UNTIL = frozenset({EventKind.LIMITED, EventKind.AGENT_HELD, EventKind.RETRY})
 
 
-def refusal_text(event: Event) -> str:
-    """Return all that a `task_rejected` event tells an author: what, where, what was expected, what to do."""
-    error = event.data.get("error")
-    told: Mapping[str, Json] = error if isinstance(error, Mapping) else {}
-    lines = [f"{label:<9} {short(str(told[key]), 200)}" for key, label in _TOLD.items() if told.get(key)]
-    return "\n".join(lines)
+def _moment(value: Json) -> str:
+    return clock_time(value) if isinstance(value, (int, float)) and value > 0 else ""
 
 
-_TOLD = {"file": "file", "line": "line", "column": "column", "field": "field", "message": "wrong"} | {
-    "expected": "expected", "hint": "to do", "excerpt": "it says",
-}  # fmt: skip
+def _place(error: Json) -> list[str]:
+    """Return where in its file the fault lies, as an editor shows it."""
+    if not isinstance(error, Mapping) or not error.get("line"):
+        return []
+    return [f"line {error['line']}, column {error.get('column') or 1}"]
+
+
+def rejection_lines(error: Mapping[str, Json]) -> Sequence[str]:
+    """Return everything that is known of why a file was refused, from the event's `error`."""
+    place = ":".join(str(error[key]) for key in ("file", "line", "column") if error.get(key))
+    rows = (
+        ("where", place),
+        ("field", error.get("field")),
+        ("found", error.get("excerpt")),
+        ("expected", error.get("expected")),
+        ("to do", error.get("hint")),
+    )
+    return [f"{name:<9} {short(str(value), 300)}" for name, value in rows if value]
 
 
 def _names(value: Json) -> list[str]:
