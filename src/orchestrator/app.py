@@ -16,6 +16,11 @@ from orchestrator.core.errors import ExitCode, OrchestratorError, UsageError
 from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
 
+# What looks at a root, or ends a task that costs money, works whatever is wrong with the settings.
+NEED_ONLY_THE_ROOT = frozenset(
+    {"status", "show", "cancel", "pause", "resume", "hold", "tail-events", "validate-artifacts", "doctor"}
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; an expected error is one clear message, never a stack trace."""
@@ -43,8 +48,10 @@ def _run(args: argparse.Namespace, out: Output, environ: Mapping[str, str]) -> i
         from orchestrator.assembly import assembled
         from orchestrator.configuration import Configuration
 
-        configuration = Configuration(root, environ, command=command)
+        configuration = Configuration(root, environ, command=command, forgiving=args.command in NEED_ONLY_THE_ROOT)
         redact = configuration.redactor.text
+        if configuration.broken is not None and args.command != "doctor":
+            out.note(f"warning: {configuration.broken}\nwarning: `{args.command}` goes on with the defaults")
         for warning in configuration.loaded.warnings:
             out.note(f"warning: {warning}")
         return int(asyncio.run(args.run(assembled(configuration, out), out, args)))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from io import StringIO
@@ -44,16 +45,31 @@ _SHAPE = tuple[tuple[int, int], ...]
 class Configuration:
     """The configuration in force. Swapped whole, never half; an invalid one is refused and changes nothing."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str], *, command: str = COMMAND) -> None:
-        """Read it. *command* is what people type to reach this root. Raises ConfigError with every problem at once."""
+    def __init__(
+        self, root: Path, environ: Mapping[str, str], *, command: str = COMMAND, forgiving: bool = False
+    ) -> None:
+        """Read it. *command* is what people type to reach this root. Raises ConfigError with every problem at once.
+
+        *forgiving*: an invalid configuration is kept in `broken`, and the defaults are in force instead.
+        """
         self.root = root
+        self.broken: ConfigError | None = None
         self.command = command
         self.on_reload: list[Callable[[], None]] = []  # called after each reload, for what has to be told
         self._environ = environ
         self._shape = self._look()
         self._policy: tuple[Loaded, RunPolicy] | None = None
-        self.loaded = self._load()
-        self.environ = self._agent_environ()
+        try:
+            self.loaded = self._load()
+            self.environ = self._agent_environ()
+        except ConfigError as error:
+            if not forgiving:
+                raise
+            self.broken = error
+            self.loaded = load_settings([_defaults(), self._root_layer()])
+            self.environ = environ
+            with suppress(ConfigError):  # what is secret in it stays secret
+                self.environ = self._agent_environ()
         self.redactor = self._redactor()
 
     @property
@@ -148,16 +164,18 @@ class Configuration:
         return tuple(shape)
 
     def _load(self) -> Loaded:
-        defaults = resources.files("orchestrator").joinpath("defaults.yaml").read_bytes()
-        layers = [yaml_layer("defaults", defaults)]
+        layers = [_defaults()]
         yaml_file, dotenv_file = self._files()
         if (data := _read(yaml_file)) is not None:
             layers.append(yaml_layer("config/orchestrator.yaml", data))
         if (data := _read(dotenv_file)) is not None:
             layers.append(dotenv_layer(".env", data))
         layers.append(environment_layer("environment", self._environ))
-        layers.append(Layer("root", {"paths": {"root": str(self.root)}}))
+        layers.append(self._root_layer())
         return load_settings(layers)
+
+    def _root_layer(self) -> Layer:
+        return Layer("root", {"paths": {"root": str(self.root)}})
 
     def _agent_environ(self) -> Mapping[str, str]:
         """Our environment with what .env adds: of this the agent sees only the listed names."""
@@ -173,6 +191,10 @@ class Configuration:
         names = [name for name in self.environ if _CREDENTIAL.fullmatch(name) or _is_secret(name, handed_on)]
         credentials = [self.environ[name] for name in names if self.environ[name]]
         return Redactor([*secrets(self.settings), *credentials])
+
+
+def _defaults() -> Layer:
+    return yaml_layer("defaults", resources.files("orchestrator").joinpath("defaults.yaml").read_bytes())
 
 
 def _is_secret(name: str, handed_on: Sequence[str]) -> bool:

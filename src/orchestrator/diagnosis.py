@@ -21,7 +21,7 @@ from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
 from orchestrator.compose import DATABASE, require_root, sandbox_available
 from orchestrator.configuration import Configuration
-from orchestrator.core.finding import Finding
+from orchestrator.core.finding import Finding, Level
 from orchestrator.settings import effective
 
 
@@ -31,7 +31,7 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
         require_root(configuration.root)
     environ = configuration.environ
     config = configuration.claude(sandbox_available=sandbox_available(environ))
-    return await examine(
+    found = await examine(
         Given(
             configured=_configured(configuration),
             now=SystemClock().now(),
@@ -46,6 +46,15 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
         )
     )
+    return [*_invalid(configuration), *found]
+
+
+def _invalid(configuration: Configuration) -> Sequence[Finding]:
+    error = configuration.broken
+    if error is None:
+        return ()
+    fix = error.hint or "Correct what is named; until then everything below was looked at with the defaults."
+    return [Finding("configuration", "settings", Level.FAIL, error.message, fix)]
 
 
 async def components(configuration: Configuration) -> Sequence[Component]:

@@ -14,16 +14,18 @@ from orchestrator import __version__
 from orchestrator.api.program import Show
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import ArtifactFiles
+from orchestrator.bridges.files import opened as opened_fd
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
 from orchestrator.bridges.root_lock import Holder, holder, take_root
+from orchestrator.bridges.settled import Lease, read_settled
 from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
-from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
+from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, NewTask
+from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
-from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.task import FileStamp, Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
@@ -206,13 +208,44 @@ class RootFiles:
 
     def _parse(self, path: str, body: bytes) -> TaskSpec:
         rules = task_rules(self._configuration.settings)
-        return parse_task_file(body, file_name=Path(path).name, rules=rules)
+        try:
+            return parse_task_file(body, file_name=Path(path).name, rules=rules)
+        except TaskFileError as error:
+            raise _found_at(path, error) from None
 
     def _bytes(self, path: str) -> bytes:
+        """Read *path* as the intake reads: no link, no device, nothing too large, and never blocked."""
+        limit = task_rules(self._configuration.settings).limits.file_bytes
+        if Path(path).is_dir():
+            raise UsageError(f"{path} is a folder", hint=f"Name the files in it: {path.rstrip('/')}/*.task.md")
         try:
-            return Path(path).read_bytes()
-        except FileNotFoundError:
-            hint = f"A path counts from the folder you are in. `{COMMAND} create-sample` writes one to begin with."
-            raise NotFoundError(f"there is no file {path}", hint=hint) from None
+            with opened_fd(os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
+                read = read_settled(folder, Path(path).name, limit=limit, settled=_always, lease=_no_lease)
+        except TaskFileError as error:
+            raise _found_at(path, error) from None
+        except (FileNotFoundError, NotADirectoryError):
+            read = NotReady("gone", 0.0)
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+        if not isinstance(read, NotReady):
+            return read.body
+        if read.reason != "gone":
+            raise UsageError(
+                f"{path} cannot be read now: {read.reason}", hint="Try again when it is not being written."
+            )
+        hint = f"A path counts from the folder you are in. `{COMMAND} create-sample` writes one to begin with."
+        raise NotFoundError(f"there is no file {path}", hint=hint)
+
+
+def _always(_: FileStamp) -> bool:
+    return True
+
+
+def _no_lease(_: int) -> Lease:
+    return Lease.UNKNOWN  # who asks for a file by name wants it as it is now, an editor may have it open
+
+
+def _found_at(path: str, error: TaskFileError) -> TaskFileError:
+    """Return *error* with the path that was given instead of the bare name: it can be jumped to."""
+    error.where = ":".join([printable(path), *(str(number) for number in (error.line, error.column) if number)])
+    return error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.api.program import Show
-from orchestrator.api.render import call_name, event_words, pause_words
+from orchestrator.api.render import call_name, event_words, hold_lines
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
@@ -114,7 +114,8 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
 async def _say_what_holds(parts: Parts, task: Task, note: Note) -> None:
     """Who waits for a task in the foreground is told why nothing happens."""
     for pause in await parts.service.holding(EVERYTHING, parts.service.agent_of(task)):
-        note(pause_words(pause, parts.clock.now(), parts.configuration.command))
+        for line in hold_lines(pause, parts.clock.now(), parts.configuration.command):
+            note(line)
 
 
 def _me() -> Holder:

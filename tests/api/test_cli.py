@@ -9,11 +9,13 @@ from tests.api.world import World
 
 from orchestrator.api.cli import parse
 from orchestrator.api.program import Owner
+from orchestrator.api.render import clock_time
 from orchestrator.core.errors import NotFoundError, OrchestratorError, UsageError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Priority, TaskSpec
 
 COMMANDS = (
@@ -98,8 +100,8 @@ async def test_status_shows_what_runs_waits_ended_and_is_held(world: World) -> N
     _, text, _ = await world.call("status")
     assert "slots 1/3    queued 1    failed 1" in text
     assert re.search(r"\nheld: claude, resumes \d\d:\d\d \(in 1m30s\) \(usage_limit: used up\); earlier: ", text)
-    assert "earlier: python main.py resume claude\n" in text
-    assert re.search(r"queued +waits +medium +0.0s +claude is held\n", text)
+    assert f"earlier: python main.py resume claude\n      now: {hint_for('usage_limit')}\n" in text
+    assert f"waits for claude until {clock_time(pause.until)}\n" in text
     assert "running  runs" in text
     assert "queued  waits  medium" in text
     assert "failed  broke" in text

@@ -98,3 +98,20 @@ def test_a_stream_of_another_encoding_gets_the_text_escaped_and_no_crash(text: s
     out.note(f"name {text}")
     out.data({"name": text})
     assert raw.getvalue().isascii()
+
+
+def test_an_ellipsis_becomes_dots_where_the_encoding_has_none() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Output(as_json=False, colour=False, stdout=stream).say("to be continued…")
+    assert raw.getvalue() == b"to be continued...\n"
+
+
+def test_who_carries_on_says_once_that_nobody_reads_and_goes_on() -> None:
+    stderr = io.StringIO()
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        out = Output(as_json=False, colour=False, stdout=full, stderr=stderr)
+        out.carry_on()
+        out.say("a")
+        out.say("b")
+    assert stderr.getvalue() == "standard output is lost (No space left on device); the work goes on without it\n"

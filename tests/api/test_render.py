@@ -18,9 +18,8 @@ from orchestrator.api.render import (
     event_text,
     event_words,
     held_rows,
+    hold_lines,
     money,
-    pause_words,
-    refusal_text,
     short,
     spec_text,
     task_json,
@@ -104,13 +103,16 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
     behind = replace(TASK, uid=TaskUid("f" * 32))
     paused = replace(TASK, uid=TaskUid("e" * 32))
     rows = [replace(TASK, created_ts=NOON - 5), soon, behind, paused]
-    table = waiting_rows(rows, NOON, {TASK.id_key: TASK.uid}, {paused.uid: "*"})
+    table = waiting_rows(rows, NOON, {paused.uid: Pause("*", 0.0, "paused", "")}, {TASK.id_key: TASK.uid})
     assert [row[-1] for row in table.rows] == [
         "waits for a slot",
         "next try in 38s (transient)",
         "waits behind abcdef12, of the same id",
         "the queue is held",
     ]
+    assert waiting_rows([TASK], NOON, runs=False).rows[0][-1] == "waits for the daemon"
+    timed: dict[str, Pause] = {TASK.uid: Pause("claude", NOON + 60, "auth", "refused")}
+    assert waiting_rows([TASK], NOON, timed).rows[0][-1] == f"waits for claude until {clock_time(NOON + 60)}"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
         ),
         (
             Pause("claude", NOON - 1, "auth", ""),
-            "held: claude, until one task has probed it (auth: auth); earlier: python main.py resume claude",
+            "held: claude, until one task has tried it (auth: auth); earlier: python main.py resume claude",
         ),
         (
             Pause("claude", 0.0, "switched_off", "agents.claude.enabled is false"),
@@ -141,7 +143,12 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
     ],
 )
 def test_a_pause_is_told_with_its_end_and_how_to_end_it(pause: Pause, words: str) -> None:
-    assert pause_words(pause, NOON, "python main.py", UTC) == words
+    assert hold_lines(pause, NOON, "python main.py", UTC)[0] == words
+
+
+def test_what_to_do_about_the_cause_of_a_hold_is_told_and_by_which_command() -> None:
+    (_, hint) = hold_lines(Pause("claude", NOON + 60, "start_refused", "no"), NOON, "python main.py --root /r", UTC)
+    assert hint == "      now: The agent refuses this configuration; `python main.py --root /r doctor` tells the fix."
 
 
 def test_a_held_task_is_told_with_how_to_release_it() -> None:
@@ -173,9 +180,35 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
         (EventKind.ARTIFACTS_WRITTEN, {"path": "results/a_result.json"}, "result: results/a_result.json"),
         (EventKind.SUCCEEDED, {}, "SUCCEEDED"),
         (EventKind.DAEMON_STARTED, {"pid": 3}, "daemon started"),
-        (EventKind.AGENT_HELD, {"agent": "*", "reason": "paused"}, "the queue is held: paused"),
-        (EventKind.AGENT_RELEASED, {"agent": "claude"}, "claude is released"),
+        (EventKind.AGENT_HELD, {"agent": "*", "reason": "paused"}, "the queue held: paused"),
+        (EventKind.AGENT_RELEASED, {"agent": "claude"}, "claude released"),
         (EventKind.HELD, {"detail": "held by request"}, "held: held by request"),
+        (
+            EventKind.LIMITED,
+            {"reason": "auth", "detail": "refused", "not_before": NOON + 300, "hint": "Log in."},
+            f"waits for the agent until {clock_time(NOON + 300)}: auth, refused - Log in.",
+        ),
+        (
+            EventKind.AGENT_HELD,
+            {"reason": "auth", "until": NOON + 300, "hint": "Log in."},
+            f"agent held until {clock_time(NOON + 300)}: auth",
+        ),
+        (
+            EventKind.RETRY,
+            {"reason": "crash", "not_before": NOON + 9},
+            f"will be tried again at {clock_time(NOON + 9)}: crash",
+        ),
+        (
+            EventKind.REJECTED,
+            {"reason": "type_invalid", "detail": "no type", "error": {"line": 3, "column": 7}},
+            "REJECTED: type_invalid, no type, line 3, column 7",
+        ),
+        (
+            EventKind.FILE_IGNORED,
+            {"file": "UPPER.TASK.MD", "reason": "suffix_case"},
+            "not taken: tasks/UPPER.TASK.MD, suffix_case",
+        ),
+        (EventKind.DUPLICATE_ID, {"id": "a", "behind": "b"}, "waits until the other task with this id has ended"),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
 )
@@ -231,26 +264,3 @@ def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> 
 def test_a_task_as_json_survives_a_file_name_that_is_not_utf8() -> None:
     told = task_json(replace(TASK, file_name="caf\udce9.task.md"))
     assert json.loads(json.dumps(told, ensure_ascii=False).encode("utf-8"))["file_name"] == "caf\\udce9.task.md"
-
-
-def test_an_ignored_file_is_named_and_a_refusal_says_where() -> None:
-    ignored = Event(EventKind.FILE_IGNORED, NOON, data={"file": "UPPER.TASK.MD", "reason": "suffix_case"})
-    assert event_words(ignored) == "file ignored: tasks/UPPER.TASK.MD, suffix_case"
-    error: Json = {
-        "message": "'x' is no type",
-        "line": 3,
-        "column": 7,
-        "file": "a.task.md",
-        "expected": "fix",
-        "hint": "Do.",
-    }
-    refused = Event(EventKind.REJECTED, NOON, data={"reason": "type_invalid", "detail": "no type", "error": error})
-    assert event_words(refused) == "REJECTED: line 3:7, type_invalid, no type"
-    assert refusal_text(refused).splitlines() == [
-        "file      a.task.md",
-        "line      3",
-        "column    7",
-        "wrong     'x' is no type",
-        "expected  fix",
-        "to do     Do.",
-    ]

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.command_root import GOOD, CommandRoot, script
+from tests.e2e.command_root import GOOD, TRACE, CommandRoot, script
 from tests.harness import DEADLINE_S, orchestrator, result, wait_until
 
 CANARY = "sk-canary-0123456789abcdef-never-to-be-seen"
@@ -177,3 +179,19 @@ def test_an_interrupted_foreground_run_is_queued_and_says_so(root: CommandRoot) 
     assert running.returncode == 130
     assert "slow was interrupted; it is queued" in error
     assert json.loads(orchestrator(root.path, "status", "--json", env=root.env).stdout)["counts"]["queued"] == 1
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-", ">&- 2>&-", "| head -1"])
+def test_a_daemon_that_can_tell_nobody_works_on(root: CommandRoot, redirected: str) -> None:
+    root.drop("one")
+    line = f"{shlex.quote(sys.executable)} -m orchestrator --root {shlex.quote(str(root.path))} {redirected}"
+    with subprocess.Popen(
+        ["sh", "-c", line], env=root.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as shell:
+        try:
+            wait_until(lambda: (root.path / "results" / "one_result.json").exists(), what="the result")
+        finally:
+            os.kill(root.json("status")["daemon"]["pid"], signal.SIGTERM)
+        _, stderr = shell.communicate(timeout=60)
+    assert TRACE not in stderr + root.log()
+    assert shell.returncode == 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.api.cli_tasks import SCHEMA_VERSION, pause_json
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
-from orchestrator.api.render import call_name, pause_words, release_words, scope_name, task_json
+from orchestrator.api.render import call_name, hold_lines, release_words, scope_name, task_json
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Json
 from orchestrator.core.plan import EVERYTHING
@@ -41,7 +41,8 @@ async def resume(program: Program, out: Output, args: argparse.Namespace) -> int
         return ExitCode.OK
     out.say(_went_on(done))
     for still in done.still:
-        out.say(pause_words(still, program.now(), program.command))
+        for line in hold_lines(still, program.now(), program.command):
+            out.say(line)
     if program.owner() is None:
         out.note(f"No daemon runs: start it with {program.command}")
     return ExitCode.OK

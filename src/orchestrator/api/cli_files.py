@@ -7,7 +7,7 @@ from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.api.render import error_json, spec_text
 from orchestrator.core.codec import to_json
-from orchestrator.core.errors import ExitCode, TaskFileError, UsageError
+from orchestrator.core.errors import ExitCode, OrchestratorError, TaskFileError, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.text import slug
 
@@ -37,15 +37,17 @@ This is a sample made by `create-sample`. It only reads.
 
 
 async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
-    """Read task files without running anything. Fails if one of them would be rejected."""
+    """Read task files without running anything. Fails if one of them would be rejected, or is none."""
     wrong = 0
     rows: list[Json] = []
     for path in args.files:
         try:
             spec = program.check_file(path)
-        except TaskFileError as error:
+        except OrchestratorError as error:
+            if len(args.files) == 1 and not isinstance(error, TaskFileError):
+                raise
             wrong += 1
-            rows.append({"file": path, "ok": False, "error": error_json(error)})
+            rows.append({"file": path, "ok": False, "error": _error_row(error)})
             if not out.as_json:
                 out.say(str(error))
             continue
@@ -58,6 +60,12 @@ async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
     elif len(args.files) > 1:
         out.say(f"{len(args.files) - wrong} of {len(args.files)} files are tasks.")
     return ExitCode.FAILED if wrong else ExitCode.OK
+
+
+def _error_row(error: OrchestratorError) -> dict[str, Json]:
+    if isinstance(error, TaskFileError):
+        return error_json(error)
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 async def create_sample(program: Program, out: Output, args: argparse.Namespace) -> int:

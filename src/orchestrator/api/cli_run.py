@@ -25,16 +25,14 @@ def _shower(out: Output, *, progress: bool) -> Show:
     def show(event: Event, task: Task | None) -> None:
         if out.as_json or event.kind in _QUIET or (event.kind is EventKind.PROGRESS and not progress):
             return
-        try:
-            out.say(event_text(event, task))
-        except BrokenPipeError:  # that nobody can be shown anything any more is no reason to end the daemon
-            out.nobody_reads()
+        out.say(event_text(event, task))
 
     return show
 
 
 async def daemon(program: Program, out: Output, _: argparse.Namespace) -> int:
     """Run until stopped: the first Ctrl-C lets running tasks finish, the second interrupts them."""
+    out.carry_on()
 
     async def started() -> None:
         if not out.as_json:
@@ -49,6 +47,7 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Run one task file in the foreground with live progress; without a file, the daemon."""
     if not args.file:
         return await daemon(program, out, args)
+    out.carry_on()
     task = await program.run_file(args.file, _shower(out, progress=True))
     async with program.open_service() as service:
         result = await service.result(task)

@@ -16,20 +16,21 @@ from orchestrator.api.render import (
     event_text,
     event_words,
     held_rows,
+    hold_lines,
     money,
-    pause_words,
-    refusal_text,
+    rejection_lines,
     release_words,
     short,
     task_json,
     waiting_rows,
 )
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.events import Event, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.plan import EVERYTHING, in_force
 from orchestrator.core.ports import Pause
-from orchestrator.core.report import summary_text
+from orchestrator.core.report import COMMAND, summary_text
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
 
 if TYPE_CHECKING:
@@ -52,12 +53,13 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
-        out.say(pause_words(pause, now, program.command))
+        for line in hold_lines(pause, now, program.command):
+            out.say(line)
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
         held_rows(look.held, now, program.command),
-        waiting_rows(look.waiting, now, _what_is_ahead(look), held, runs=owner is not None),
+        waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -87,18 +89,22 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
+    if task.detail:
+        out.say(short(task.detail, 200))
     if task.state is State.REJECTED:
-        for event in events:
-            if event.kind is EventKind.REJECTED:
-                out.say(refusal_text(event))
+        for line in _rejection(events):
+            out.say(line.replace(COMMAND, program.command))
     else:
-        if task.detail:
-            out.say(short(task.detail, 200))
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
+
+
+def _rejection(events: Sequence[Event]) -> Sequence[str]:
+    told = [error for event in events if isinstance(error := event.data.get("error"), Mapping)]
+    return rejection_lines(told[-1]) if told else ()
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:
@@ -200,7 +206,7 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
 def pause_json(pause: Pause, command: str) -> dict[str, Json]:
     """Return a pause as `status --json` has it."""
     told: dict[str, Json] = {"scope": pause.scope, "until": pause.until, "reason": pause.reason, "detail": pause.detail}
-    return {**told, "release": release_words(pause, command)}
+    return {**told, "hint": hint_for(pause.reason), "release": release_words(pause, command)}
 
 
 def _what_is_ahead(look: Status) -> dict[str, str]:
@@ -209,12 +215,12 @@ def _what_is_ahead(look: Status) -> dict[str, str]:
     return {task.id_key: task.uid for task in rows}
 
 
-def _what_holds(service: Orchestrator, look: Status, now: float) -> dict[str, str]:
-    """Return, by uid, the scope of the pause that a waiting task waits for."""
-    found: dict[str, str] = {}
+def _what_holds(service: Orchestrator, look: Status, now: float) -> dict[str, Pause]:
+    """Return, by uid, the pause that a waiting task waits for."""
+    found: dict[str, Pause] = {}
     for task in look.waiting:
         if holding := in_force(look.pauses, now, EVERYTHING, service.agent_of(task)):
-            found[task.uid] = holding[0].scope
+            found[task.uid] = holding[0]
     return found
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.api.render import Table
@@ -13,6 +14,7 @@ from orchestrator.core.events import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
+STDERR = 2  # the highest of the standard descriptors
 _COLOURS = {
     "succeeded": "green",
     "SUCCEEDED": "bold green",
@@ -39,8 +41,11 @@ class Output:
 
     def __init__(self, *, as_json: bool, colour: bool, stdout: TextIO | None = None, stderr: TextIO | None = None):
         self.as_json = as_json
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            _replace_closed_streams()
         self._out = stdout or sys.stdout
         self._err = stderr or sys.stderr
+        self._carries_on = False
         for stream in (self._out, self._err):
             if isinstance(stream, io.TextIOWrapper):  # a locale that lacks a letter, a name that is not UTF-8
                 stream.reconfigure(errors="backslashreplace")
@@ -54,10 +59,49 @@ class Output:
 
     def nobody_reads(self) -> None:
         """The reader of our output has gone: nothing is wrong, and nothing more can be said."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+        _silence(self._out)
+
+    def carry_on(self) -> None:
+        """From now on a lost or full standard output silences us and ends nothing: work matters more than words."""
+        self._carries_on = True
 
     def say(self, text: str = "") -> None:
         """Print lines of text; words like SUCCEEDED are coloured where colour is wanted."""
+        self._print(text)
+
+    def table(self, table: Table) -> None:
+        """Print a table; nothing for one without rows."""
+        if table.rows:
+            self.say(table.plain())
+
+    def data(self, value: Mapping[str, Json]) -> None:
+        """Print one JSON document, in ASCII: any locale and any name can carry it."""
+        self._print(json.dumps(value, indent=2, ensure_ascii=True))
+
+    def raw(self, line: bytes) -> None:
+        """Print one line of NDJSON as it is."""
+        self._print(line.decode("ascii"))
+
+    def note(self, text: str) -> None:
+        """Print progress or a warning on stderr; where that cannot be written to, nobody can be told."""
+        try:
+            print(_spelled(text, self._err), file=self._err, flush=True)
+        except OSError:
+            _silence(self._err)
+
+    def _print(self, text: str) -> None:
+        try:
+            self._put(_spelled(text, self._out))
+        except OSError as error:
+            self.nobody_reads()
+            if self._carries_on:
+                self.note(f"standard output is lost ({error.strerror}); the work goes on without it")
+            elif isinstance(error, BrokenPipeError):
+                raise
+            else:
+                raise OSError(error.errno, error.strerror, "standard output") from None
+
+    def _put(self, text: str) -> None:
         if self._console is None:
             print(text, file=self._out, flush=True)
             return
@@ -70,19 +114,29 @@ class Output:
                 styled.highlight_regex(rf"\b{word}\b" if word.isupper() else rf"(?m)^{word}\b", style)
         self._console.print(styled)
 
-    def table(self, table: Table) -> None:
-        """Print a table; nothing for one without rows."""
-        if table.rows:
-            self.say(table.plain())
 
-    def data(self, value: Mapping[str, Json]) -> None:
-        """Print one JSON document, in ASCII: any locale and any name can carry it."""
-        print(json.dumps(value, indent=2, ensure_ascii=True), file=self._out, flush=True)
+def _spelled(text: str, stream: TextIO) -> str:
+    """Return *text* with dots for the ellipsis where the encoding of *stream* has none."""
+    try:
+        "…".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return text.replace("…", "...")
+    return text
 
-    def raw(self, line: bytes) -> None:
-        """Print one line of NDJSON as it is."""
-        print(line.decode("ascii"), file=self._out, flush=True)
 
-    def note(self, text: str) -> None:
-        """Print progress or a warning on stderr."""
-        print(text, file=self._err, flush=True)
+def _replace_closed_streams() -> None:
+    """Whoever started us closed a standard stream: no file that is opened later may get its number."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= STDERR:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as we run
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as we run
+
+
+def _silence(stream: TextIO) -> None:
+    """Let everything that is still written to *stream* go nowhere, also what its buffer holds."""
+    with suppress(OSError):  # no real file: nothing lies in a buffer of it
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)

@@ -9,6 +9,8 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
+from orchestrator.core.report import COMMAND
+from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.text import printable
 
@@ -69,16 +71,18 @@ def release_words(pause: Pause, command: str) -> str:
     return f"{command} resume" if pause.scope == EVERYTHING else f"{command} resume {pause.scope}"
 
 
-def pause_words(pause: Pause, now: float, command: str, zone: tzinfo | None = None) -> str:
-    """Return what is held, why, until when, and how to end it earlier."""
+def hold_lines(pause: Pause, now: float, command: str, zone: tzinfo | None = None) -> Sequence[str]:
+    """Return what is held, why, until when, and how to end it earlier; then what to do about its cause."""
     name, why = scope_name(pause.scope), short(pause.detail or pause.reason, 120)
     release = release_words(pause, command)
     if pause.reason == SWITCHED_OFF:
-        return f"off: {name} ({why}); on again: {release}"
+        return [f"off: {name} ({why}); on again: {release}"]
     if pause.until == 0:
-        return f"held: {name} until released ({why}); release: {release}"
-    until = f"resumes {moment(pause.until, now, zone)}" if pause.until > now else "until one task has probed it"
-    return f"held: {name}, {until} ({pause.reason}: {why}); earlier: {release}"
+        return [f"held: {name} until released ({why}); release: {release}"]
+    until = f"resumes {moment(pause.until, now, zone)}" if pause.until > now else "until one task has tried it"
+    line = f"held: {name}, {until} ({pause.reason}: {why}); earlier: {release}"
+    hint = hint_for(pause.reason).replace(COMMAND, command)
+    return [line, f"      now: {hint}"] if hint else [line]
 
 
 def money(value: Json) -> str:
@@ -114,22 +118,27 @@ def active_rows(tasks: Sequence[Task], since: Mapping[str, float], last: Mapping
 
 
 def waiting_rows(
-    tasks: Sequence[Task], now: float, ahead: Mapping[str, str], held: Mapping[str, str], *, runs: bool = True
+    tasks: Sequence[Task],
+    now: float,
+    held: Mapping[str, Pause] | None = None,
+    ahead: Mapping[str, str] | None = None,
+    *,
+    runs: bool = True,
 ) -> Table:
     """Return the table of what waits, and for what.
 
-    *ahead*: by id_key the uid of the first task of that id that has not ended. *held*: by uid the scope of the pause
-    that a task waits for. *runs*: a daemon does.
+    *held*: by uid the pause that a task waits for. *ahead*: by id_key the uid of the first task of that id that has
+    not ended. *runs*: a daemon is there to start them.
     """
     rows = []
-    idle = "waits for a slot" if runs else "waits for the daemon"
     for task in tasks:
-        why = idle
-        if task.not_before > now:
+        why = "waits for a slot" if runs else "waits for the daemon"
+        if held and (pause := held.get(task.uid)) is not None:
+            name = scope_name(pause.scope)
+            why = f"waits for {name} until {clock_time(pause.until)}" if pause.until > now else f"{name} is held"
+        elif task.not_before > now:
             why = f"next try in {duration(task.not_before - now)}"
-        elif task.uid in held:
-            why = f"{scope_name(held[task.uid])} is held"
-        elif (first := ahead.get(task.id_key, task.uid)) != task.uid:
+        elif ahead and (first := ahead.get(task.id_key, task.uid)) != task.uid:
             why = f"waits behind {first[-8:]}, of the same id"
         if task.state is State.RETRY_WAIT and task.reason:
             why = f"{why} ({task.reason})"
@@ -173,6 +182,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.RECEIVED: "received",
     EventKind.PARSED: "parsed",
     EventKind.UPDATED: "edited: the new text counts",
+    EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
+    EventKind.FILE_IGNORED: "not taken",
     EventKind.REJECTED: "REJECTED",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
@@ -202,11 +213,11 @@ def event_words(event: Event) -> str:
     if event.kind is EventKind.STARTED:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
     if event.kind in (EventKind.AGENT_HELD, EventKind.AGENT_RELEASED):
-        words = f"{scope_name(str(data.get('agent', 'agent')))} is {words.removeprefix('agent ')}"
+        words = f"{scope_name(str(data.get('agent', 'agent')))} {words.removeprefix('agent ')}"
     if event.kind is EventKind.FILE_IGNORED:
-        parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
-    if event.kind is EventKind.REJECTED and (place := _place(data)):
-        parts = [place, *parts]
+        parts = [f"tasks/{data.get('file', '')}", str(data.get("reason", ""))]
+    if event.kind is EventKind.REJECTED:
+        parts += _place(data.get("error"))
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
@@ -214,27 +225,38 @@ def event_words(event: Event) -> str:
         parts = ["believed" if data.get("passed") else "not believed"]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
+    if event.kind in _UNTIL and (at := _moment(data.get("until") or data.get("not_before"))):
+        words = f"{words} {'at' if event.kind is EventKind.RETRY else 'until'} {at}"
+    if event.kind is EventKind.LIMITED and (hint := data.get("hint")):
+        return short(": ".join([words, ", ".join(parts)]), 160) + " - " + short(str(hint), 160)
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
 
 
-def _place(data: Mapping[str, Json]) -> str:
-    """Return where in its file a refused task is wrong as `line 4:12`, "" when it is the file as a whole."""
-    error = data.get("error")
-    found = [error.get(key) for key in ("line", "column")] if isinstance(error, Mapping) else []
-    return f"line {':'.join(str(number) for number in found if number)}" if any(found) else ""
+_UNTIL = frozenset({EventKind.LIMITED, EventKind.AGENT_HELD, EventKind.RETRY})
 
 
-def refusal_text(event: Event) -> str:
-    """Return all that a `task_rejected` event tells an author: what, where, what was expected, what to do."""
-    error = event.data.get("error")
-    told: Mapping[str, Json] = error if isinstance(error, Mapping) else {}
-    lines = [f"{label:<9} {short(str(told[key]), 200)}" for key, label in _TOLD.items() if told.get(key)]
-    return "\n".join(lines)
+def _moment(value: Json) -> str:
+    return clock_time(value) if isinstance(value, (int, float)) and value > 0 else ""
 
 
-_TOLD = {"file": "file", "line": "line", "column": "column", "field": "field", "message": "wrong"} | {
-    "expected": "expected", "hint": "to do", "excerpt": "it says",
-}  # fmt: skip
+def _place(error: Json) -> list[str]:
+    """Return where in its file the fault lies, as an editor shows it."""
+    if not isinstance(error, Mapping) or not error.get("line"):
+        return []
+    return [f"line {error['line']}, column {error.get('column') or 1}"]
+
+
+def rejection_lines(error: Mapping[str, Json]) -> Sequence[str]:
+    """Return everything that is known of why a file was refused, from the event's `error`."""
+    place = ":".join(str(error[key]) for key in ("file", "line", "column") if error.get(key))
+    rows = (
+        ("where", place),
+        ("field", error.get("field")),
+        ("found", error.get("excerpt")),
+        ("expected", error.get("expected")),
+        ("to do", error.get("hint")),
+    )
+    return [f"{name:<9} {short(str(value), 300)}" for name, value in rows if value]
 
 
 def _names(value: Json) -> list[str]:

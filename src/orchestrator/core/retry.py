@@ -119,6 +119,11 @@ def decide_retry(
     return RetryDecision(Remedy.TRY_AGAIN, now + delay * (1 + JITTER * (2 * chance - 1)), policy.hint)
 
 
+def hint_for(reason: str) -> str:
+    """Return what a person can do about *reason*; "" for one that is no kind of failure."""
+    return next((policy.hint for kind, policy in POLICIES.items() if kind == reason), "")
+
+
 def resumes(reason: str) -> bool:
     """Return whether the try after *reason* continues the agent's session instead of beginning anew."""
     return reason == "interrupted" or any(kind == reason and policy.resume for kind, policy in POLICIES.items())
