@@ -241,6 +241,10 @@ class MemoryStore:
         ]
         return found[:limit]
 
+    async def ended_last(self, *, limit: int) -> Sequence[Task]:
+        ended = [task for task in self._oldest() if task.state in TERMINAL]
+        return sorted(ended, key=lambda task: (-task.ended_ts, -task.order))[:limit]
+
     async def counts(self) -> Mapping[State, int]:
         return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}
 

@@ -23,9 +23,9 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, FileStamp, NewTask, NotReady
+from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
-from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.task import FileStamp, Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
@@ -55,6 +55,7 @@ class RootFiles:
 
     async def submit(self, parts: Parts, path: str) -> Task:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
+        self._refuse_other_files(path)
         body = self._bytes(path)
         spec = self._parse(path, body)
         sha256 = hashlib.sha256(body).hexdigest()
@@ -72,6 +73,12 @@ class RootFiles:
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
         return (await parts.store.accept([NewTask(task, body, events)]))[0]
+
+    def _refuse_other_files(self, path: str) -> None:
+        """A mistyped name costs money: only what looks like a text for people is run."""
+        if Path(path).suffix.lower() not in (".md", ".txt") and Path(path).exists():
+            hint = "A task file ends in .task.md (or .md, .txt): rename it, or name another one."
+            raise UsageError(f"{path} does not look like a task file", hint=hint)
 
     def lies_in_tasks(self, path: str) -> bool:
         """Return whether *path* is a file that the intake of a daemon takes by itself."""

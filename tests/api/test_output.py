@@ -40,6 +40,15 @@ def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SUCCEEDED" in shown
 
 
+def test_a_state_is_coloured_where_it_stands_in_its_column_and_not_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert ESC in _on_terminal(lambda out: out.say("running  fix_db"))
+    assert ESC not in _on_terminal(lambda out: out.say("orchestrator  not running    queued 0"))
+
+
 def test_a_terminal_that_wants_no_colour_gets_none() -> None:
     assert _on_terminal(lambda out: out.say("fix_db SUCCEEDED"), colour=False) == "fix_db SUCCEEDED\r\n"
 

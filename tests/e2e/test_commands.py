@@ -54,12 +54,7 @@ def test_show_tells_the_ended_the_waiting_and_the_refused(past: CommandRoot) -> 
     assert past.json("show", "broken") == result(past.path, "broken")
     refused = past.call("show", "refused").stdout
     assert refused.startswith("refused: rejected - type_invalid\n")
-    assert "where     refused.task.md:3:" in refused
-    assert "field     type\n" in refused
-    assert "expected  " in refused
-    assert "to do     Write one of the types listed.\n" in refused
     assert "priority" not in refused
-    assert ", line 3, column " in refused
     waiting = past.json("status")["waiting"]
     assert past.call("show", waiting[0]["uid"][-8:]).stdout.startswith(f"{waiting[0]['name']}: queued\n")
 
@@ -107,7 +102,7 @@ def test_artifacts_are_validated_and_the_damaged_one_is_named(past: CommandRoot)
         path.write_bytes(whole[: len(whole) // 2])
         text = past.call("validate-artifacts", code=1).stdout
         assert text.startswith("results/good_result.json: it is not JSON")
-        assert text.endswith("3 result files, 1 not valid.\n")
+        assert "3 result files, 1 not valid.\nDelete what is not valid" in text
         files = past.json("validate-artifacts", code=1)["files"]
         assert [(row["file"], row["ok"]) for row in files] == [
             ("results/broken_result.json", True),
@@ -182,6 +177,16 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
     assert "there is no file" in root.call("check", str(root.path / "none.md"), code=4).stderr
     assert "error[usage]" in root.call("check", str(root.path), code=2).stderr
     assert not root.archived("good")
+
+
+def test_retry_of_a_file_that_came_again_means_the_task_that_ran(root: CommandRoot) -> None:
+    with root.daemon():
+        root.drop("one")
+        root.wait("one")
+        root.drop("one")
+        root.wait_event("task_rejected")
+        root.call("retry", "one")
+        root.wait_event("task_succeeded", 2)
 
 
 def test_check_takes_what_the_daemon_takes_and_looks_at_every_file(root: CommandRoot) -> None:

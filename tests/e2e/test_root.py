@@ -83,3 +83,10 @@ def test_run_of_a_file_in_tasks_follows_what_the_daemon_makes_of_it(root: Comman
         assert running.stop() == 0
     assert len(root.events("task_received")) == 4, "no file was taken twice"
     assert result(root.path, "held")["status"] == "succeeded"
+
+
+def test_only_what_looks_like_a_task_file_is_run(root: CommandRoot) -> None:
+    other = root.path / "main.py"
+    other.write_text("print('hello')\n")
+    assert "does not look like a task file" in root.call("run", str(other), code=2).stderr
+    assert not (root.path / "results" / "main.py_result.json").exists()

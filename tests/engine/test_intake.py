@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,6 +244,41 @@ async def test_a_claimed_file_is_not_taken_for_removed(rig: Rig) -> None:
     await rig.scan(10)
     await rig.scan(10)
     assert (await rig.only()).state is State.RUNNING
+
+
+class ClaimedWhileRead(TaskFolder):
+    """A folder whose *act* happens right after files were read: what the pool may do at any moment."""
+
+    act: Callable[[], Awaitable[object]] | None = None
+
+    async def read(
+        self, file_names: Sequence[str], *, limit: int
+    ) -> Mapping[str, FileBytes | NotReady | TaskFileError]:
+        found = await super().read(file_names, limit=limit)
+        act, self.act = self.act, None
+        if act is not None:
+            await act()
+        return found
+
+
+async def test_a_file_that_is_claimed_while_it_is_read_again_is_no_second_task(tmp_path: Path) -> None:
+    inbox = ClaimedWhileRead(tmp_path, state=tmp_path / "state")
+    rig = Rig(tmp_path, inbox=inbox)
+    path = rig.drop("a.task.md", body("a"))
+    await rig.scan()
+    task = await rig.only()
+
+    async def start() -> None:
+        await inbox.claim(await rig.started(task), body("a"))
+
+    inbox.act = start
+    os.chmod(path, 0o640)  # it is read once more
+    await rig.scan(1)
+    await rig.scan(10)
+    assert (await rig.only()).state is State.RUNNING
+    rig.drop("a.task.md", body("a", "A later file."))
+    assert (await rig.scan(1)).accepted == 1
+    inbox.close()
 
 
 async def test_an_interrupted_task_waits_though_its_file_is_not_in_the_folder(rig: Rig) -> None:

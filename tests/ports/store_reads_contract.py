@@ -142,6 +142,13 @@ class StoreReadsContract:
         ]
         assert [one.uid for one in await store.ended(before_ts=20.0, limit=9)] == [tasks[0].uid, tasks[4].uid]
 
+    async def test_what_ended_last_comes_first_whenever_it_was_accepted(self, store: Store) -> None:
+        tasks = await store.accept([new(n) for n in range(1, 5)])
+        for task, ts in ((tasks[2], 10.0), (tasks[0], 20.0), (tasks[1], 20.0)):
+            await go(store, task, *DONE, ts=ts)
+        assert uids(await store.ended_last(limit=9)) == [2, 1, 3]
+        assert uids(await store.ended_last(limit=1)) == [2]
+
     # events
 
     async def test_events_are_read_from_where_one_left_off(self, store: Store) -> None:

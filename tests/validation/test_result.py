@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.attempt import (
@@ -89,6 +89,7 @@ def record(outcome: Outcome | None, number: int = 1, started: float = NOW, ended
     return AttemptRecord(UID, number, number, "claude", "s", started, ended, data)
 
 
+@settings(deadline=None)  # the first one loads the schema's library
 @given(tasks, st.lists(st.none() | outcomes, max_size=3), times)
 def test_whatever_was_stored_its_result_satisfies_the_schema(
     task: Task, ended: list[Outcome | None], started: float

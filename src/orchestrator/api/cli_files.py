@@ -133,4 +133,6 @@ async def validate_artifacts(program: Program, out: Output, _: argparse.Namespac
         out.data({"schema_version": SCHEMA_VERSION, "files": rows})
     else:
         out.say(f"{len(rows)} result {'file' if len(rows) == 1 else 'files'}, {wrong} not valid.")
+        if wrong:
+            out.say(f"Delete what is not valid, then start the daemon: it writes results again ({program.command}).")
     return ExitCode.FAILED if wrong else ExitCode.OK

@@ -109,7 +109,8 @@ class Output:
         styled = Text(text)
         for word, style in _COLOURS.items():
             if word in text:
-                styled.highlight_regex(rf"\b{word}\b", style)
+                # A state stands first in its row; within a sentence the same word is just a word.
+                styled.highlight_regex(rf"\b{word}\b" if word.isupper() else rf"(?m)^{word}\b", style)
         self._console.print(styled)
 
 

@@ -151,6 +151,9 @@ class SqliteStore:
     async def ended(self, *, after: int = 0, before_ts: float = inf, limit: int) -> Sequence[EndedTask]:
         return await self._read(lambda con: read.ended(con, after, before_ts, limit))
 
+    async def ended_last(self, *, limit: int) -> Sequence[Task]:
+        return await self._read(lambda con: read.ended_last(con, limit))
+
     async def counts(self) -> Mapping[State, int]:
         return await self._read(read.counts)
 

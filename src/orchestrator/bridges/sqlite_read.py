@@ -105,6 +105,11 @@ def ended(con: sqlite3.Connection, after: int, before_ts: float, limit: int) -> 
     ]
 
 
+def ended_last(con: sqlite3.Connection, limit: int) -> Sequence[Task]:
+    query = f"SELECT ord FROM task WHERE {rows.ENDED} ORDER BY ended_ts DESC, ord DESC LIMIT ?"  # noqa: S608 - our own condition
+    return _load(con, (order for (order,) in con.execute(query, (limit,)).fetchall()))
+
+
 def counts(con: sqlite3.Connection) -> Mapping[State, int]:
     found = dict(con.execute("SELECT state, count(*) FROM task GROUP BY state").fetchall())
     return {state: found.get(state.value, 0) for state in State}

@@ -112,6 +112,10 @@ class Store(Protocol):
         called again with the last order until nothing comes."""
         ...
 
+    async def ended_last(self, *, limit: int) -> Sequence[Task]:
+        """Return the tasks that ended last, the last one first, whenever they were accepted."""
+        ...
+
     async def counts(self) -> Mapping[State, int]: ...
 
     async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:

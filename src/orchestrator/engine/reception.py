@@ -39,7 +39,7 @@ class Standing(Enum):
 
     NEW = "new"  # nobody's, or a later one of a name that was used before
     QUEUED = "queued"  # that of a task which may still be revised
-    DONE = "done"  # that of a task which has ended; it is about to be archived
+    DONE = "done"  # that of a task which runs or has ended: it was moved, or is about to be
 
 
 @dataclass(slots=True)
@@ -222,7 +222,12 @@ class Reception:
         if task.state in TERMINAL and known.stamp == entry.stamp:
             known.entry = entry
             return Standing.DONE
-        return Standing.NEW if task.state in TERMINAL or await self._inbox.holds(task) else Standing.QUEUED
+        if task.state in TERMINAL:
+            return Standing.NEW
+        if not await self._inbox.holds(task):
+            return Standing.QUEUED
+        # It was claimed. What we saw is a later file of its name, or still itself, moved away while we looked.
+        return Standing.DONE if known.stamp == entry.stamp else Standing.NEW
 
     async def _changed(self, read: FileBytes, spec: TaskSpec | TaskFileError, taken: Taken) -> None:
         """Act on the file of a queued task that looks different."""

@@ -38,5 +38,5 @@ def file_problems(data: bytes) -> Sequence[str]:
     try:
         result = json.loads(data)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        return [f"{_UNREADABLE}: {type(error).__name__}: {str(error)[:120]}"]
+        return [f"{_UNREADABLE}: {str(error)[:120]}"]
     return result_problems(result)
