@@ -179,36 +179,6 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
     assert not root.archived("good")
 
 
-def test_retry_of_a_file_that_came_again_means_the_task_that_ran(root: CommandRoot) -> None:
-    with root.daemon():
-        root.drop("one")
-        root.wait("one")
-        root.drop("one")
-        root.wait_event("task_rejected")
-        root.call("retry", "one")
-        root.wait_event("task_succeeded", 2)
-
-
-def test_check_takes_what_the_daemon_takes_and_looks_at_every_file(root: CommandRoot) -> None:
-    good, link, pipe, none = (root.path / f"{name}.task.md" for name in ("good", "link", "pipe", "none"))
-    good.write_text(task_text("good"))
-    link.symlink_to(good)
-    os.mkfifo(pipe)
-    paths = [str(path) for path in (root.path, none, link, pipe, good)]
-    told = root.json("check", *paths, code=1)["files"]
-    assert [row["error"]["code"] if "error" in row else "ok" for row in told] == [
-        "usage",
-        "not_found",
-        "not_regular",
-        "not_regular",
-        "ok",
-    ]
-    said = root.call("check", *paths, code=1).stdout
-    assert f"{link}: " in said
-    assert "1 of 5 files are tasks." in said
-    assert "error[not_regular]" in root.call("run", str(pipe), code=1).stderr
-
-
 def test_a_sample_is_a_valid_task_and_never_overwrites(root: CommandRoot) -> None:
     text = root.call("create-sample", "--name", "hello").stdout
     assert text == f"wrote tasks/hello.task.md\nrun it: {root.command}\n"
@@ -319,22 +289,6 @@ def test_an_invalid_configuration_names_every_problem_at_once(root: CommandRoot)
     assert ".env line 2" in done.stderr
     assert json.loads(root.call("create-sample", "--json", code=3).stdout)["error"]["code"] == "config_invalid"
     assert "2 settings are not valid" in root.call("run", code=3).stderr
-
-
-def test_an_invalid_configuration_hinders_nobody_from_looking_and_cancelling(root: CommandRoot) -> None:
-    root.drop("slow", root.waiting_prompt())
-    with root.daemon():
-        root.wait_event("claude_started")
-        (root.path / ".env").write_text("MAX_CONCURRENT_TASKS=many\nANTHROPIC_API_KEY=sk-ant-canary-0123456789\n")
-        for words in (("status",), ("show", "slow"), ("tail-events",), ("validate-artifacts",)):
-            said = root.call(*words).stderr
-            assert "warning: error[config_invalid]: 1 setting is not valid" in said
-            assert said.endswith(f"warning: `{words[0]}` goes on with the defaults\n")
-        finding = root.json("doctor", code=1)["findings"][0]
-        assert (finding["name"], finding["level"]) == ("settings", "fail")
-        assert "MAX_CONCURRENT_TASKS" in finding["message"] or "max_concurrent_tasks" in finding["message"]
-        root.call("cancel", "slow")
-        root.wait_event("task_cancelled")
 
 
 def test_run_runs_one_file_alone_and_leaves_it_where_it_lies(root: CommandRoot) -> None:
