@@ -20,6 +20,7 @@ from orchestrator.api.render import (
     held_rows,
     hold_lines,
     money,
+    refusal_text,
     short,
     spec_text,
     task_json,
@@ -198,16 +199,6 @@ def test_an_ended_task_says_why_and_a_success_what_is_left_to_look_at() -> None:
             {"reason": "crash", "not_before": NOON + 9},
             f"will be tried again at {clock_time(NOON + 9)}: crash",
         ),
-        (
-            EventKind.REJECTED,
-            {"reason": "type_invalid", "detail": "no type", "error": {"line": 3, "column": 7}},
-            "REJECTED: type_invalid, no type, line 3, column 7",
-        ),
-        (
-            EventKind.FILE_IGNORED,
-            {"file": "UPPER.TASK.MD", "reason": "suffix_case"},
-            "not taken: tasks/UPPER.TASK.MD, suffix_case",
-        ),
         (EventKind.DUPLICATE_ID, {"id": "a", "behind": "b"}, "waits until the other task with this id has ended"),
         (EventKind.CONFIG_INVALID, {"message": "1 setting is not valid"}, "config invalid: 1 setting is not valid"),
     ],
@@ -264,3 +255,26 @@ def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> 
 def test_a_task_as_json_survives_a_file_name_that_is_not_utf8() -> None:
     told = task_json(replace(TASK, file_name="caf\udce9.task.md"))
     assert json.loads(json.dumps(told, ensure_ascii=False).encode("utf-8"))["file_name"] == "caf\\udce9.task.md"
+
+
+def test_an_ignored_file_is_named_and_a_refusal_says_where() -> None:
+    ignored = Event(EventKind.FILE_IGNORED, NOON, data={"file": "UPPER.TASK.MD", "reason": "suffix_case"})
+    assert event_words(ignored) == "file ignored: tasks/UPPER.TASK.MD, suffix_case"
+    error: Json = {
+        "message": "'x' is no type",
+        "line": 3,
+        "column": 7,
+        "file": "a.task.md",
+        "expected": "fix",
+        "hint": "Do.",
+    }
+    refused = Event(EventKind.REJECTED, NOON, data={"reason": "type_invalid", "detail": "no type", "error": error})
+    assert event_words(refused) == "REJECTED: line 3:7, type_invalid, no type"
+    assert refusal_text(refused).splitlines() == [
+        "file      a.task.md",
+        "line      3",
+        "column    7",
+        "wrong     'x' is no type",
+        "expected  fix",
+        "to do     Do.",
+    ]

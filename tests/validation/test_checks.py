@@ -122,3 +122,13 @@ def test_every_criterion_is_reported_and_none_as_proven(outcome: Finished | Fail
         ("a", "unproven"),
         ("b", "unproven"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "claims"), [("All is done.", True), ("", False), ("Which of the two files do you mean?", False)]
+)
+def test_only_who_called_it_done_is_said_to_have(answer: str, claims: bool) -> None:
+    verdict = judge(SPEC, FIX, Finished(AgentReport(answer=answer)), UNCHANGED)
+    (check,) = (check for check in verdict.checks if check.name == "files were changed")
+    assert check.passed is False
+    assert check.detail.startswith("it says it is done") is claims

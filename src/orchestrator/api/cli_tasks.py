@@ -18,18 +18,18 @@ from orchestrator.api.render import (
     held_rows,
     hold_lines,
     money,
-    rejection_lines,
+    refusal_text,
     release_words,
     short,
     task_json,
     waiting_rows,
 )
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import Event, Json
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.plan import EVERYTHING, in_force
 from orchestrator.core.ports import Pause
-from orchestrator.core.report import COMMAND, summary_text
+from orchestrator.core.report import summary_text
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
 
@@ -89,22 +89,18 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    if task.detail:
-        out.say(short(task.detail, 200))
     if task.state is State.REJECTED:
-        for line in _rejection(events):
-            out.say(line.replace(COMMAND, program.command))
+        for event in events:
+            if event.kind is EventKind.REJECTED:
+                out.say(refusal_text(event))
     else:
+        if task.detail:
+            out.say(short(task.detail, 200))
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
-
-
-def _rejection(events: Sequence[Event]) -> Sequence[str]:
-    told = [error for event in events if isinstance(error := event.data.get("error"), Mapping)]
-    return rejection_lines(told[-1]) if told else ()
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:

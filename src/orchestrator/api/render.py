@@ -131,8 +131,9 @@ def waiting_rows(
     not ended. *runs*: a daemon is there to start them.
     """
     rows = []
+    idle = "waits for a slot" if runs else "waits for the daemon"
     for task in tasks:
-        why = "waits for a slot" if runs else "waits for the daemon"
+        why = idle
         if held and (pause := held.get(task.uid)) is not None:
             name = scope_name(pause.scope)
             why = f"waits for {name} until {clock_time(pause.until)}" if pause.until > now else f"{name} is held"
@@ -183,7 +184,6 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.PARSED: "parsed",
     EventKind.UPDATED: "edited: the new text counts",
     EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
-    EventKind.FILE_IGNORED: "not taken",
     EventKind.REJECTED: "REJECTED",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
@@ -215,9 +215,9 @@ def event_words(event: Event) -> str:
     if event.kind in (EventKind.AGENT_HELD, EventKind.AGENT_RELEASED):
         words = f"{scope_name(str(data.get('agent', 'agent')))} {words.removeprefix('agent ')}"
     if event.kind is EventKind.FILE_IGNORED:
-        parts = [f"tasks/{data.get('file', '')}", str(data.get("reason", ""))]
-    if event.kind is EventKind.REJECTED:
-        parts += _place(data.get("error"))
+        parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
+    if event.kind is EventKind.REJECTED and (place := _place(data)):
+        parts = [place, *parts]
     if event.kind is EventKind.CONFIG_RELOADED:
         parts = _names(data.get("changed"))
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
@@ -239,24 +239,24 @@ def _moment(value: Json) -> str:
     return clock_time(value) if isinstance(value, (int, float)) and value > 0 else ""
 
 
-def _place(error: Json) -> list[str]:
-    """Return where in its file the fault lies, as an editor shows it."""
-    if not isinstance(error, Mapping) or not error.get("line"):
-        return []
-    return [f"line {error['line']}, column {error.get('column') or 1}"]
+def _place(data: Mapping[str, Json]) -> str:
+    """Return where in its file a refused task is wrong as `line 4:12`, "" when it is the file as a whole."""
+    error = data.get("error")
+    found = [error.get(key) for key in ("line", "column")] if isinstance(error, Mapping) else []
+    return f"line {':'.join(str(number) for number in found if number)}" if any(found) else ""
 
 
-def rejection_lines(error: Mapping[str, Json]) -> Sequence[str]:
-    """Return everything that is known of why a file was refused, from the event's `error`."""
-    place = ":".join(str(error[key]) for key in ("file", "line", "column") if error.get(key))
-    rows = (
-        ("where", place),
-        ("field", error.get("field")),
-        ("found", error.get("excerpt")),
-        ("expected", error.get("expected")),
-        ("to do", error.get("hint")),
-    )
-    return [f"{name:<9} {short(str(value), 300)}" for name, value in rows if value]
+def refusal_text(event: Event) -> str:
+    """Return all that a `task_rejected` event tells an author: what, where, what was expected, what to do."""
+    error = event.data.get("error")
+    told: Mapping[str, Json] = error if isinstance(error, Mapping) else {}
+    lines = [f"{label:<9} {short(str(told[key]), 200)}" for key, label in _TOLD.items() if told.get(key)]
+    return "\n".join(lines)
+
+
+_TOLD = {"file": "file", "line": "line", "column": "column", "field": "field", "message": "wrong"} | {
+    "expected": "expected", "hint": "to do", "excerpt": "it says",
+}  # fmt: skip
 
 
 def _names(value: Json) -> list[str]:

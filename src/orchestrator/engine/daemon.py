@@ -15,6 +15,7 @@ from orchestrator.engine.service import Orchestrator
 log = logging.getLogger(__name__)
 
 UPKEEP_EVERY_S = 2.0
+LOST = "the lock file of this root was replaced or taken away"
 
 
 def _first_expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -67,14 +68,21 @@ class Daemon:
         self._projector = projector
         self._config_changed = config_changed
         self._still_owner = still_owner
+        self._lost = False
 
     async def run(self, signals: Signals, facts: dict[str, Json]) -> None:
-        """Work until *signals* say stop; return when nothing runs any more and every file is written."""
+        """Work until *signals* say stop; return when nothing runs any more and every file is written.
+
+        Raises StoreError where it stopped by itself, because the root is not surely ours any more.
+        """
         await self._note(EventKind.DAEMON_STARTED, facts)
         try:
             await self._together(signals)
         except BaseExceptionGroup as group:
             raise _first_expected(group) from None
+        if self._lost:
+            hint = "Was .orchestrator/ moved or removed? Put it back, then start again."
+            raise StoreError(f"{LOST}, so the daemon has stopped", hint=hint, lasting=True)
 
     async def _together(self, signals: Signals) -> None:
         stopped = asyncio.Event()  # after the pool: the listener and the projector outlive it
@@ -99,7 +107,8 @@ class Daemon:
             if self._config_changed():
                 await self._reload()
             if not self._still_owner():
-                log.error("the lock file of this root was replaced: another daemon may run; stopping")
+                log.error("%s: another daemon may run; stopping", LOST)
+                self._lost = True
                 signals.stop()
 
     async def _reload(self) -> None:

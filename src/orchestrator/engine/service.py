@@ -129,13 +129,18 @@ class Orchestrator:
     async def retry(self, key: str) -> Task:
         """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
 
-        Raises ConflictError when it has not ended, or was rejected: then its file must be corrected.
+        Of a file that was refused when it came again, the newest task of that name that did run is meant.
+        Raises ConflictError when it has not ended, or was only ever rejected: then its file must be corrected.
         """
         old = await self.task(key)
+        if old.state is State.REJECTED and key != old.uid:
+            same = [task for task in await self._store.find(key) if key in (task.spec.id, task.name, task.file_name)]
+            old = next((task for task in same if task.state is not State.REJECTED), old)
         if old.state is State.REJECTED:
+            again = "Add `rerun: true` to its front matter" if old.reason == "duplicate_content" else "Correct the file"
             raise ConflictError(
                 f"{old.file_name or old.spec.id} was rejected: {old.detail}",
-                hint="Correct the file in tasks/failed/ and move it back to tasks/.",
+                hint=f"{again} in tasks/failed/ and move it back to tasks/.",
             )
         if old.state not in TERMINAL:
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")

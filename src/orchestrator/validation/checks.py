@@ -69,7 +69,8 @@ def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[t
     looks.append((_no_question(report, changed=changed), FailureKind.ASKED_A_QUESTION))
     looks.append((_no_surrender(report, changed=changed), FailureKind.GAVE_UP))
     if task_type.expects_changes:
-        looks.append((_something_changed(report, changes, changed=changed), FailureKind.NO_CHANGES))
+        claims = all(check.passed is not False for check, _ in looks)  # no question, no surrender: it calls this done
+        looks.append((_something_changed(report, changes, changed=changed, claims=claims), FailureKind.NO_CHANGES))
     return looks
 
 
@@ -133,7 +134,7 @@ def _no_surrender(report: AgentReport, *, changed: bool | None) -> Check:
     return Check("agent did not give up", passed=not surrender, detail=f"it says: {surrender}" if surrender else "")
 
 
-def _something_changed(report: AgentReport, changes: Changes, *, changed: bool | None) -> Check:
+def _something_changed(report: AgentReport, changes: Changes, *, changed: bool | None, claims: bool) -> Check:
     name = "files were changed"
     if changed is None:
         neighbours = "" if changes.alone else "other tasks worked in the same folder at the same time"
@@ -142,7 +143,9 @@ def _something_changed(report: AgentReport, changes: Changes, *, changed: bool |
         seen = len(changes.created) + len(changes.modified) + len(changes.deleted)
         return Check(name, passed=True, detail=f"{seen} seen" if changes.complete else "as the agent's tools report")
     used = ", ".join(sorted(report.tool_calls)) or "no tool at all"
-    return Check(name, passed=False, detail=f"it says it is done, but no file was changed (it used {used})")
+    return Check(
+        name, passed=False, detail=f"{'it says it is done, but ' if claims else ''}no file was changed (it used {used})"
+    )
 
 
 def with_earlier(outcome: Finished | Failed, attempts: Sequence[AttemptRecord]) -> Finished | Failed:
