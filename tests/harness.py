@@ -144,3 +144,17 @@ def events(root: Path) -> list[dict[str, Any]]:
     """Return the event log, line by line."""
     text = (root / "logs" / "events.ndjson").read_text("ascii")
     return [json.loads(line) for line in text.splitlines()]
+
+
+def left_running(root: Path) -> list[str]:
+    """Return the marks of processes that attempts of this root left running."""
+    mine = {path.name.encode() for path in (root / ".orchestrator" / "attempts").iterdir()}
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "environ").read_bytes().split(b"\0") if process.name.isdigit() else []
+        except OSError:
+            continue  # gone meanwhile, or somebody else's
+        marks = [word.partition(b"=")[2] for word in words if word.startswith(b"ORCHESTRATOR_ATTEMPT=")]
+        found += [mark.decode() for mark in marks if mark in mine]
+    return found

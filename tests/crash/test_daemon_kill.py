@@ -13,6 +13,7 @@ from tests.harness import (
     drop,
     environment,
     events,
+    left_running,
     result,
     results,
     scripted_command,
@@ -33,21 +34,6 @@ ORPHAN = (
 def _owner(root: Path) -> int:
     found = holder(root / ".orchestrator")
     return found.pid if found else 0
-
-
-def _marked(root: Path) -> list[str]:
-    """Return the marks of processes that attempts of this root left running."""
-    mine = {path.name for path in (root / ".orchestrator" / "attempts").iterdir()}
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                words = (process / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            marks = [word.partition(b"=")[2].decode() for word in words if word.startswith(b"ORCHESTRATOR_ATTEMPT=")]
-            found += [mark for mark in marks if mark in mine]
-    return found
 
 
 def _journalling(root: Path) -> dict[str, str]:
@@ -96,4 +82,4 @@ def test_killed_at_random_moments_it_loses_nothing_overlaps_nothing_and_leaves_n
     assert ends == dict.fromkeys(names, 1), f"seed {seed}"
     journal = (tmp_path / "journal").read_text()
     assert "OVERLAP" not in journal, f"seed {seed}"
-    assert _marked(tmp_path) == [], f"seed {seed}"
+    assert left_running(tmp_path) == [], f"seed {seed}"

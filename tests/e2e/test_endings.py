@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.command_root import script
-from tests.harness import daemon, drop, environment, result, scripted_command, task_text, wait_until
+from tests.harness import daemon, drop, environment, left_running, result, scripted_command, task_text, wait_until
 
 PATIENT = {"ignore": ["TERM", "INT"]}
 ENDINGS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
@@ -43,19 +43,6 @@ QUICK = "".join(
 )
 
 
-def _left_running(root: Path) -> list[str]:
-    marks = {path.name.encode() for path in (root / ".orchestrator" / "attempts").iterdir()}
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            words = (process / "environ").read_bytes().split(b"\0") if process.name.isdigit() else []
-        except OSError:
-            continue
-        if any(word.partition(b"=")[2] in marks for word in words if word.startswith(b"ORCHESTRATOR_ATTEMPT=")):
-            found.append(process.name)
-    return found
-
-
 @pytest.mark.timeout(240)
 def test_every_ending_is_told_for_what_it_is_and_nothing_is_left_running(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
@@ -73,6 +60,6 @@ def test_every_ending_is_told_for_what_it_is_and_nothing_is_left_running(tmp_pat
     told = {name: (result(tmp_path, name)["status"], result(tmp_path, name)["reason"]) for name in ENDINGS}
     assert told == {name: (status, reason) for name, (status, reason, _) in ENDINGS.items()}
     assert result(tmp_path, "leaves_an_orphan")["attempts"][0]["survivors_killed"] >= 1
-    assert _left_running(tmp_path) == []
+    assert left_running(tmp_path) == []
     for path in (tmp_path / "results").iterdir():
         assert json.loads(path.read_text("ascii"))["complete"] is True
