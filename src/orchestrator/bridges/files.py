@@ -87,12 +87,6 @@ def atomic_write(folder_fd: int, name: str, data: bytes) -> None:
     _through_temporary(folder_fd, data, lambda temporary: _replace(folder_fd, temporary, name))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """`atomic_write` for a path of our own state, whose folder exists."""
-    with opened(open_folder(path.parent)) as folder_fd:
-        atomic_write(folder_fd, path.name, data)
-
-
 def create_new(folder_fd: int, name: str, data: bytes) -> None:
     """Create *name* with all of *data* at once. Raises FileExistsError, with nothing changed, if it is there."""
     _through_temporary(folder_fd, data, lambda temporary: rename_new(folder_fd, temporary, folder_fd, name))

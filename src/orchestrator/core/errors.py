@@ -145,14 +145,6 @@ class WorkAreaError(OrchestratorError):
     http_status = 422
 
 
-class ArtifactError(OrchestratorError):
-    """A result file does not satisfy its schema."""
-
-    code = "artifact_invalid"
-    exit_code = ExitCode.FAILED
-    http_status = 500
-
-
 class IllegalEventError(OrchestratorError):
     """An event that may not follow in this state, or of an attempt that is no longer the current one.
 
