@@ -71,7 +71,7 @@ async def test_the_manifest_says_who_runs_and_the_secrets_are_in_no_file_and_no_
 )
 def test_an_output_is_final_when_its_last_whole_line_is_a_result(tmp_path: Path, output: bytes, final: bool) -> None:
     (tmp_path / "stdout.ndjson").write_bytes(output)
-    fixed = [os.fsencode(tmp_path), b"/", b"m.1", b"", b'"type":"result"', b"1", b"1", b"1", b"1", b"0"]
+    fixed = [os.fsencode(tmp_path), b"/", b"m.1", b"", b'"type":"result"', b"1", b"1", b"1", b"1", b"0", b"0"]
     assert supervisor._is_final(supervisor.Order(b"\0".join(fixed))) is final
 
 

@@ -39,7 +39,8 @@ class Launch:
 
     *env* is the whole environment; ORCHESTRATOR_ATTEMPT=*mark* is added. Each of the two steps before SIGKILL gets
     *grace_s* seconds. *final* is what the last line of a complete output contains: if this process dies when that
-    line is there, the program gets some seconds to end by itself.
+    line is there, the program gets some seconds to end by itself. *container* are the words before *argv* that put the
+    program into a container: a whole bubblewrap command line up to and including `--` (bubblewrap.py), or nothing.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +54,7 @@ class Launch:
     max_output_bytes: int = 1 << 30
     final: bytes = b'"type":"result"'
     durable: bool = True  # sync output and exit record to disk
+    container: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,14 +339,16 @@ def _write_all(fd: int, content: bytes) -> None:
 def _pack(launch: Launch, folder: Path) -> bytes:
     """Return the order as `supervisor.Order` reads it. Raises ValueError for a NUL, which no argument can carry."""
     argv = [os.fsencode(arg) for arg in launch.argv]
+    container = [os.fsencode(word) for word in launch.container]
     env = [os.fsencode(f"{name}={value}") for name, value in launch.env.items()]
     fixed = [os.fsencode(folder), os.fsencode(Path(launch.cwd).absolute()), launch.mark.encode()]
     fixed += [hashlib.sha256(b"\0".join(argv)).hexdigest().encode(), launch.final]
     fixed += [repr(float(launch.timeout_s)).encode(), repr(float(launch.grace_s)).encode()]
     fixed += [str(launch.max_output_bytes).encode(), b"1" if launch.durable else b"0"]
-    if any(b"\0" in part for part in (*fixed, *argv, *env)):
+    if any(b"\0" in part for part in (*fixed, *container, *argv, *env)):
         raise ValueError("an argument, a variable or a path contains a NUL character")
-    return b"\0".join([*fixed, str(len(argv)).encode(), *argv, *env])
+    counts = [str(len(container)).encode(), str(len(argv)).encode()]
+    return b"\0".join([*fixed, *counts, *container, *argv, *env])
 
 
 # --- records --------------------------------------------------------------------------------------------------------

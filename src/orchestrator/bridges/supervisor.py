@@ -53,9 +53,11 @@ class Order:
         self.attempt_dir, self.cwd, mark, self.digest, self.final = fields[:5]
         self.mark = mark.decode()
         self.timeout_s, self.grace_s = float(fields[5]), float(fields[6])
-        self.max_output_bytes, self.durable, argc = int(fields[7]), fields[8] == b"1", int(fields[9])
-        self.argv = fields[10 : 10 + argc]
-        self.env = dict(pair.split(b"=", 1) for pair in fields[10 + argc :] if pair)
+        self.max_output_bytes, self.durable = int(fields[7]), fields[8] == b"1"
+        begin = 11 + int(fields[9])
+        end = begin + int(fields[10])
+        self.container, self.argv = fields[11:begin], fields[begin:end]
+        self.env = dict(pair.split(b"=", 1) for pair in fields[end:] if pair)
 
 
 def main() -> None:
@@ -306,12 +308,12 @@ def _become_agent(order: Order, prctl: "Prctl | None", supervisor: int) -> str:
 def _execute(order: Order) -> None:
     """Replace this process by the agent. Raises the OSError that says most about why not."""
     env = {**order.env, MARK_NAME.encode(): order.mark.encode()}
-    program = order.argv[0]
+    program = (argv := [*order.container, *order.argv])[0]
     places = [b""] if b"/" in program else [d + b"/" for d in env.get(b"PATH", b"/usr/bin:/bin").split(b":")]
     missing: OSError = FileNotFoundError(2, "")
     for place in places:
         try:
-            os.execve(place + program, order.argv, env)  # noqa: S606 - an argument list, as everywhere
+            os.execve(place + program, argv, env)  # noqa: S606 - an argument list, as everywhere
         except (FileNotFoundError, NotADirectoryError) as error:
             missing = missing if isinstance(missing, PermissionError) else error
         except PermissionError as error:
