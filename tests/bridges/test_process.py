@@ -315,7 +315,6 @@ async def test_a_short_program_that_is_missing_or_too_slow_or_too_loud_is_told_b
 
 DAEMON = """
 import asyncio, pickle, sys
-from orchestrator.bridges.bubblewrap import pid_namespace
 from orchestrator.bridges.process import supervise
 async def main():
     order = pickle.loads(sys.stdin.buffer.read())
