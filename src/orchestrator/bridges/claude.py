@@ -117,6 +117,11 @@ class ClaudeAgent:
             timeout_s=order.timeout_s,
             grace_s=self._config.grace_s,
             max_output_bytes=self._config.max_output_bytes,
+            container=self._config.container,
+            cgroups=self._config.cgroups,
+            stall_s=self._config.stall_s,
+            max_processes=self._config.max_processes,
+            memory_bytes=self._config.memory_bytes,
         )
 
 
