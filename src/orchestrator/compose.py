@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
@@ -27,6 +28,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.intake import Intake, IntakeLimits
@@ -77,6 +79,7 @@ class LiveClaude:
         self._configuration = configuration
         self._clock = clock
         self._agent: tuple[object, ClaudeAgent] | None = None
+        self._account = Account()
 
     def now(self) -> ClaudeAgent:
         """Return the agent for the configuration in force; built anew only when that changed."""
@@ -91,6 +94,10 @@ class LiveClaude:
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
         return await self.now().collect(order)
+
+    def account(self) -> str:
+        """Return a digest that tells whose allowance the next attempt would use, "" when nobody knows."""
+        return self._account.digest(self._configuration.claude(sandbox_available=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +157,12 @@ class Parts:
         *,
         pool: Pool,
         still_owner: Callable[[], bool],
+        jumped: Callable[[], None] = lambda: None,
     ) -> Daemon:
-        """Return the daemon; recovery is the caller's."""
+        """Return the daemon; recovery is the caller's. *jumped* is called when the clock was set."""
+        policy = self.configuration.policy
         return Daemon(
+            clockwatch=ClockWatch(store=self.store, clock=self.clock, policy=policy, jumped=jumped),
             store=self.store,
             clock=self.clock,
             bell=self.bell,
@@ -209,9 +219,11 @@ def _parts(
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
+    claude = LiveClaude(configuration, clock)
     executor = Executor(
         store=store,
-        agents={"claude": agent or LiveClaude(configuration, clock)},
+        agents={"claude": agent or claude},
+        account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
         clock=clock,
