@@ -125,6 +125,7 @@ class Parts:
             policy=self.configuration.policy,
             only=only,
             kept=kept,
+            shortage=partial(_shortage, self.configuration),
         )
 
     def watch(self) -> FolderWatch:
@@ -219,7 +220,7 @@ def _parts(
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
-    claude = LiveClaude(configuration, clock)
+    claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
     executor = Executor(
         store=store,
         agents={"claude": agent or claude},
@@ -228,10 +229,9 @@ def _parts(
         workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
         clock=clock,
         policy=configuration.policy,
-        redact=partial(_redacted, configuration),
+        redact=redact,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-    redact = partial(_redacted, configuration)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -250,12 +250,23 @@ def _parts(
         redact=redact,
         reload=configuration.reload,
         at_start=READ_AT_START,
+        shortage=partial(_shortage, configuration),
     )
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:
     return parse_task_file(data, file_name=file_name, rules=rules)
+
+
+def _shortage(configuration: Configuration) -> str:
+    """Return why nothing can be started for now, "" when it can."""
+    least = configuration.settings.intake.min_free_bytes
+    try:
+        free = shutil.disk_usage(configuration.root).free
+    except OSError as error:
+        return f"the disk of the root cannot be looked at: {error.strerror or error}"
+    return f"the disk is full: less than {least} bytes are free" if free < least else ""
 
 
 def _redacted(configuration: Configuration, value: Json) -> Json:

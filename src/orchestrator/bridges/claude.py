@@ -23,6 +23,7 @@ from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
 from orchestrator.core.ports import Say
+from orchestrator.core.shortage import is_shortage
 
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
 
@@ -56,8 +57,9 @@ class ClaudeAgent:
             self._prepare(order, begun)
         except OSError as error:
             where = error.filename or order.attempt_dir
+            kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.START_REFUSED
             return Failed(
-                FailureKind.START_REFUSED,
+                kind,
                 f"{where}: {error.strerror}",
                 replace(not_begun(order), session_id=session.id),
             )

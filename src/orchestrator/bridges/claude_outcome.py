@@ -154,6 +154,8 @@ def _ended_by_us(record: ExitRecord, tally: Tally, report: AgentReport, begun: B
             return Failed(K.TIMEOUT, f"ended by its time limit after {record.duration_s:.0f} s{waited}", report)
         case "output_too_large":
             return Failed(K.BAD_OUTPUT, record.detail or "it printed more than is kept", report)
+        case "shortage":
+            return Failed(K.SHORTAGE, record.detail, report)
         case "spawn_failed":
             return Failed(K.START_REFUSED, record.detail, report)
         case "supervisor_killed":
@@ -303,7 +305,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
     return AgentReport(
         answer=result.text if result and not result.is_error else "",
         exit_code=record.exit_code,
-        usage=_usage(tally, begun, cut=record.reason not in ("exited", "spawn_failed")),
+        usage=_usage(tally, begun, cut=record.reason not in ("exited", "spawn_failed", "shortage")),
         session_id=(tally.init.session_id if tally.init else "") or begun.session_id,
         model=tally.init.model if tally.init else "",
         agent_version=(tally.init.version if tally.init else "") or begun.version,

@@ -75,6 +75,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.BAD_REQUEST: _never("The provider refuses the request as it is; see the detail."),
     K.PROMPT_TOO_LONG: _never("Shorten the prompt or name files instead of quoting them."),
     K.MODEL_NOT_FOUND: _never("Correct `model` in the task or in config/orchestrator.yaml."),
+    K.SHORTAGE: _hold(10, 60, "The machine lacks space or descriptors; it goes on by itself when they are back."),
     K.PREPARE_FAILED: _again(3, 30, 300, "Create the folder or correct `cwd`, then `retry`."),
     K.AGENT_ERROR: _again(2, 30, 300, "The agent reports an error; see the detail.", resume=True),
     K.EMPTY_ANSWER: _again(2, 10, 60, "The agent said nothing; make the prompt more concrete."),

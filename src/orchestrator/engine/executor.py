@@ -26,6 +26,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
+from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task, TaskType
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.holds import Holds
@@ -113,8 +114,7 @@ class Executor:
             await uninterrupted(self._ended_by_us(task, order))
             raise
         except OSError as error:
-            why = f"the task file could not be moved: {error.strerror or error}"
-            outcome = Failed(FailureKind.PREPARE_FAILED, why, not_begun(order))
+            outcome = _not_prepared(order, error, "the task file could not be moved")
         await uninterrupted(self._conclude(task, order, outcome))
 
     async def recover(self, task: Task) -> None:
@@ -184,8 +184,7 @@ class Executor:
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:
-            why = f"{error.filename or order.cwd}: {error.strerror or error}"
-            return Failed(FailureKind.PREPARE_FAILED, why, not_begun(order))
+            return _not_prepared(order, error, str(error.filename or order.cwd))
         try:
             return await self._agent(task).run(order, self._speaker(order))
         except StoreError:
@@ -193,7 +192,8 @@ class Executor:
         except OrchestratorError as error:
             return Failed(FailureKind.AGENT_ERROR, error.message)
         except OSError as error:
-            return Failed(FailureKind.PREPARE_FAILED, f"{error.filename or order.cwd}: {error.strerror or error}")
+            kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+            return Failed(kind, f"{error.filename or order.cwd}: {error.strerror or error}")
         except Exception as error:
             log.exception("attempt %s", order.mark)
             return Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
@@ -346,6 +346,11 @@ class Executor:
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._clock, act)
+
+
+def _not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
+    kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+    return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))
 
 
 async def uninterrupted(work: Awaitable[None]) -> None:

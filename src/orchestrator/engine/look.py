@@ -47,10 +47,13 @@ class Status:
     next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
     waits: Mapping[str, str] = field(default_factory=dict)
     budget: DayBudget | None = None
+    shortage: str = ""  # what the machine lacks, so that nothing is started
 
 
-async def look(store: Store, policy: RunPolicy, now: float, agent_of: Callable[[Task], str], *, limit: int) -> Status:
-    """Return the state of everything; lists are cut at *limit* entries."""
+async def look(
+    store: Store, policy: RunPolicy, now: float, agent_of: Callable[[Task], str], shortage: str = "", *, limit: int
+) -> Status:
+    """Return the state of everything; lists are cut at *limit* entries. *shortage*: why nothing at all is started."""
     waiting = list(await store.ready(now, limit=limit))
     if len(waiting) < limit:
         shown = {task.uid for task in waiting}
@@ -67,6 +70,7 @@ async def look(store: Store, policy: RunPolicy, now: float, agent_of: Callable[[
         last_seq=await store.last_seq(),
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
+        shortage=shortage,
     )
     return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
 
@@ -88,6 +92,8 @@ async def waits(
     budget = found.budget
     if budget is not None and budget.spent_usd + budget.reserved_usd >= budget.limit_usd:
         may_start = {uid: why or RESERVED for uid, why in may_start.items()}
+    if found.shortage:
+        return {task.uid: found.shortage for task in waiting}
     return {**may_start, **chosen.waits}
 
 

@@ -44,8 +44,13 @@ class Pool:
         policy: Callable[[], RunPolicy],
         only: TaskUid | None = None,
         kept: Callable[[Task], bool] = lambda _: False,
+        shortage: Callable[[], str] = lambda: "",
     ) -> None:
-        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone."""
+        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone.
+
+        *shortage* says what the machine lacks to start anything, "" when it lacks nothing.
+        """
+        self._shortage = shortage
         self._kept = kept
         self._store = store
         self._executor = executor
@@ -116,6 +121,8 @@ class Pool:
         await self._honour_cancellations()
         if len(self._running) >= self._policy().slots:
             return LOOK_AT_LEAST_EVERY_S  # the end of one rings the bell
+        if self._shortage():
+            return LOOK_AT_LEAST_EVERY_S  # what runs goes on; an attempt that cannot write its output is none
         await self._executor.settle()
         now = self._clock.now()
         chosen = await self._choose(now)

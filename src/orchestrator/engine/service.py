@@ -57,9 +57,11 @@ class Orchestrator:
         redact: Callable[[Json], Json],
         reload: Callable[[], Sequence[str]] | None = None,
         at_start: frozenset[str] = frozenset(),
+        shortage: Callable[[], str] = lambda: "",
     ) -> None:
         """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
         self._at_start = at_start
+        self._shortage = shortage
         self._policy = policy
         self._redact = redact
         self._known: dict[TaskUid, Task | None] = {}
@@ -250,13 +252,13 @@ class Orchestrator:
 
     async def status(self, *, limit: int = 10) -> Status:
         """Return the state of everything; lists are cut at *limit* entries."""
-        return await look(self._store, self._policy(), self._clock.now(), self.agent_of, limit=limit)
+        return await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=limit)
 
     async def waits_for(self, task: Task) -> str:
         """Return why *task* has not been started, "" when it may start now or does not wait."""
         if task.state not in WAITING:
             return ""
-        found = await look(self._store, self._policy(), self._clock.now(), self.agent_of, limit=0)
+        found = await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=0)
         return (await waits(self._store, self._policy(), self._clock.now(), self.agent_of, [task], found))[task.uid]
 
     async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:
