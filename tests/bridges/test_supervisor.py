@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.bridges.attempts import launch, nothing_of
 
-from orchestrator.bridges import supervisor
+from orchestrator.bridges import supervisor, supervisor_files
 from orchestrator.bridges.process import supervise
 
 ROOT = str(Path(supervisor.__file__).parents[2])
@@ -85,7 +85,7 @@ def test_starting_a_supervisor_imports_next_to_nothing() -> None:
 @pytest.mark.parametrize("text", ["", 'a"b\\c\n\t\0', "é\u2028😀", "\ud800"])
 def test_the_record_is_valid_json_whatever_a_detail_contains(text: str) -> None:
     record: dict[str, object] = {"detail": text, "exit_code": None, "duration_s": 0.25, "pid": -9}
-    assert json.loads(supervisor._to_json(record)) == record
+    assert json.loads(supervisor_files.to_json(record)) == record
 
 
 async def test_an_attempt_with_no_way_to_adopt_orphans_still_ends_its_group_and_what_is_marked(

@@ -21,6 +21,7 @@ from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle,
 from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome, WorkOrder
 from orchestrator.core.events import Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
 
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
@@ -53,6 +54,7 @@ class ClaudeAgent:
         )
         try:
             self._prepare(order, begun)
+            hit("prepare.begun")
         except OSError as error:
             where = error.filename or order.attempt_dir
             return Failed(FailureKind.START_REFUSED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
@@ -69,6 +71,7 @@ class ClaudeAgent:
         """
         folder = Path(order.attempt_dir)
         record = await settle(folder, order.mark)
+        hit("collect.settled")
         if record is None:
             return None
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)

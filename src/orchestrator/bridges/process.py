@@ -28,6 +28,7 @@ from orchestrator.bridges import proctable, supervisor
 from orchestrator.bridges.follow import LineSplitter, follow
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
+from orchestrator.core import failpoint
 
 PROMPT, LOCK, EXIT = "prompt", "lock", "exit.json"
 OVERDUE_S = 20.0  # beyond timeout and ladder: a supervisor that is still there by then does not answer
@@ -231,6 +232,7 @@ async def settle(attempt_dir: Path, mark: str, *, patience_s: float = 10.0) -> E
     the attempt, the supervisor too.
     """
     await lock_is_free(attempt_dir / LOCK, patience_s)
+    failpoint.hit("collect.locked")
     await end_strays(attempt_dir, mark, OVERDUE_S)
     return _load(attempt_dir)
 
@@ -282,6 +284,7 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         files = [_open_for(ours, folder / name, flags) for name, flags in _FILES]
         lock, stdin, stdout, stderr = files
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        failpoint.hit("prepare.files")
         _write_all(stdin, launch.stdin)
         os.lseek(stdin, 0, os.SEEK_SET)
         spec = ours.enter_context(tempfile.TemporaryFile(buffering=0, dir=folder))
@@ -290,7 +293,7 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         control_r, control_w, life_r, life_w = *_pipe(ours), *_pipe(ours)
         theirs = (spec.fileno(), control_r, lock, life_w)
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, theirs), launch.mark],
+            [sys.executable, "-I", "-S", "-c", _PATH + failpoint.passed_on + _BOOT, *map(str, theirs), launch.mark],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -299,14 +302,15 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
             pass_fds=theirs,
             start_new_session=True,
         )
+        failpoint.hit("prepare.spawned")
         keep = os.dup(control_w), os.dup(life_r)
     os.set_blocking(keep[0], False)
     return child, *keep
 
 
-_ROOT = str(Path(supervisor.__file__).parents[2])
 # Imported rather than run as a script, as only an imported module is compiled once and not at every start (5 ms).
-_BOOT = f"import sys; sys.path.append({_ROOT!r}); from orchestrator.bridges.supervisor import main; main()"
+_PATH = f"import sys; sys.path.append({str(Path(supervisor.__file__).parents[2])!r}); "
+_BOOT = "from orchestrator.bridges.supervisor import main; main()"
 _NEW = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILES = (
     (LOCK, os.O_RDWR | _NEW),

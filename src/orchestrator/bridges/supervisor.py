@@ -14,8 +14,6 @@ Only the standard library, and little of it: json, signal, ctypes, subprocess or
 15 ms to every attempt, which is why this file reads plainer than its neighbours.
 """
 
-# ruff: noqa: PTH104 - importing pathlib takes 6 ms, at every start of an agent
-
 import os
 import resource
 import select
@@ -24,6 +22,8 @@ import time
 
 from orchestrator.bridges import proctable
 from orchestrator.bridges.proctable import MARK_NAME
+from orchestrator.bridges.supervisor_files import to_json, write_file
+from orchestrator.core.failpoint import hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Attempt:
         self.killed: set[int] = set()
 
     def run(self) -> dict[str, object]:
+        hit("supervisor.begun")
         started_ts, started = time.time(), time.monotonic()
         self.deadline = started + self.order.timeout_s
         problem, errno = "", 0
@@ -109,8 +110,10 @@ class Attempt:
         if problem:
             self.reason, self.detail = "spawn_failed", problem
         elif self.agent:
+            hit("supervisor.spawned")
             _write_manifest(self.order, self.agent)
             self._watch()
+            hit("supervisor.reaped")
             self._end_tree()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         code = None if self.status is None or problem else os.waitstatus_to_exitcode(self.status)
@@ -332,34 +335,7 @@ def _load_prctl() -> "Prctl | None":
         return None
 
 
-# --- records --------------------------------------------------------------------------------------------------------
-
-
-def _quote(value: object) -> str:
-    if not isinstance(value, str):
-        return "null" if value is None else repr(value)
-    units = value.encode("utf-16-be", "surrogatepass")
-    codes = [units[i] << 8 | units[i + 1] for i in range(0, len(units), 2)]
-    return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\u{c:04x}" for c in codes) + '"'
-
-
-def _to_json(record: dict[str, object]) -> bytes:
-    return ("{" + ", ".join(f"{_quote(key)}: {_quote(value)}" for key, value in record.items()) + "}\n").encode()
-
-
-def _write_file(order: Order, name: bytes, content: bytes) -> None:
-    """Put *content* in place whole or not at all, and durably where the order asks for it."""
-    path = order.attempt_dir + b"/" + name
-    temporary = path + b".tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        while content:
-            content = content[os.write(fd, content) :]
-        if order.durable and name != b"manifest.json":
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
+# --- records -------------------------------------------------------------------------------------------------------
 
 
 def _write_manifest(order: Order, agent: int) -> None:
@@ -375,7 +351,7 @@ def _write_manifest(order: Order, agent: int) -> None:
         "argv_sha256": order.digest.decode(),
     }
     try:
-        _write_file(order, b"manifest.json", _to_json(record))
+        write_file(order.attempt_dir, b"manifest.json", to_json(record), durable=False)
     except OSError:
         return  # it helps a person to look; nothing depends on it
 
@@ -383,16 +359,18 @@ def _write_manifest(order: Order, agent: int) -> None:
 def _publish(order: Order, record: dict[str, object], life: int) -> None:
     """Make the exit record durable, after the output it speaks of, and tell the daemon if it is still there."""
     try:
+        hit("supervisor.ended")
         if order.durable:
             os.fsync(1)
             os.fsync(2)
-        _write_file(order, b"exit.json", _to_json(record))
+        write_file(order.attempt_dir, b"exit.json", to_json(record), durable=order.durable)
         if order.durable:
             folder = os.open(order.attempt_dir, os.O_RDONLY)
             os.fsync(folder)
     except OSError as error:
         record["detail"] = f"{record['detail']}; the exit record could not be written: {error.strerror}".lstrip("; ")
+    hit("supervisor.published")
     try:
-        os.write(life, _to_json(record))
+        os.write(life, to_json(record))
     except OSError:
         return

@@ -8,6 +8,7 @@ from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import ACTIVE, State
 from orchestrator.core.plan import Capacity, Plan, plan, switched_off
 from orchestrator.core.policy import RunPolicy
@@ -149,6 +150,7 @@ class Pool:
             started = (await self._store.commit([event]))[0]
         except IllegalEventError:
             return  # cancelled or edited meanwhile
+        hit("claim.committed")
         self._put_to_work(started, self._executor.run(started, resume=event.data.get("resume") is True))
 
     def _put_to_work(self, task: Task, attempt: Coroutine[None, None, None]) -> None:
