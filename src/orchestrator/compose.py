@@ -15,6 +15,7 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
@@ -133,7 +134,7 @@ class Parts:
             watch,
             self.clock,
             lambda: task_rules(self.configuration.settings),
-            parse=_parse,
+            parse=ParseGuard(Path(self.configuration.settings.paths.state), _parse).parse,
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
