@@ -17,6 +17,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import TargetFact
 
 NAME_BYTES = 255
@@ -118,6 +119,7 @@ def create_new(folder_fd: int, name: str, data: bytes) -> None:
 
 def _replace(folder_fd: int, temporary: str, name: str) -> None:
     os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+    hit("files.replaced")
     sync_folder(folder_fd)
 
 
@@ -129,6 +131,7 @@ def _through_temporary(folder_fd: int, data: bytes, publish: Callable[[str], Non
         with opened(fd):
             write_all(fd, data)
             sync_file(fd)
+        hit("files.temporary")
         publish(temporary)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -143,6 +146,7 @@ def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
     """
     if not _renamed_by_kernel(from_fd, name, to_fd, new_name):
         _rename_by_link(from_fd, name, to_fd, new_name)
+    hit("files.renamed")
     sync_folder(to_fd)
     if from_fd != to_fd:
         sync_folder(from_fd)
