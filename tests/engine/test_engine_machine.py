@@ -275,6 +275,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def guarantees_hold(self) -> None:
         events, tasks = self.events(), self.snapshot()
+        assert self.world.breaches == []
         assert [event.seq for event in events] == list(range(1, len(events) + 1)), "G12"
         self.started = [event for event in events if event.kind is EventKind.STARTED]
         active = [task.id_key for task in tasks.values() if task.state in ACTIVE]

@@ -182,13 +182,17 @@ class World:
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
     log: MemoryLog = field(default_factory=MemoryLog)
     processes: dict[str, Process] = field(default_factory=dict)
+    breaches: list[str] = field(default_factory=list)  # what an agent that started should not have found
     at_once: Outcome | None = None  # how agents end that start from now on; None: they go on until told
 
     def __post_init__(self) -> None:
         self.loop = StillLoop(self.clock)
 
     async def started(self, process: Process) -> None:
-        self.seen_start(process)
+        try:
+            self.seen_start(process)
+        except AssertionError as breach:  # the engine would take it for a fault of the agent
+            self.breaches.append(str(breach))
         self.processes[process.order.mark] = process
         if self.at_once is not None:
             process.ends(self.at_once)
