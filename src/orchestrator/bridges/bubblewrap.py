@@ -36,8 +36,7 @@ def pid_namespace(bwrap: str) -> tuple[str, ...]:
     """
     return (
         *(bwrap, "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--die-with-parent"),
-        *_keep_privileges(),
-        "--",
+        *_as_before(),
     )
 
 
@@ -73,6 +72,7 @@ def _words(mount: Mount) -> list[str]:
     return [mount.kind.value, mount.source or mount.target, mount.target]
 
 
-def _keep_privileges() -> tuple[str, ...]:
-    """Root without its capabilities could not write into the folders of others; anybody else would gain some."""
-    return ("--cap-add", "ALL") if os.geteuid() == 0 else ()
+def _as_before() -> tuple[str, ...]:
+    """Root without its capabilities could not write into the folders of others; anybody else would gain some. It also
+    gets a fresh /proc, for the reason that `enclosure` gives."""
+    return ("--cap-add", "ALL", "--", "unshare", "--mount-proc", "--") if os.geteuid() == 0 else ("--",)

@@ -25,9 +25,11 @@ from orchestrator.bridges.claude_progress import Teller
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
 from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
 from orchestrator.bridges.strays import STDERR, STDOUT
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome, WorkOrder
+from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
+from orchestrator.core.shortage import is_shortage
 
 MAX_TMP_BYTES = 56  # of 108 that the name of a socket may have
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
@@ -46,12 +48,12 @@ class ClaudeAgent:
         """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""
         probe = await self.finder.probe()
         if probe.kind is not None:
-            return Failed(probe.kind, probe.detail, AgentReport(session_id=order.session_id))
+            return Failed(probe.kind, probe.detail, not_begun(order))
         if reason := claude_command.refusal(self._config):
-            return Failed(FailureKind.START_REFUSED, reason, AgentReport(session_id=order.session_id))
+            return Failed(FailureKind.START_REFUSED, reason, not_begun(order))
         if not _can_enter(order.cwd):
             detail = f"the working directory {order.cwd} does not exist or cannot be entered"
-            return Failed(FailureKind.PREPARE_FAILED, detail, AgentReport(session_id=order.session_id))
+            return Failed(FailureKind.PREPARE_FAILED, detail, not_begun(order))
         session = self._session(order)
         begun = Begun(
             session_id=session.id,
@@ -63,11 +65,14 @@ class ClaudeAgent:
         try:
             self._prepare(order, begun)
             launch = self._launch(order, probe.located.command, session)
+            hit("prepare.begun")
         except OSError as error:
             where = error.filename or order.attempt_dir
-            return Failed(FailureKind.START_REFUSED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
+            kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.START_REFUSED
+            detail = f"{where}: {error.strerror}"
+            return Failed(kind, detail, replace(not_begun(order), session_id=session.id))
         except claude_enclosure.UnfitError as error:
-            return Failed(FailureKind.PREPARE_FAILED, str(error), AgentReport(session_id=session.id))
+            return Failed(FailureKind.PREPARE_FAILED, str(error), replace(not_begun(order), session_id=session.id))
         try:
             async with supervise(launch) as run:
                 watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
@@ -85,6 +90,7 @@ class ClaudeAgent:
         folder = Path(order.attempt_dir)
         record = await settle(folder, order.mark)
         self._tidy(order)
+        hit("collect.settled")
         if record is None:
             return None
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
@@ -142,7 +148,7 @@ class ClaudeAgent:
     def _launch(self, order: WorkOrder, command: tuple[str, ...], session: Session) -> Launch:
         private = self._private(order)
         config = replace(self._config, tmp_dir=str(private or ""))
-        container: tuple[str, ...] = ()
+        container = self._config.container
         if claude_command.level(config) is Level.PROCESS:
             container = self._container(order, command)
             config = replace(config, tmp_dir="/tmp")  # noqa: S108 - the private one, as it is seen inside
@@ -157,6 +163,10 @@ class ClaudeAgent:
             grace_s=self._config.grace_s,
             max_output_bytes=self._config.max_output_bytes,
             container=container,
+            cgroups=self._config.cgroups,
+            stall_s=self._config.stall_s,
+            max_processes=self._config.max_processes,
+            memory_bytes=self._config.memory_bytes,
         )
 
     def _container(self, order: WorkOrder, command: tuple[str, ...]) -> tuple[str, ...]:
