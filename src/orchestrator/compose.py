@@ -15,8 +15,10 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.sqlite import SqliteStore, open_store
+from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.configuration import READ_AT_START, Configuration
@@ -35,6 +37,7 @@ from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.verification import verify
 from orchestrator.settings import task_rules
 
 log = logging.getLogger(__name__)
@@ -165,9 +168,21 @@ class Parts:
             still_owner=still_owner,
         )
 
-    async def recover(self) -> int:
-        """Take up what an earlier daemon left."""
-        return await recover(self.store, self.executor, self.projector, self.inbox)
+    async def recover(self, journal: StartJournal, start: Start) -> int:
+        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
+        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
+            log.info("%s was left by an interrupted write and is removed", path)
+        taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
+        if not start.clean:
+            where = (self.store, self.projector, self.inbox, self.clock)
+            await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)
+            journal.verified(await self.store.last_seq())
+        return taken_up
+
+    async def ended_well(self, journal: StartJournal) -> None:
+        """Note down a clean stop, unless something is still owed to the disk."""
+        if await self.projector.catch_up():
+            journal.stopped(await self.store.last_seq())
 
 
 @asynccontextmanager

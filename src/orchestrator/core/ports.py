@@ -293,6 +293,11 @@ class Inbox(Protocol):
         Raises UsageError for a name that is no task file's, ConflictError if it exists."""
         ...
 
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        """Make a file below `tasks/` whole that was left torn (see `core.torn`), or, to *create*, that is missing.
+        *path* is relative to the root. Returns whether it had to; what anybody has edited stays as it is."""
+        ...
+
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:
         """Move files in `running/<uid>/` of tasks that are not *known* back to `tasks/`. Returns their new paths."""
         ...
