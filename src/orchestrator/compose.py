@@ -12,11 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
@@ -29,6 +31,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.intake import Intake, IntakeLimits
@@ -90,6 +93,7 @@ class LiveClaude:
         self._clock = clock
         self._agent: tuple[object, ClaudeAgent] | None = None
         self._container: asyncio.Task[Container] | None = None
+        self._account = Account()
 
     async def now(self) -> ClaudeAgent:
         """Return the agent for the configuration in force; built anew only when that changed."""
@@ -110,6 +114,10 @@ class LiveClaude:
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
         return await (await self.now()).collect(order)
+
+    def account(self) -> str:
+        """Return a digest that tells whose allowance the next attempt would use, "" when nobody knows."""
+        return self._account.digest(self._configuration.claude(sandbox_available=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,7 @@ class Parts:
             policy=self.configuration.policy,
             only=only,
             kept=kept,
+            shortage=partial(_shortage, self.configuration),
         )
 
     def watch(self) -> FolderWatch:
@@ -152,7 +161,7 @@ class Parts:
             watch,
             self.clock,
             lambda: task_rules(self.configuration.settings),
-            parse=_parse,
+            parse=ParseGuard(Path(self.configuration.settings.paths.state), _parse).parse,
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
@@ -169,9 +178,12 @@ class Parts:
         *,
         pool: Pool,
         still_owner: Callable[[], bool],
+        jumped: Callable[[], None] = lambda: None,
     ) -> Daemon:
-        """Return the daemon; recovery is the caller's."""
+        """Return the daemon; recovery is the caller's. *jumped* is called when the clock was set."""
+        policy = self.configuration.policy
         return Daemon(
+            clockwatch=ClockWatch(store=self.store, clock=self.clock, policy=policy, jumped=jumped),
             store=self.store,
             clock=self.clock,
             bell=self.bell,
@@ -228,17 +240,18 @@ def _parts(
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
+    claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
     executor = Executor(
         store=store,
-        agents={"claude": agent or LiveClaude(configuration, clock)},
+        agents={"claude": agent or claude},
+        account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
         clock=clock,
         policy=configuration.policy,
-        redact=partial(_redacted, configuration),
+        redact=redact,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-    redact = partial(_redacted, configuration)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -257,12 +270,23 @@ def _parts(
         redact=redact,
         reload=configuration.reload,
         at_start=READ_AT_START,
+        shortage=partial(_shortage, configuration),
     )
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:
     return parse_task_file(data, file_name=file_name, rules=rules)
+
+
+def _shortage(configuration: Configuration) -> str:
+    """Return why nothing can be started for now, "" when it can."""
+    least = configuration.settings.intake.min_free_bytes
+    try:
+        free = shutil.disk_usage(configuration.root).free
+    except OSError as error:
+        return f"the disk of the root cannot be looked at: {error.strerror or error}"
+    return f"the disk is full: less than {least} bytes are free" if free < least else ""
 
 
 def _redacted(configuration: Configuration, value: Json) -> Json:

@@ -131,6 +131,7 @@ class Configuration:
             allowed_root=settings.paths.allowed_root,
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
+            day_budget_usd=settings.budget.per_day_usd,
             retries=_policies(settings),
         )
 

@@ -164,6 +164,12 @@ class Pool(Group):
     max_concurrent_tasks: Annotated[int, Number, Field(ge=1, le=64)]
 
 
+class BudgetSettings(Group):
+    """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
+
+    per_day_usd: Dollars
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -237,6 +243,7 @@ class Settings(Group):
     types: Annotated[dict[TypeName, TypeSettings], Field(min_length=1)]
     agents: Agents
     pool: Pool
+    budget: BudgetSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

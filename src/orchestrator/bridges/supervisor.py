@@ -25,6 +25,7 @@ from orchestrator.bridges import proctable
 from orchestrator.bridges.agent_start import PR_SET_CHILD_SUBREAPER, load_prctl, spawn
 from orchestrator.bridges.exit_file import is_final, publish, write_manifest
 from orchestrator.bridges.order import Order
+from orchestrator.core.failpoint import hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,11 +92,14 @@ class Attempt:
         self.gauge: Gauge | None = None
 
     def run(self) -> dict[str, object]:
+        hit("supervisor.begun")
         started_ts, self.started = time.time(), time.monotonic()
         self.deadline = self.started + self.order.timeout_s
         if not self._is_called_off() and self._start():
+            hit("supervisor.spawned")
             write_manifest(self.order, self.namespace.agent if self.namespace else self.child)
             self._watch()
+            hit("supervisor.reaped")
             self._end_tree()
         code = self._exit_code()
         if self.reason == "output_too_large":
