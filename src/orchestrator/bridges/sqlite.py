@@ -18,6 +18,7 @@ from orchestrator.bridges import sqlite_write as write
 from orchestrator.bridges.sqlite_file import check_current, check_owner, connect, prepare, told
 from orchestrator.bridges.sqlite_lane import Lane, Writer, snapshot
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
@@ -127,6 +128,12 @@ class SqliteStore:
     async def release(self, scope: str, event: Event) -> None:
         await self._write(lambda con: write.release(con, scope, event))
 
+    async def replan(self, pauses: Sequence[Pause], events: Sequence[Event]) -> None:
+        await self._write(lambda con: write.replan(con, pauses, events))
+
+    async def forgive(self, scope: str, event: Event) -> None:
+        await self._write(lambda con: write.forgive(con, scope, event))
+
     async def task(self, uid: TaskUid) -> Task | None:
         return await self._read(lambda con: read.task(con, uid))
 
@@ -180,6 +187,9 @@ class SqliteStore:
 
     async def pauses(self) -> Sequence[Pause]:
         return await self._read(read.pauses)
+
+    async def spending(self, since: float) -> Spending:
+        return await self._read(lambda con: read.spending(con, since))
 
     async def changed(self) -> bool:
         try:

@@ -4,9 +4,11 @@ import heapq
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from math import inf
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import Spending
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
@@ -44,6 +46,11 @@ DONE_OF = (
     " ORDER BY ord DESC LIMIT 1"
 )
 LABEL = "SELECT name, spec FROM task JOIN content USING (ord) WHERE uid = ?"
+SPENT = (
+    "SELECT total(day_usd), count(*) - count(day_usd) FROM attempt INDEXED BY attempt_ended"
+    " WHERE ended_ts > 0 AND ended_ts >= ?"
+)
+RESERVED = "SELECT total(cap_usd), total(cap_usd = 0) FROM attempt INDEXED BY attempt_ended WHERE ended_ts = 0"
 _FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
 FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.PENDING} AND file_name <> ''"  # noqa: S608 - our own condition
 
@@ -165,7 +172,13 @@ def last_seq(con: sqlite3.Connection) -> int:
 
 
 def pauses(con: sqlite3.Connection) -> Sequence[Pause]:
-    return [rows.pause_of(row) for row in con.execute("SELECT scope, until, reason, detail FROM pause ORDER BY scope")]
+    return [rows.pause_of(row) for row in con.execute(f"{rows.PAUSE} ORDER BY scope")]
+
+
+def spending(con: sqlite3.Connection, since: float) -> Spending:
+    spent, unknown = con.execute(SPENT, (since,)).fetchone()
+    reserved, open_ended = con.execute(RESERVED).fetchone()
+    return Spending(inf if unknown else spent, inf if open_ended else reserved)
 
 
 def root_uuid(con: sqlite3.Connection) -> str:

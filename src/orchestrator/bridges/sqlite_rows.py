@@ -43,7 +43,8 @@ UNPROJECTED = f"{ENDED} AND ((artifacts = 0 AND cleaned = 0 AND state <> 'reject
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
 EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"
-ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict FROM attempt"
+PAUSE = "SELECT scope, until, reason, detail, account FROM pause"
+ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd FROM attempt"
 
 
 def name_key(name: str) -> str:
@@ -177,18 +178,18 @@ def event_of(row: Row) -> Event:
 
 def attempt_of(row: Row) -> AttemptRecord:
     """Return the record of a row of ATTEMPT. Raises StoreError when outcome or verdict is not readable."""
-    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict = row
+    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd = row
     try:
         told: Mapping[str, Any] = json.loads(outcome)
         judged: Mapping[str, Any] = json.loads(verdict)
     except ValueError as error:
         raise _unreadable(f"attempt {number} of task {uid}", error) from error
     return AttemptRecord(
-        TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told, verdict=judged
+        TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, told, judged, cap_usd
     )
 
 
 def pause_of(row: Row) -> Pause:
-    """Return the pause of a row (scope, until, reason, detail)."""
-    scope, until, reason, detail = row
-    return Pause(text(scope), until, text(reason), text(detail))
+    """Return the pause of a row of PAUSE."""
+    scope, until, reason, detail, account = row
+    return Pause(text(scope), until, text(reason), text(detail), text(account))

@@ -7,6 +7,7 @@ from itertools import count
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
+from orchestrator.core.budget import cap_in, cost_of
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
@@ -134,9 +135,12 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
     agent = _text(event.data, "agent") or task.spec.agent
     con.execute(
-        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}')",
-        (task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
+        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}', ?)",
+        (
+            *(task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
+            cap_in(event.data),
+        ),
     )
 
 
@@ -147,9 +151,10 @@ def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
     session = rows.plain(_text(event.data, "session_id"))
     con.execute(
         "UPDATE attempt SET ended_ts = CASE ended_ts WHEN 0 THEN ? ELSE ended_ts END,"
-        " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id)"
+        " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id),"
+        " day_usd = coalesce(?, CASE WHEN ? THEN NULL ELSE day_usd END, nullif(cap_usd, 0))"
         " WHERE uid = ? AND number = ?",
-        (event.ts, told, session, task.uid, task.attempt),
+        (event.ts, told, session, cost_of(outcome), told is not None, task.uid, task.attempt),
     )
 
 
@@ -159,10 +164,23 @@ def pause(con: sqlite3.Connection, hold: Pause, event: Event) -> None:
     if known is not None and outlasts(known[0], hold.until):
         return
     con.execute(
-        "INSERT OR REPLACE INTO pause (scope, until, reason, detail) VALUES (?, ?, ?, ?)",
-        (rows.plain(hold.scope), hold.until, rows.plain(hold.reason), rows.plain(hold.detail)),
+        "INSERT OR REPLACE INTO pause (scope, until, reason, detail, account) VALUES (?, ?, ?, ?, ?)",
+        (rows.plain(hold.scope), hold.until, *map(rows.plain, (hold.reason, hold.detail, hold.account))),
     )
     commit(con, [event])
+
+
+def replan(con: sqlite3.Connection, holds: Sequence[Pause], events: Sequence[Event]) -> None:
+    """Give holds that are there another time; one that was released meanwhile stays released."""
+    for hold in holds:
+        con.execute("UPDATE pause SET until = ? WHERE scope = ?", (hold.until, rows.plain(hold.scope)))
+    commit(con, events)
+
+
+def forgive(con: sqlite3.Connection, scope: str, event: Event) -> None:
+    """Let a day begin anew in the middle; see the port."""
+    con.execute("UPDATE attempt SET day_usd = 0 WHERE ended_ts > 0 AND day_usd IS NOT 0")
+    release(con, scope, event)
 
 
 def release(con: sqlite3.Connection, scope: str, event: Event) -> None:

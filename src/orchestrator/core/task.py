@@ -254,6 +254,10 @@ def _at_once(task: Task, _: Event) -> Task:
     return replace(task, not_before=0.0)
 
 
+def _rescheduled(task: Task, event: Event) -> Task:
+    return replace(task, not_before=_number(event, "not_before") or 0.0)
+
+
 def _ended(task: Task, event: Event) -> Task:
     return replace(task, ended_ts=event.ts, reason=_text(event, "reason"), detail=_text(event, "detail"))
 
@@ -269,6 +273,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.INTERRUPTED: _uncharged,
     EventKind.RETRY: _waits,
     EventKind.RELEASED: _at_once,
+    EventKind.RESCHEDULED: _rescheduled,
     EventKind.SUCCEEDED: _ended,
     EventKind.FAILED: _ended,
     EventKind.CANCELLED: _ended,

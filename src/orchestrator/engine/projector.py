@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Label, Store
 from orchestrator.core.report import COMMAND, summary_text
@@ -157,6 +158,7 @@ class Projector:
             )
             events.append(self._note(EventKind.ARCHIVED, task, {"path": where}))
         await self._store.commit(events)
+        hit("project.noted")
         self._bell.ring()
 
     async def _write_result(self, task: Task) -> tuple[str, str]:
@@ -168,7 +170,9 @@ class Projector:
         paths = result_path(task), summary_path(task)
         await keep_former_result(self._artifacts, task.uid, *paths)
         await self._artifacts.write(paths[1], summary_text(result, self._command).encode("utf-8", "backslashreplace"))
+        hit("project.summary")
         await self._artifacts.write(paths[0], result_bytes(result))
+        hit("project.result")
         return paths
 
     async def _append_events(self) -> None:

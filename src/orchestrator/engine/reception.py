@@ -8,6 +8,7 @@ from enum import Enum
 
 from orchestrator.core.errors import IllegalEventError, TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import (
     Clock,
@@ -105,6 +106,7 @@ class Reception:
         """Take in a batch; what is not ready is put into *later*."""
         by_name = {entry.file_name: entry for entry in entries}
         reads = await self._inbox.read(list(by_name), limit=rules.limits.file_bytes)
+        hit("accept.read")
         refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]] = {}
         complete: list[FileBytes] = []
         for name, entry in by_name.items():
@@ -295,7 +297,9 @@ class Reception:
         if not new:
             return
         entries = {read.entry.file_name: read.entry for read, _ in fresh}
-        for task in await self._store.accept([self._clean(one) for one in new]):
+        accepted = await self._store.accept([self._clean(one) for one in new])
+        hit("accept.stored")
+        for task in accepted:
             if task.state is State.QUEUED:
                 entry = entries[task.file_name]
                 self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
@@ -306,6 +310,7 @@ class Reception:
         uid, error = self._clock.new_uid(), self._cleaned(error)
         new = admission.refused(error, entry, body, uid=uid, ts=self._clock.now())
         note = await self._put_aside(uid, entry, admission.error_record(error, entry.file_name, new.task.sha256, uid))
+        hit("refuse.moved")
         return replace(new, events=[*new.events, self._archived(uid, note)])
 
     async def _admitted(
