@@ -14,7 +14,7 @@ from orchestrator.core.budget import Spending, cap_in, spent_by
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
+from orchestrator.core.ports import EndedTask, Label, NewTask, Pause, outlasts
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
 
@@ -272,8 +272,18 @@ class MemoryStore:
         waiting = (task for task in self._held.tasks.values() if task.state in PENDING and task.file_name)
         return [(task.file_name, task.stamp, task.uid) for task in waiting]
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        return [task for task in self._newest() if task.id_key == id_key(task_id)]
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        return [self._namesakes(id_key(task_id), sha256) for task_id, sha256 in asked]
+
+    def _namesakes(self, key: str, sha256: str) -> Sequence[Task]:
+        same = [task for task in self._newest() if task.id_key == key]
+        done = [task for task in same if task.state is State.SUCCEEDED and task.sha256 == sha256]
+        kept = [task for task in same if task.state not in TERMINAL][:2] + done[:1]
+        return [task for task in same if task in kept]
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        found = ((uid, self._held.tasks.get(uid)) for uid in uids)
+        return {uid: Label(task.spec.id, task.name) for uid, task in found if task is not None}
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]:
         return [record for (owner, _), record in sorted(self._held.attempts.items()) if owner == uid]

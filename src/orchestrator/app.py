@@ -48,6 +48,11 @@ def _run(args: argparse.Namespace, out: Output, environ: Mapping[str, str]) -> i
         from orchestrator.assembly import assembled
         from orchestrator.configuration import Configuration
 
+        if environ.get("ORCHESTRATOR_FAILPOINT"):  # for tests of ourselves: docs/reliability.md
+            from orchestrator.kit.failpoints import install
+
+            out.note(f"warning: {install(environ)}")
+            environ = {name: value for name, value in environ.items() if name != "ORCHESTRATOR_FAILPOINT"}
         configuration = Configuration(root, environ, command=command, forgiving=args.command in NEED_ONLY_THE_ROOT)
         redact = configuration.redactor.text
         if configuration.broken is not None and args.command != "doctor":

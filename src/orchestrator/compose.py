@@ -2,20 +2,23 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
@@ -72,6 +75,16 @@ def sandbox_available(environ: Mapping[str, str]) -> bool:
     return all(shutil.which(program, path=path) for program in ("bwrap", "socat"))
 
 
+async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:
+    """Return what will hold the processes of an attempt together here."""
+    environ = configuration.environ
+    path = environ.get("PATH", os.defpath)
+    which = partial(shutil.which, path=path)
+    container = await choose(env={"PATH": path}, which=which, settle=settle, now=now)
+    log.info("attempts are held by %s%s", container.in_force, f" ({container.without})" if container.without else "")
+    return container
+
+
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
@@ -79,21 +92,28 @@ class LiveClaude:
         self._configuration = configuration
         self._clock = clock
         self._agent: tuple[object, ClaudeAgent] | None = None
+        self._container: asyncio.Task[Container] | None = None
         self._account = Account()
 
-    def now(self) -> ClaudeAgent:
+    async def now(self) -> ClaudeAgent:
         """Return the agent for the configuration in force; built anew only when that changed."""
+        if self._container is None:  # what the machine offers is tried once, by the first who needs it
+            self._container = asyncio.create_task(
+                choose_container(self._configuration, settle=True, now=self._clock.now())
+            )
+        container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
             config = self._configuration.claude(sandbox_available=sandbox_available(self._configuration.environ))
+            config = replace(config, container=container.words, cgroups=container.cgroups)
             self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
         return self._agent[1]
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
-        return await self.now().run(order, say)
+        return await (await self.now()).run(order, say)
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
-        return await self.now().collect(order)
+        return await (await self.now()).collect(order)
 
     def account(self) -> str:
         """Return a digest that tells whose allowance the next attempt would use, "" when nobody knows."""
@@ -143,7 +163,7 @@ class Parts:
             watch,
             self.clock,
             lambda: task_rules(self.configuration.settings),
-            parse=_parse,
+            parse=ParseGuard(Path(self.configuration.settings.paths.state), _parse).parse,
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,

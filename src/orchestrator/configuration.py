@@ -149,6 +149,9 @@ class Configuration:
             tmp_dir=str(Path(self.settings.paths.state) / "tmp"),
             max_retries=claude.api_retries,
             min_version=claude.min_version,
+            stall_s=claude.stall_s,
+            max_processes=claude.max_processes,
+            memory_bytes=claude.memory_bytes,
         )
 
     def _files(self) -> tuple[Path, Path]:

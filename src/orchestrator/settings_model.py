@@ -146,6 +146,9 @@ class ClaudeSettings(Group):
     budget_usd: Dollars
     env: tuple[VariableName, ...]
     api_retries: Annotated[int, Number, Field(ge=0, le=15)]
+    stall_s: Seconds
+    max_processes: Count
+    memory_bytes: Count
     min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 
 

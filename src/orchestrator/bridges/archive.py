@@ -25,6 +25,7 @@ from orchestrator.bridges.files import (
 )
 from orchestrator.bridges.settled import stamp_of
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import InboxEntry
 from orchestrator.core.task import FileStamp, Task
 
@@ -61,6 +62,7 @@ def claim_file(tasks_fd: int, task: Task, body: bytes) -> str:
         opened(open_below(tasks_fd, RUNNING, create=True)) as running_fd,
         opened(open_below(running_fd, task.uid, create=True)) as own_fd,
     ):
+        hit("claim.folder")
         if exists(own_fd, beside(name, _EDITED)):
             _restore(own_fd, name, body)
             return "edited"
@@ -77,6 +79,7 @@ def _taken(tasks_fd: int, own_fd: int, task: Task) -> bool:
         rename_new(tasks_fd, task.file_name, own_fd, task.file_name)
     except FileNotFoundError:
         return False
+    hit("claim.renamed")
     return True
 
 
@@ -118,6 +121,7 @@ def archive_file(tasks_fd: int, task: Task, body: bytes, folder: str) -> str:
             claim_file(tasks_fd, task, body)
             kept = _from_running(running_fd, folder_fd, task, body)
         kept = kept or _archived(folder_fd, task, body) or _create(folder_fd, own_name(task), task.uid, body)
+        hit("archive.moved")
         _drop_folder(running_fd, task.uid)
         return f"{folder}/{kept}"
 
@@ -131,6 +135,7 @@ def _from_running(running_fd: int, folder_fd: int, task: Task, body: bytes) -> s
     except FileNotFoundError:
         return ""
     with opened(own_fd):
+        hit("archive.found")
         if exists(own_fd, name):
             _set_apart(own_fd, name, body)
         if exists(own_fd, edited):
@@ -190,6 +195,7 @@ def _move(from_fd: int, name: str, to_fd: int, uid: str) -> str:
 
 
 def _create(folder_fd: int, name: str, uid: str, body: bytes) -> str:
+    hit("archive.created")
     for new_name in _free_names(name, uid):
         with contextlib.suppress(FileExistsError):
             create_new(folder_fd, new_name, body)
@@ -220,6 +226,7 @@ def reject_file(tasks_fd: int, name: str, error: Mapping[str, Json], uid: TaskUi
             if not mine:
                 create_new(failed_fd, note, content)
             try:
+                hit("refuse.noted")
                 rename_new(tasks_fd, name, failed_fd, new_name)
             except FileNotFoundError:
                 return note
@@ -283,5 +290,6 @@ def adopt(tasks_fd: int, uid: str) -> list[str]:
         with opened(own_fd):
             files = [name for name in names_in(own_fd) if not stat.S_ISDIR(look(own_fd, name).st_mode)]
             moved += [_move(own_fd, name, tasks_fd, uid) for name in files]
+        hit("recover.adopted")
         _drop_folder(running_fd, uid)
     return moved

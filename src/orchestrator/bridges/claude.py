@@ -22,6 +22,7 @@ from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle,
 from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
 from orchestrator.core.shortage import is_shortage
 
@@ -55,6 +56,7 @@ class ClaudeAgent:
         )
         try:
             self._prepare(order, begun)
+            hit("prepare.begun")
         except OSError as error:
             where = error.filename or order.attempt_dir
             kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.START_REFUSED
@@ -76,6 +78,7 @@ class ClaudeAgent:
         """
         folder = Path(order.attempt_dir)
         record = await settle(folder, order.mark)
+        hit("collect.settled")
         if record is None:
             return None
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
@@ -124,6 +127,11 @@ class ClaudeAgent:
             timeout_s=order.timeout_s,
             grace_s=self._config.grace_s,
             max_output_bytes=self._config.max_output_bytes,
+            container=self._config.container,
+            cgroups=self._config.cgroups,
+            stall_s=self._config.stall_s,
+            max_processes=self._config.max_processes,
+            memory_bytes=self._config.memory_bytes,
         )
 
 

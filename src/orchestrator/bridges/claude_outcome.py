@@ -108,12 +108,13 @@ def outcome(
     """Return how the attempt ended.
 
     *stderr* is the tail of what the program complained. *lingered*: we ended the process because it stayed after its
-    final result; the result counts all the same.
+    final result; the result counts all the same, also where the supervisor did it.
     """
     report = _report(tally, exit_record, begun)
     result = tally.results[-1] if tally.results else None
     ended_well = exit_record.reason == "exited" and exit_record.exit_code == 0
-    if result is not None and _is_good(result) and (ended_well or lingered):
+    stayed = lingered or exit_record.reason in ("lingered", "stalled")
+    if result is not None and _is_good(result) and (ended_well or stayed):
         return Finished(report)
     ended = _ended_by_us(exit_record, tally, report, begun)
     if ended is not None:
@@ -147,7 +148,7 @@ def _ended_by_us(record: ExitRecord, tally: Tally, report: AgentReport, begun: B
         nothing = replace(report.usage, cost_usd=0.0, session_cost_usd=begun.spent_usd)
         return Failed(K.AUTH, detail, report if tally.last_text or tally.tools else replace(report, usage=nothing))
     match record.reason:
-        case "stopped" | "daemon_gone":
+        case "stopped" | "daemon_gone" | "lingered":
             return Interrupted(record.detail or record.reason, report)
         case "timeout":
             waited = f"; it was waiting for its provider ({_waiting(tally)})" if tally.last_retry else ""
@@ -158,8 +159,14 @@ def _ended_by_us(record: ExitRecord, tally: Tally, report: AgentReport, begun: B
             return Failed(K.SHORTAGE, record.detail, report)
         case "spawn_failed":
             return Failed(K.START_REFUSED, record.detail, report)
+        case "stalled":
+            return Failed(K.STALLED, record.detail or "it fell silent", report)
+        case "too_many_processes":
+            return Failed(K.TOO_MANY_PROCESSES, record.detail, report)
+        case "too_much_memory":
+            return Failed(K.KILLED, record.detail, report)
         case "supervisor_killed":
-            return Failed(K.KILLED, record.detail or "the process that held the agent was killed", report)
+            return Interrupted(record.detail or "the process that held the agent was killed", report)
         case unknown:
             return Failed(K.CRASH, f"its process ended in an unknown way ({unknown}): {record.detail}", report)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.bridges.files import open_folder, opened, rename_new, sync_file
+from orchestrator.core.failpoint import hit
 
 ROTATE_BYTES = 64 * 1024 * 1024
 _PIECE = 64 * 1024
@@ -67,12 +68,14 @@ class EventFile:
             data = b"".join(line + b"\n" for seq, line in lines if seq > self._last)
             size = os.fstat(fd).st_size
             try:
+                hit("project.events")
                 written = os.write(fd, data)
                 if written < len(data):
                     raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were taken")
             except OSError as error:
                 self._trouble = f"{self._path.name}: {error.strerror}"
                 os.ftruncate(fd, size)
+            hit("project.appended")
             facts = os.fstat(fd)
             self._known = (facts.st_dev, facts.st_ino, facts.st_size)
 
@@ -90,6 +93,7 @@ class EventFile:
     def _rotate(self, fd: int) -> None:
         first = _seq_in(os.pread(fd, _PIECE, 0).split(b"\n", 1)[0])
         sync_file(fd)
+        hit("project.rotate")
         # A name that is taken (somebody edited the first line) costs the rotation, never a line.
         with opened(open_folder(self._path.parent)) as folder_fd, contextlib.suppress(FileExistsError):
             rename_new(folder_fd, self._path.name, folder_fd, f"{self._path.stem}-{first:012d}.ndjson")

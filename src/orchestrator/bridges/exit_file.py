@@ -6,6 +6,7 @@ import os
 
 from orchestrator.bridges import proctable
 from orchestrator.bridges.order import Order
+from orchestrator.core.failpoint import hit
 
 MAX_FINAL_LINE = 16 << 20
 
@@ -47,6 +48,7 @@ def write_manifest(order: Order, agent: int) -> None:
 def publish(order: Order, record: dict[str, object], life: int) -> None:
     """Make the exit record durable, after the output it speaks of, and tell the daemon if it is still there."""
     try:
+        hit("supervisor.ended")
         if order.durable:
             os.fsync(1)
             os.fsync(2)
@@ -56,6 +58,7 @@ def publish(order: Order, record: dict[str, object], life: int) -> None:
             os.fsync(folder)
     except OSError as error:
         record["detail"] = f"{record['detail']}; the exit record could not be written: {error.strerror}".lstrip("; ")
+    hit("supervisor.published")
     try:
         os.write(life, to_json(record))
     except OSError:
@@ -88,4 +91,5 @@ def _write_file(order: Order, name: bytes, content: bytes) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+    hit("supervisor.written")
     os.rename(temporary, path)

@@ -17,6 +17,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import TargetFact
 
 NAME_BYTES = 255
@@ -24,6 +25,8 @@ TEMPORARY = ".tmp-"
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 _RENAME_NOREPLACE = 1
+MANY_NAMES = 16  # from here on one sync of the whole file system costs less than one for each file
+_TO_SYNC = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves data in the drive's cache
 
 
@@ -73,6 +76,28 @@ def sync_folder(folder_fd: int) -> None:
             raise
 
 
+def sync_names(folder_fd: int, names: Sequence[str]) -> None:
+    """Bring files of an open folder to the disk, whoever wrote them: their bytes and their names.
+
+    Many are brought there by one call that takes the whole file system along, where there is such a call. What is
+    gone meanwhile is left out. Raises OSError when the disk refuses.
+    """
+    if len(names) < MANY_NAMES or not _file_system_synced(folder_fd):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError), opened(os.open(name, _TO_SYNC, dir_fd=folder_fd)) as fd:
+                sync_file(fd)
+        sync_folder(folder_fd)
+
+
+def _file_system_synced(fd: int) -> bool:
+    if (call := _from_libc("syncfs")) is None:
+        return False
+    if call(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return True
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of *data*. Raises OSError, also when the system takes nothing more without saying why."""
     rest = memoryview(data)
@@ -94,6 +119,7 @@ def create_new(folder_fd: int, name: str, data: bytes) -> None:
 
 def _replace(folder_fd: int, temporary: str, name: str) -> None:
     os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+    hit("files.replaced")
     sync_folder(folder_fd)
 
 
@@ -105,6 +131,7 @@ def _through_temporary(folder_fd: int, data: bytes, publish: Callable[[str], Non
         with opened(fd):
             write_all(fd, data)
             sync_file(fd)
+        hit("files.temporary")
         publish(temporary)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -119,16 +146,20 @@ def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
     """
     if not _renamed_by_kernel(from_fd, name, to_fd, new_name):
         _rename_by_link(from_fd, name, to_fd, new_name)
+    hit("files.renamed")
     sync_folder(to_fd)
     if from_fd != to_fd:
         sync_folder(from_fd)
 
 
 @functools.cache
-def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
-    found: Callable[[int, bytes, int, bytes, int], int] | None
-    found = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+def _from_libc(name: str) -> Callable[..., int] | None:
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     return found
+
+
+def _renameat2() -> Callable[..., int] | None:
+    return _from_libc("renameat2")
 
 
 def _renamed_by_kernel(from_fd: int, name: str, to_fd: int, new_name: str) -> bool:

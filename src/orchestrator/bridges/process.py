@@ -25,9 +25,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.bridges import proctable, supervisor
-from orchestrator.bridges.follow import LineSplitter, follow
+from orchestrator.bridges.follow import LineSplitter, follow, head, tail
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
+from orchestrator.core import failpoint
 from orchestrator.core.shortage import is_shortage
 
 PROMPT, LOCK, EXIT = "prompt", "lock", "exit.json"
@@ -159,7 +160,7 @@ class Supervised:
 
     def stderr_tail(self, limit: int = 4000) -> str:
         """Return the last *limit* characters of the error output."""
-        return _tail(self.launch.attempt_dir / STDERR, 4 * limit).decode(errors="replace")[-limit:]
+        return tail(self.launch.attempt_dir / STDERR, 4 * limit).decode(errors="replace")[-limit:]
 
     def _ask(self, message: bytes, *, patience_s: float) -> None:
         if self._control < 0:
@@ -242,6 +243,7 @@ async def settle(attempt_dir: Path, mark: str, *, patience_s: float = 10.0) -> E
     the attempt, the supervisor too.
     """
     await lock_is_free(attempt_dir / LOCK, patience_s)
+    failpoint.hit("collect.locked")
     await end_strays(attempt_dir, mark, OVERDUE_S)
     return _load(attempt_dir)
 
@@ -271,7 +273,7 @@ async def run_quick(
         )
         async with supervise(launch) as run:
             record = await run.wait()
-        outputs = [_head(launch.attempt_dir / name, max_output_bytes) for name in (STDOUT, STDERR)]
+        outputs = [head(launch.attempt_dir / name, max_output_bytes) for name in (STDOUT, STDERR)]
     return Completed(record.exit_code, record.reason, record.detail, *outputs)
 
 
@@ -293,6 +295,7 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         files = [_open_for(ours, folder / name, flags) for name, flags in _FILES]
         lock, stdin, stdout, stderr = files
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        failpoint.hit("prepare.files")
         _write_all(stdin, launch.stdin)
         os.lseek(stdin, 0, os.SEEK_SET)
         spec = ours.enter_context(tempfile.TemporaryFile(buffering=0, dir=folder))
@@ -301,7 +304,7 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         control_r, control_w, life_r, life_w = *_pipe(ours), *_pipe(ours)
         theirs = (spec.fileno(), control_r, lock, life_w)
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, theirs), launch.mark],
+            [sys.executable, "-I", "-S", "-c", _PATH + failpoint.passed_on + _BOOT, *map(str, theirs), launch.mark],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -310,14 +313,15 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
             pass_fds=theirs,
             start_new_session=True,
         )
+        failpoint.hit("prepare.spawned")
         keep = os.dup(control_w), os.dup(life_r)
     os.set_blocking(keep[0], False)
     return child, *keep
 
 
-_ROOT = str(Path(supervisor.__file__).parents[2])
 # Imported rather than run as a script, as only an imported module is compiled once and not at every start (5 ms).
-_BOOT = f"import sys; sys.path.append({_ROOT!r}); from orchestrator.bridges.supervisor import main; main()"
+_PATH = f"import sys; sys.path.append({str(Path(supervisor.__file__).parents[2])!r}); "
+_BOOT = "from orchestrator.bridges.supervisor import main; main()"
 _NEW = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILES = (
     (LOCK, os.O_RDWR | _NEW),
@@ -383,18 +387,3 @@ def _parse(text: bytes) -> ExitRecord | None:
 def _no_run(reason: str, detail: str, started: float, killed: int) -> ExitRecord:
     now = time.time()
     return ExitRecord(None, reason, detail, started, now, max(0.0, now - started), killed, 0.0, 0, "")
-
-
-def _head(path: Path, limit: int) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        return stream.read(limit)
-
-
-def _tail(path: Path, limit: int) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
-        return stream.read(limit)

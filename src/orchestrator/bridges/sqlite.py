@@ -22,7 +22,7 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.ports import EndedTask, Label, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task
 
 T = TypeVar("T")
@@ -167,8 +167,11 @@ class SqliteStore:
     async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
         return await self._read(read.waiting_files)
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        return await self._read(lambda con: read.same_id(con, task_id))
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        return await self._read(lambda con: [read.namesakes(con, *one) for one in asked])
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        return await self._read(lambda con: read.labels(con, uids))
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]:
         return await self._read(lambda con: read.attempts(con, uid))

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from orchestrator.bridges.sqlite_file import told
 from orchestrator.core.errors import StoreError
+from orchestrator.core.failpoint import hit
 
 WAL_BYTES = 8 * 1024 * 1024
 T = TypeVar("T")
@@ -119,6 +120,7 @@ class Writer:
                 (timeout,) = con.execute("PRAGMA busy_timeout").fetchone()
                 con.execute("PRAGMA busy_timeout=0")
                 try:
+                    hit("store.checkpoint")
                     (busy, _, _) = con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 finally:
                     con.execute(f"PRAGMA busy_timeout={timeout}")
@@ -135,13 +137,16 @@ class Writer:
 def _transaction(con: sqlite3.Connection, act: Callable[[sqlite3.Connection], T]) -> T:
     con.execute("BEGIN IMMEDIATE")
     try:
+        hit("store.begun")
         result = act(con)
+        hit("store.written")
         con.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):  # the first error is the one to tell
             if con.in_transaction:
                 con.execute("ROLLBACK")
         raise
+    hit("store.committed")
     return result
 
 

@@ -12,7 +12,7 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, Pause
+from orchestrator.core.ports import EndedTask, Label, Pause
 from orchestrator.core.task import FileStamp, Task, id_key
 
 SHORTEST_PREFIX = 4
@@ -38,6 +38,14 @@ ENDED = (
     f"SELECT ord, uid, name, ended_ts, artifacts, cleaned FROM task NOT INDEXED WHERE {rows.ENDED}"  # noqa: S608 - our own condition
     " AND ord > ? AND ended_ts < ? ORDER BY ord LIMIT ?"
 )
+KNOWN_ID = "SELECT 1 FROM task INDEXED BY task_id WHERE id_key = ? LIMIT 1"
+PENDING_OF = f"SELECT ord FROM task INDEXED BY task_line WHERE id_key = ? AND {rows.PENDING} ORDER BY ord DESC LIMIT 2"  # noqa: S608 - our own condition
+ACTIVE_OF = f"SELECT ord FROM task INDEXED BY task_active WHERE id_key = ? AND {rows.ACTIVE}"  # noqa: S608 - our own condition
+DONE_OF = (
+    "SELECT ord FROM task INDEXED BY task_id WHERE id_key = ? AND state = 'succeeded' AND sha256 = ?"
+    " ORDER BY ord DESC LIMIT 1"
+)
+LABEL = "SELECT name, spec FROM task JOIN content USING (ord) WHERE uid = ?"
 SPENT = (
     "SELECT total(day_usd), count(*) - count(day_usd) FROM attempt INDEXED BY attempt_ended"
     " WHERE ended_ts > 0 AND ended_ts >= ?"
@@ -129,9 +137,19 @@ def waiting_files(con: sqlite3.Connection) -> Sequence[tuple[str, FileStamp, Tas
     ]
 
 
-def same_id(con: sqlite3.Connection, task_id: str) -> Sequence[Task]:
-    found = _orders(con, "SELECT ord FROM task WHERE id_key = ?", rows.plain(id_key(task_id)))
-    return _load(con, sorted(found, reverse=True))
+def namesakes(con: sqlite3.Connection, task_id: str, sha256: str) -> Sequence[Task]:
+    """A few looks into indexes, however many tasks of that id there were; for a new id it is one."""
+    key = rows.plain(id_key(task_id))
+    if con.execute(KNOWN_ID, (key,)).fetchone() is None:
+        return []
+    found = _orders(con, PENDING_OF, key) | _orders(con, ACTIVE_OF, key)
+    newest = sorted(found, reverse=True)[:2]
+    return _load(con, sorted({*newest, *_orders(con, DONE_OF, key, sha256)}, reverse=True))
+
+
+def labels(con: sqlite3.Connection, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+    found = ((uid, con.execute(LABEL, (uid,)).fetchone()) for uid in uids)
+    return {uid: rows.label_of(uid, row) for uid, row in found if row is not None}
 
 
 def attempts(con: sqlite3.Connection, uid: TaskUid) -> Sequence[AttemptRecord]:

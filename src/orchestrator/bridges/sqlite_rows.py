@@ -9,7 +9,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Pause
+from orchestrator.core.ports import Label, Pause
 from orchestrator.core.task import FileStamp, Task
 
 Row: TypeAlias = tuple[Any, ...]
@@ -129,6 +129,15 @@ def task_of(row: Row) -> Task:
         )
     except ValueError as error:
         raise _unreadable(f"task {uid}", error) from error
+
+
+def label_of(uid: TaskUid, row: Row) -> Label:
+    """Return the label of a row (name, spec), leaving the rest of the spec alone. Raises StoreError."""
+    name, spec = row
+    try:
+        return Label(str(json.loads(spec)["id"]), text(name))
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unreadable(f"task {uid}", ValueError(str(error))) from error
 
 
 def _unreadable(what: str, error: ValueError) -> StoreError:

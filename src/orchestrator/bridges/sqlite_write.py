@@ -1,7 +1,7 @@
 """What changes the database. Each function runs inside one `BEGIN IMMEDIATE` transaction and never commits itself."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -29,20 +29,28 @@ def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
     (last,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
     seq, ts = _last(con)
     stored: list[Task] = []
+    events: list[Sequence[rows.Value]] = []
+    names: set[str] = set()  # given in this transaction, as the index compares them
     for order, item in enumerate(new, start=last + 1):
-        events = _in_turn(item.events, ts)
-        task = begun(replace(item, events=events))
+        placed = _in_turn(item.events, ts)
+        task = begun(replace(item, events=placed))
         if con.execute("SELECT 1 FROM task WHERE uid = ?", (task.uid,)).fetchone():
             raise ConflictError(f"task {task.uid} is already stored", hint="It was accepted before: nothing to do.")
-        task = replace(task, name=_free_name(con, task), order=order)
-        values = (order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
-        con.execute(_INSERT_TASK, values)
-        con.execute(_INSERT_CONTENT, (order, codec.text(task.spec), item.body))
-        for event in events:
+        task = replace(task, name=_free_name(con, task, names), order=order)
+        names.add(rows.name_key(task.name))
+        for event in placed:
             seq, ts = seq + 1, event.ts
-            con.execute(_INSERT_EVENT, rows.event_values(seq, event))
+            events.append(rows.event_values(seq, event))
         stored.append(task)
+    con.executemany(_INSERT_TASK, map(_task_values, stored))
+    bodies = (item.body for item in new)
+    con.executemany(_INSERT_CONTENT, ((t.order, codec.text(t.spec), b) for t, b in zip(stored, bodies, strict=True)))
+    con.executemany(_INSERT_EVENT, events)
     return stored
+
+
+def _task_values(task: Task) -> Sequence[rows.Value]:
+    return (task.order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
 
 
 def begun(item: NewTask) -> Task:
@@ -56,14 +64,13 @@ def begun(item: NewTask) -> Task:
     return task
 
 
-def _free_name(con: sqlite3.Connection, task: Task) -> str:
+def _free_name(con: sqlite3.Connection, task: Task, given: Collection[str]) -> str:
     if task.state is State.REJECTED:
         return ""  # never to be run: it has no result file and takes no name from others
     for name in _names(task):
-        taken = con.execute(
-            "SELECT 1 FROM task WHERE name_key = ? AND name_key <> ''", (rows.plain(rows.name_key(name)),)
-        )
-        if taken.fetchone() is None:
+        key = rows.name_key(name)
+        taken = con.execute("SELECT 1 FROM task WHERE name_key = ? AND name_key <> ''", (rows.plain(key),))
+        if key not in given and taken.fetchone() is None:
             return name
     raise AssertionError("the names never end")
 

@@ -25,6 +25,7 @@ from orchestrator.bridges import proctable
 from orchestrator.bridges.agent_start import PR_SET_CHILD_SUBREAPER, load_prctl, spawn
 from orchestrator.bridges.exit_file import is_final, publish, write_manifest
 from orchestrator.bridges.order import Order
+from orchestrator.core.failpoint import hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,11 +92,14 @@ class Attempt:
         self.gauge: Gauge | None = None
 
     def run(self) -> dict[str, object]:
+        hit("supervisor.begun")
         started_ts, self.started = time.time(), time.monotonic()
         self.deadline = self.started + self.order.timeout_s
         if not self._is_called_off() and self._start():
+            hit("supervisor.spawned")
             write_manifest(self.order, self.namespace.agent if self.namespace else self.child)
             self._watch()
+            hit("supervisor.reaped")
             self._end_tree()
         code = self._exit_code()
         if self.reason == "output_too_large":
@@ -140,10 +144,11 @@ class Attempt:
     def _start(self) -> bool:
         order = self.order
         if order.cgroups:
-            from orchestrator.bridges.leaf import Leaf
+            from orchestrator.bridges.leaf import make
 
             write_manifest(order, 0)  # the groups can be found from now on, whatever happens to us
-            self.leaf = Leaf(order.cgroups, max_processes=order.max_processes, memory_bytes=order.memory_bytes)
+            self.leaf = make(order.cgroups)
+            self.leaf.limit(max_processes=order.max_processes, memory_bytes=order.memory_bytes)
         if order.container:
             from orchestrator.bridges.namespace import Namespace
 
@@ -168,7 +173,7 @@ class Attempt:
         code = os.waitstatus_to_exitcode(self.status)
         if self.namespace is not None and code >= 0:
             code = self.namespace.exit_code(code)
-            if self.reason == "exited" and code == 1 and not self.namespace.ran:
+            if self.reason == "exited" and (code in (126, 127) or (code == 1 and not self.namespace.ran)):
                 from orchestrator.bridges.namespace import refusal
 
                 with open(self.order.attempt_dir + b"/stderr.log", "rb") as stream:

@@ -13,6 +13,7 @@ from orchestrator.bridges.files import atomic_write, open_folder, opened
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes, compare
+from orchestrator.core.failpoint import hit
 
 BASELINE = "baseline.json"
 MAX_FILES = 50_000
@@ -78,6 +79,7 @@ class InPlaceWorkspace:
         if before is None:
             files, complete = self._listing(Path(order.cwd))
             before = {"cwd": order.cwd, "complete": complete, "files": files}
+        hit("prepare.baseline")
         with opened(open_folder(folder)) as folder_fd:
             atomic_write(folder_fd, BASELINE, json.dumps(before, ensure_ascii=True).encode("ascii"))
 

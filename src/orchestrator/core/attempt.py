@@ -21,7 +21,8 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     STALLED = "stalled"
     CRASH = "crash"  # ended by a signal or a bug of its own
-    KILLED = "killed"  # SIGKILL not sent by us; usually out of memory
+    KILLED = "killed"  # for lack of memory: by its own limit, or by a SIGKILL that we did not send
+    TOO_MANY_PROCESSES = "too_many_processes"  # more at once than one attempt may have
     NO_RESULT = "no_result"  # ended without its final message
     BAD_OUTPUT = "bad_output"  # the final message does not satisfy its schema
     BAD_REQUEST = "bad_request"  # refused by the provider: retrying cannot help

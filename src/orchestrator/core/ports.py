@@ -38,6 +38,14 @@ class EndedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """How a task is called in the event log."""
+
+    task_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """An agent (or everything, scope "*") is not started until *until* (seconds since the epoch; 0: until released).
 
@@ -128,8 +136,13 @@ class Store(Protocol):
         """Return (file name, stamp, uid) of every task that waits or is held with its file in `tasks/`."""
         ...
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        """Return tasks whose id_key equals that of *task_id*, newest first."""
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        """Return for each (task id, sha256) the tasks of an equal id_key that a new file of it has to respect, newest
+        first: the newest two that have not ended, and the newest that succeeded with just this sha256."""
+        ...
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        """Return how the tasks *uids* are called; those that are not stored are left out."""
         ...
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]: ...

@@ -68,6 +68,9 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.STALLED: _again(3, 30, 300, "The agent fell silent; see its output in the attempt folder.", resume=True),
     K.CRASH: _again(3, 10, 120, "The agent crashed; see stderr.log in the attempt folder.", resume=True),
     K.KILLED: _again(2, 60, 600, "Something killed the agent, most often for lack of memory; run fewer at once."),
+    K.TOO_MANY_PROCESSES: _again(
+        2, 60, 300, "It started more processes at once than agents.claude.max_processes; raise that, or ask for less."
+    ),
     K.NO_RESULT: _again(3, 10, 120, "The agent ended without its final message; see the attempt folder.", resume=True),
     K.BAD_OUTPUT: _again(
         2, 10, 60, "The agent's final message was not as agreed; see whether doctor accepts the CLI's version."

@@ -207,7 +207,8 @@ def advance(task: Task, event: Event) -> Task:
     if event.kind in ATTEMPT_BOUND and (event.attempt, event.epoch) != (task.attempt, task.epoch):
         why = f"attempt {event.attempt}.{event.epoch} is not the current {task.attempt}.{task.epoch}"
         raise IllegalEventError(task.state, event.kind, legal=sorted(NEXT[task.state]), why=why)
-    after = replace(task, state=next_state(task.state, event.kind))
+    state = next_state(task.state, event.kind)
+    after = task if state is task.state else replace(task, state=state)
     change = _CHANGES.get(event.kind)
     return change(after, event) if change else after
 

@@ -21,6 +21,7 @@ from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.evidence import Changes
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
@@ -109,6 +110,7 @@ class Executor:
     async def _attempt(self, task: Task, order: WorkOrder) -> None:
         try:
             await self._claim(task)
+            hit("claim.done")
             outcome = await self._work(task, order)
         except asyncio.CancelledError:
             await uninterrupted(self._ended_by_us(task, order))
@@ -180,6 +182,7 @@ class Executor:
         try:
             cwd = await self._workspace.prepare(order.cwd, self._policy().allowed_root)
             order = replace(order, cwd=cwd)
+            hit("prepare.area")
             await self._workspace.record(order)
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
@@ -210,6 +213,7 @@ class Executor:
                 await self._interrupted(task, order, outcome)
                 return
             outcome = bounded(outcome)
+            hit("finish.outcome")
             usage = outcome.report.usage
             data = {
                 "agent": order.agent,
@@ -221,6 +225,7 @@ class Executor:
                 "duration_s": outcome.report.duration_s,
             }
             after = await self._commit(self._event(EventKind.FINISHED, order, data))
+            hit("finish.committed")
             if after.state is State.CANCELLING:
                 await self._cancelled(after, outcome)
                 return
@@ -232,6 +237,7 @@ class Executor:
         if isinstance(outcome, Interrupted):
             raise TypeError("an interrupted attempt is never judged")  # our bug: the caller sorts these out
         changes = await self._changes(order)
+        hit("finish.changes")
         whole = with_earlier(outcome, await self._patiently(lambda: self._store.attempts(task.uid)))
         verdict = judge(task.spec, self._type(task), whole, changes)
         validated = self._event(
@@ -246,6 +252,7 @@ class Executor:
         )
         if verdict.failure is None:
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
+            hit("finish.judged")
             await self._holds.over(order.agent)
             return
         await self._failed(task, order, validated, verdict.failure)
@@ -272,6 +279,7 @@ class Executor:
             "hint": decision.hint,
         }
         await self._commit(validated, self._event(kind, order, data))
+        hit("finish.judged")
 
     def _decision(self, task: Task, failure: Failed) -> RetryDecision:
         return decide_retry(
@@ -317,6 +325,7 @@ class Executor:
             "agent": order.agent,
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
+        hit("finish.interrupted")
 
     async def _cancelled(self, task: Task, outcome: Outcome | None) -> None:
         """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
@@ -326,6 +335,7 @@ class Executor:
         data = {"reason": "cancelled", "detail": "cancelled while it ran", "outcome": to_json(bounded(outcome))}
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)
+        hit("finish.cancelled")
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))

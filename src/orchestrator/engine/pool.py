@@ -8,6 +8,7 @@ from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import ACTIVE, State
 from orchestrator.core.plan import Capacity, Plan, plan, switched_off
 from orchestrator.core.policy import RunPolicy
@@ -165,6 +166,7 @@ class Pool:
             started = (await self._store.commit([event]))[0]
         except IllegalEventError:
             return  # cancelled or edited meanwhile
+        hit("claim.committed")
         resume = event.data.get("resume") is True
         self._put_to_work(started, self._executor.run(started, resume=resume, cap_usd=cap_usd))
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from orchestrator.core.attempt import AgentMessage, MessageKind, WorkOrder
 from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Clock
 from orchestrator.engine.holds import Holds
 
@@ -43,6 +44,7 @@ class Speaker:
         is_text = message.kind is MessageKind.TEXT
         if self._said >= MAX_PROGRESS_EVENTS or (is_text and now - self._last_text < TEXT_SPACING_S):
             return
+        hit("run.progress")
         self._said += 1
         self._last_text = now if is_text else self._last_text
         try:

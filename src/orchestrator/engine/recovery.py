@@ -5,6 +5,7 @@ import logging
 
 from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.events import TaskUid
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import ACTIVE
 from orchestrator.core.ports import Inbox, Store
 from orchestrator.core.task import Task
@@ -23,12 +24,15 @@ async def recover(store: Store, executor: Executor, projector: Projector, inbox:
     still in the inbox when it is read. Folders of `running/` that no task knows go back to the inbox.
     """
     orphans = await store.tasks(sorted(ACTIVE), limit=100_000)
+    hit("recover.listed")
     gate = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
         for task in orphans:
             group.create_task(_take_up(executor, task, gate))
     await projector.catch_up()
+    hit("recover.projected")
     await projector.restore()
+    hit("recover.restored")
 
     async def known(uid: str) -> bool:
         return await store.task(TaskUid(uid)) is not None
@@ -42,6 +46,7 @@ async def _take_up(executor: Executor, task: Task, gate: asyncio.Semaphore) -> N
     async with gate:
         try:
             await executor.recover(task)
+            hit("recover.taken")
         except (OrchestratorError, OSError) as error:
             if isinstance(error, StoreError) and error.lasting:
                 raise

@@ -11,7 +11,7 @@ from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, Label, NewTask, Pause, Store
 from orchestrator.core.retry import Remedy
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import POLL_S, Bell
@@ -291,7 +291,8 @@ class Orchestrator:
 
     async def line(self, event: Event) -> bytes:
         """Return *event* as a line of events.ndjson."""
-        return event_line(event, await self.task_of(event))
+        task = await self.task_of(event)
+        return event_line(event, None if task is None else Label(task.spec.id, task.name))
 
     async def cleaned(self, tasks: Sequence[Task | EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""
