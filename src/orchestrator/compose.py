@@ -136,6 +136,7 @@ class Parts:
     artifacts: ArtifactFiles
     executor: Executor
     projector: Projector
+    clockwatch: ClockWatch
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -149,6 +150,7 @@ class Parts:
             only=only,
             kept=kept,
             shortage=partial(_shortage, self.configuration),
+            clockwatch=self.clockwatch,
         )
 
     def watch(self) -> FolderWatch:
@@ -158,7 +160,7 @@ class Parts:
 
     def intake(self, watch: FolderWatch) -> Intake:
         """Return what reads tasks/."""
-        return Intake(
+        intake = Intake(
             self.store,
             self.inbox,
             watch,
@@ -170,6 +172,8 @@ class Parts:
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
         )
+        self.clockwatch.on_jump.append(intake.look_soon)
+        return intake
 
     def _intake_limits(self) -> IntakeLimits:
         chosen = self.configuration.settings.intake
@@ -181,12 +185,10 @@ class Parts:
         *,
         pool: Pool,
         still_owner: Callable[[], bool],
-        jumped: Callable[[], None] = lambda: None,
     ) -> Daemon:
-        """Return the daemon; recovery is the caller's. *jumped* is called when the clock was set."""
-        policy = self.configuration.policy
+        """Return the daemon; recovery is the caller's."""
         return Daemon(
-            clockwatch=ClockWatch(store=self.store, clock=self.clock, policy=policy, jumped=jumped),
+            clockwatch=self.clockwatch,
             store=self.store,
             clock=self.clock,
             bell=self.bell,
@@ -277,17 +279,22 @@ def _parts(
         redact=redact,
         command=configuration.command,
     )
-    service = Orchestrator(
+    service = _service(configuration, store, clock, bell)
+    clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
+    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector, clockwatch)
+
+
+def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:
+    return Orchestrator(
         store=store,
         clock=clock,
         bell=bell,
         policy=configuration.policy,
-        redact=redact,
+        redact=partial(_redacted, configuration),
         reload=configuration.reload,
         at_start=READ_AT_START,
         shortage=partial(_shortage, configuration),
     )
-    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:

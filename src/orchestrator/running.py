@@ -59,9 +59,7 @@ async def run_daemon(
                 async with _events_shown(parts, after, show), parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
-                    daemon = parts.daemon(
-                        intake.run, pool=pools[0], still_owner=lock.still_held, jumped=intake.look_soon
-                    )
+                    daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
                     manager.ready(_busy(pools))
                     await daemon.run(signals, facts)
                 await parts.ended_well(journal)
