@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.bridges.attempts import PATH, agent_pid, becomes, launch, nothing_of, supervisor_pid
 
+from orchestrator.bridges.bubblewrap import pid_namespace
 from orchestrator.bridges.process import ExitRecord, Launch, run_quick, settle, start, supervise
 
 HANG = {"hang": 0}
@@ -361,3 +364,13 @@ def daemon() -> Iterator["Daemon"]:
     owner = Daemon()
     yield owner
     owner.kill()
+
+
+async def test_a_program_sees_itself_at_the_beginning_of_a_pid_namespace_where_it_is_given_one(tmp_path: Path) -> None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        pytest.skip("bubblewrap (bwrap) is not installed")
+    order = launch(tmp_path, argv=("sh", "-c", 'echo $$ "$ORCHESTRATOR_ATTEMPT"'))
+    lines, record = await run(replace(order, container=pid_namespace(bwrap)))
+    assert lines == [f"2 {order.mark}".encode()]
+    assert (record.exit_code, record.reason) == (0, "exited")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from tests.bridges.attempts import launch, nothing_of
 
-from orchestrator.bridges import supervisor, supervisor_files
+from orchestrator.bridges import supervisor
+from orchestrator.bridges.exit_file import is_final, to_json
+from orchestrator.bridges.order import Order
 from orchestrator.bridges.process import supervise
 
 ROOT = str(Path(supervisor.__file__).parents[2])
@@ -71,8 +73,8 @@ async def test_the_manifest_says_who_runs_and_the_secrets_are_in_no_file_and_no_
 )
 def test_an_output_is_final_when_its_last_whole_line_is_a_result(tmp_path: Path, output: bytes, final: bool) -> None:
     (tmp_path / "stdout.ndjson").write_bytes(output)
-    fixed = [os.fsencode(tmp_path), b"/", b"m.1", b"", b'"type":"result"', b"1", b"1", b"1", b"1", b"0"]
-    assert supervisor._is_final(supervisor.Order(b"\0".join(fixed))) is final
+    fixed = [os.fsencode(tmp_path), b"/", b"m.1", b"", b'"type":"result"', *[b"0"] * 10]
+    assert is_final(Order(b"\0".join(fixed))) is final
 
 
 def test_starting_a_supervisor_imports_next_to_nothing() -> None:
@@ -85,7 +87,7 @@ def test_starting_a_supervisor_imports_next_to_nothing() -> None:
 @pytest.mark.parametrize("text", ["", 'a"b\\c\n\t\0', "é\u2028😀", "\ud800"])
 def test_the_record_is_valid_json_whatever_a_detail_contains(text: str) -> None:
     record: dict[str, object] = {"detail": text, "exit_code": None, "duration_s": 0.25, "pid": -9}
-    assert json.loads(supervisor_files.to_json(record)) == record
+    assert json.loads(to_json(record)) == record
 
 
 async def test_an_attempt_with_no_way_to_adopt_orphans_still_ends_its_group_and_what_is_marked(
@@ -95,7 +97,7 @@ async def test_an_attempt_with_no_way_to_adopt_orphans_still_ends_its_group_and_
     from orchestrator.bridges import process
 
     without = process._BOOT.replace(
-        "import main;", "import main; import orchestrator.bridges.supervisor as s; s._load_prctl = lambda: None;"
+        "import main;", "import main; import orchestrator.bridges.supervisor as s; s.load_prctl = lambda: None;"
     )
     monkeypatch.setattr(process, "_BOOT", without)
     orphan = {"orphan": {"pid_file": str(tmp_path / "orphan.pid")}}

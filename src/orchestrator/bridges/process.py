@@ -25,6 +25,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.bridges import proctable, supervisor
+from orchestrator.bridges.files import write_all
 from orchestrator.bridges.follow import LineSplitter, follow
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
@@ -40,7 +41,11 @@ class Launch:
 
     *env* is the whole environment; ORCHESTRATOR_ATTEMPT=*mark* is added. Each of the two steps before SIGKILL gets
     *grace_s* seconds. *final* is what the last line of a complete output contains: if this process dies when that
-    line is there, the program gets some seconds to end by itself.
+    line is there, the program gets some seconds to end by itself. *container* are the words before *argv* that put the
+    program into a container: a whole bubblewrap command line up to and including `--` (bubblewrap.py), or nothing.
+    *cgroups* are existing folders of control groups, in each of which the attempt gets a group of its own.
+
+    *stall_s* without output and without work in any of its processes ends the program. Of the limits 0 is none.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +59,11 @@ class Launch:
     max_output_bytes: int = 1 << 30
     final: bytes = b'"type":"result"'
     durable: bool = True  # sync output and exit record to disk
+    container: tuple[str, ...] = ()
+    cgroups: tuple[str, ...] = ()
+    stall_s: float = 0.0
+    max_processes: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,9 @@ class ExitRecord:
     """How a program ended; nothing it started is alive any more.
 
     *exit_code* is negative for a signal, None if the program never ran or nobody knows. *reason* is one of exited,
-    stopped, timeout, output_too_large, daemon_gone, spawn_failed, supervisor_killed. *container* says what held the
-    tree together: "subreaper+mark", or "process group" where the system has neither.
+    stopped, timeout, stalled, output_too_large, too_many_processes, too_much_memory, daemon_gone, lingered (the same,
+    but its final output was there), spawn_failed, supervisor_killed. *container* says what held the tree together,
+    such as "pid namespace+cgroup[memory,pids]+subreaper+mark", or "process group" where the system has none of it.
     """
 
     exit_code: int | None
@@ -285,10 +296,10 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         lock, stdin, stdout, stderr = files
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         failpoint.hit("prepare.files")
-        _write_all(stdin, launch.stdin)
+        write_all(stdin, launch.stdin)
         os.lseek(stdin, 0, os.SEEK_SET)
         spec = ours.enter_context(tempfile.TemporaryFile(buffering=0, dir=folder))
-        _write_all(spec.fileno(), _pack(launch, folder))
+        write_all(spec.fileno(), _pack(launch, folder))
         spec.seek(0)
         control_r, control_w, life_r, life_w = *_pipe(ours), *_pipe(ours)
         theirs = (spec.fileno(), control_r, lock, life_w)
@@ -333,22 +344,20 @@ def _pipe(ours: ExitStack) -> tuple[int, int]:
     return ends
 
 
-def _write_all(fd: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(fd, content) :]
-
-
 def _pack(launch: Launch, folder: Path) -> bytes:
-    """Return the order as `supervisor.Order` reads it. Raises ValueError for a NUL, which no argument can carry."""
+    """Return the order as `order.Order` reads it. Raises ValueError for a NUL, which no argument can carry."""
     argv = [os.fsencode(arg) for arg in launch.argv]
+    container = [os.fsencode(word) for word in launch.container]
     env = [os.fsencode(f"{name}={value}") for name, value in launch.env.items()]
     fixed = [os.fsencode(folder), os.fsencode(Path(launch.cwd).absolute()), launch.mark.encode()]
     fixed += [hashlib.sha256(b"\0".join(argv)).hexdigest().encode(), launch.final]
-    fixed += [repr(float(launch.timeout_s)).encode(), repr(float(launch.grace_s)).encode()]
-    fixed += [str(launch.max_output_bytes).encode(), b"1" if launch.durable else b"0"]
-    if any(b"\0" in part for part in (*fixed, *argv, *env)):
+    fixed += [repr(float(seconds)).encode() for seconds in (launch.timeout_s, launch.grace_s, launch.stall_s)]
+    numbers = (launch.max_output_bytes, launch.max_processes, launch.memory_bytes, int(launch.durable))
+    cgroups = [os.fsencode(f"{folder}/{launch.mark}") for folder in launch.cgroups]
+    if any(b"\0" in part for part in (*fixed, *cgroups, *container, *argv, *env)):
         raise ValueError("an argument, a variable or a path contains a NUL character")
-    return b"\0".join([*fixed, str(len(argv)).encode(), *argv, *env])
+    fixed += [str(number).encode() for number in (*numbers, len(cgroups), len(container), len(argv))]
+    return b"\0".join([*fixed, *cgroups, *container, *argv, *env])
 
 
 # --- records --------------------------------------------------------------------------------------------------------

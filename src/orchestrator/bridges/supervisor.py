@@ -11,7 +11,8 @@ Run by itself, as `main` with the arguments SPEC CONTROL LOCK LIFE, four inherit
 
 Standard input, output and error are the agent's own (files); this program writes to none of them.
 Only the standard library, and little of it: json, signal, ctypes, subprocess or dataclasses would each add 3 to
-15 ms to every attempt, which is why this file reads plainer than its neighbours.
+15 ms to every attempt, which is why this file reads plainer than its neighbours. What only some attempts need (a
+container, a limit, a ladder) is imported when they do.
 """
 
 import os
@@ -21,41 +22,31 @@ import sys
 import time
 
 from orchestrator.bridges import proctable
-from orchestrator.bridges.proctable import MARK_NAME
-from orchestrator.bridges.supervisor_files import to_json, write_file
+from orchestrator.bridges.agent_start import PR_SET_CHILD_SUBREAPER, load_prctl, spawn
+from orchestrator.bridges.exit_file import is_final, publish, write_manifest
+from orchestrator.bridges.order import Order
 from orchestrator.core.failpoint import hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
 
-    Prctl = Callable[..., int]
+    from orchestrator.bridges.gauge import Gauge
+    from orchestrator.bridges.leaf import Leaf
+    from orchestrator.bridges.namespace import Namespace
 else:
     try:
         import _signal as signal  # what `signal` wraps in enums, 4 ms cheaper
     except ImportError:
         import signal
 
-TICK_S = 0.25  # how often output size and dead orphans are looked at
+TICK_S = 0.25  # how often output size, limits and dead orphans are looked at
+SOON_S = 0.002  # how often what is about to happen is looked for
+SEARCH_S = 5.0  # so long the first process of a container is looked for without delay
 LINGER_S = 5.0  # a daemon died, but the final output is there: so long may the agent take to end by itself
 ABANDONED_GRACE_S = 0.9  # per step when the daemon died: all is over within two seconds of its death
 UNKILLABLE_S = 10.0  # a process that survives SIGKILL for so long is stuck in the kernel; it is reported, not awaited
-MAX_FINAL_LINE = 16 << 20
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-
-
-class Order:
-    """What to run, as the daemon packs it. Bytes stay bytes: paths and arguments need no encoding."""
-
-    def __init__(self, packed: bytes) -> None:
-        fields = packed.split(b"\0")
-        self.attempt_dir, self.cwd, mark, self.digest, self.final = fields[:5]
-        self.mark = mark.decode()
-        self.timeout_s, self.grace_s = float(fields[5]), float(fields[6])
-        self.max_output_bytes, self.durable, argc = int(fields[7]), fields[8] == b"1", int(fields[9])
-        self.argv = fields[10 : 10 + argc]
-        self.env = dict(pair.split(b"=", 1) for pair in fields[10 + argc :] if pair)
+WITHOUT_GRACE = ("output_too_large", "too_many_processes", "too_much_memory")  # every second makes these worse
 
 
 def main() -> None:
@@ -68,7 +59,7 @@ def main() -> None:
     for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(asked, _on_signal)
     record = Attempt(order, control).run()
-    _publish(order, record, life)
+    publish(order, record, life)
     os._exit(0)  # nothing is left to tidy, and it saves some milliseconds
 
 
@@ -79,9 +70,6 @@ def _on_signal(number: int, _frame: object) -> None:
     _signalled.append(number)
 
 
-# --- one attempt ----------------------------------------------------------------------------------------------------
-
-
 class Attempt:
     """One agent, from its start until nothing of it is alive."""
 
@@ -90,46 +78,60 @@ class Attempt:
         self.control = control
         self.poller = select.poll()
         self.poller.register(control, select.POLLIN)
-        self.prctl = _load_prctl()
+        self.prctl = load_prctl()
         self.subreaper = self.prctl is not None and self.prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
-        self.agent = 0
+        self.child = 0  # the agent, or bubblewrap around it
         self.status: int | None = None
-        self.reason, self.detail = "exited", ""
+        self.reason, self.detail, self.errno = "exited", "", 0
         self.step = 0  # of the ladder: 0 not begun, 1 interrupted, 2 terminated, 3 killed
-        self.due = 0.0
-        self.linger_until = 0.0
+        self.due = self.linger_until = 0.0
         self.killed: set[int] = set()
+        self.size, self.tick_s = 0, 5 * SOON_S
+        self.leaf: Leaf | None = None
+        self.namespace: Namespace | None = None
+        self.gauge: Gauge | None = None
 
     def run(self) -> dict[str, object]:
         hit("supervisor.begun")
-        started_ts, started = time.time(), time.monotonic()
-        self.deadline = started + self.order.timeout_s
-        problem, errno = "", 0
-        if not self._is_called_off():
-            self.agent, problem, errno = _spawn(self.order, self.prctl)
-        if problem:
-            self.reason, self.detail = "spawn_failed", problem
-        elif self.agent:
+        started_ts, self.started = time.time(), time.monotonic()
+        self.deadline = self.started + self.order.timeout_s
+        if not self._is_called_off() and self._start():
             hit("supervisor.spawned")
-            _write_manifest(self.order, self.agent)
+            write_manifest(self.order, self.namespace.agent if self.namespace else self.child)
             self._watch()
             hit("supervisor.reaped")
             self._end_tree()
+        code = self._exit_code()
+        if self.reason == "output_too_large":
+            for fd in (1, 2):  # a full disk helps nobody
+                os.truncate(fd, min(os.fstat(fd).st_size, self.order.max_output_bytes))
+        if self.leaf is not None:
+            self.leaf.remove()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        code = None if self.status is None or problem else os.waitstatus_to_exitcode(self.status)
         return {
             "exit_code": code,
             "reason": self.reason,
             "detail": self.detail,
-            "errno": errno,
+            "errno": self.errno,
             "started_ts": started_ts,
             "ended_ts": time.time(),
-            "duration_s": round(time.monotonic() - started, 4),
-            "survivors_killed": len(self.killed - {self.agent}),
+            "duration_s": round(time.monotonic() - self.started, 4),
+            "survivors_killed": self._survivors(),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 4),
             "max_rss_kb": usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1),
-            "container": "+".join(["subreaper"] * self.subreaper + ["mark"] * proctable.has_proc()) or "process group",
+            "container": self._in_force(),
         }
+
+    def _survivors(self) -> int:
+        inside = self.namespace
+        if inside is not None and inside.end >= 0:
+            return inside.survivors
+        return len(self.killed - {self.child, inside.first if inside else 0})
+
+    def _in_force(self) -> str:
+        kinds = ["pid namespace"] if self.namespace and self.namespace.first else []
+        kinds += [self.leaf.words] if self.leaf and self.leaf.words else []
+        return "+".join(kinds + ["subreaper"] * self.subreaper + ["mark"] * proctable.has_proc()) or "process group"
 
     def _is_called_off(self) -> bool:
         """Return whether the end was asked for before there was a beginning."""
@@ -139,26 +141,90 @@ class Attempt:
         self.detail = "ended before the program was started"
         return True
 
+    def _start(self) -> bool:
+        order = self.order
+        if order.cgroups:
+            from orchestrator.bridges.leaf import Leaf
+
+            write_manifest(order, 0)  # the groups can be found from now on, whatever happens to us
+            self.leaf = Leaf(order.cgroups, max_processes=order.max_processes, memory_bytes=order.memory_bytes)
+        if order.container:
+            from orchestrator.bridges.namespace import Namespace
+
+            self.namespace = Namespace()
+        joins = self.leaf.joins if self.leaf else []
+        started = spawn(order, self.prctl, joins=joins, status_fd=self.namespace.status_w if self.namespace else -1)
+        if not started.joined and self.leaf is not None:
+            self.leaf.remove()
+            self.leaf = None
+        if started.problem:
+            self.reason, self.detail, self.errno = "spawn_failed", started.problem, started.errno
+            return False
+        self.child = started.pid
+        if self.namespace:
+            self.namespace.started(self.child)
+        return True
+
+    def _exit_code(self) -> int | None:
+        """Return how the agent ended, None where there was none. Says so where its container was the one that ended."""
+        if self.status is None:
+            return None
+        code = os.waitstatus_to_exitcode(self.status)
+        if self.namespace is not None and code >= 0:
+            code = self.namespace.exit_code(code)
+            if self.reason == "exited" and code == 1 and not self.namespace.ran:
+                from orchestrator.bridges.namespace import refusal
+
+                with open(self.order.attempt_dir + b"/stderr.log", "rb") as stream:
+                    why, self.errno = refusal(stream.read(65536))
+                if why:
+                    self.reason, self.detail = "spawn_failed", why
+                    return None
+        if self.leaf is not None and self.reason == "exited" and code:
+            if code in (-signal.SIGKILL, 137) and self.leaf.out_of_memory():
+                self.reason, self.detail = "too_much_memory", f"memory limit of {self.order.memory_bytes} bytes"
+            elif self.leaf.refused():
+                self.reason, self.detail = "too_many_processes", f"{self.order.max_processes} processes allowed"
+        return code
+
+    # --- while it runs ----------------------------------------------------------------------------------------------
+
     def _watch(self) -> None:
         """Return when the agent has ended, or cannot be ended."""
-        end = proctable.watch_end(self.agent)
+        end = proctable.watch_end(self.child)
         if end >= 0:
             self.poller.register(end, select.POLLIN)
-        tick = TICK_S if end >= 0 else 0.02
-        while not self._agent_reaped():
+        while not self._reap_child():
             now = time.monotonic()
             if self.step == 3 and now >= self.due:
-                self.detail += f"; process {self.agent} cannot be ended"
+                self.detail += f"; process {self.child} cannot be ended"
                 break
             self._decide(now)
-            wake = min(now + tick, self.due or self.deadline)
-            for fd, _events in self.poller.poll(max(0, int((wake - now) * 1000) + 1)):
-                if fd == self.control:
-                    self._listen()
+            self._wait(now, self.tick_s if end >= 0 else 0.02)
         if end >= 0:
             os.close(end)
 
-    def _agent_reaped(self) -> bool:
+    def _wait(self, now: float, tick: float) -> None:
+        """Wait for word of the daemon or an end, until it is time to look again."""
+        inside = self.namespace
+        if self.step == 3:
+            tick = 0.01
+        elif inside is not None and inside.end < 0:
+            if inside.search():
+                self.poller.register(inside.end, select.POLLIN)
+                write_manifest(self.order, inside.agent)
+            elif now < self.started + SEARCH_S:
+                inside.wait()
+                tick = 0.0
+        wake = min(now + tick, self.due or self.deadline)
+        for fd, _events in self.poller.poll(max(0, int((wake - now) * 1000) + (tick > 0))):
+            if fd == self.control:
+                self._listen()
+            elif inside is not None and fd == inside.end:
+                self.poller.unregister(fd)
+                inside.agent_ended(counted=self.step < 3)
+
+    def _reap_child(self) -> bool:
         self._reap()
         return self.status is not None
 
@@ -171,41 +237,40 @@ class Attempt:
                 return False
             if pid == 0:
                 return True
-            if pid == self.agent:
+            if pid == self.child:
                 self.status = status
 
     def _decide(self, now: float) -> None:
-        order = self.order
         if self.step:
-            if now >= self.due:
+            if self.step == 3:
+                self._kill()
+            elif now >= self.due:
                 self._climb(now)
         elif _signalled:
             self._begin(now, "stopped", f"signal {_signalled[0]} was sent to the supervisor")
         elif self.linger_until and now >= self.linger_until:
-            self._begin(now, "daemon_gone", "the daemon ended, and the agent did not after its final output")
+            self._begin(now, "lingered", "the daemon ended, and the agent did not after its final output")
         elif now >= self.deadline:
-            self._begin(now, "timeout", f"still running after {order.timeout_s:g} s")
-        elif (size := max(os.fstat(1).st_size, os.fstat(2).st_size)) > order.max_output_bytes:
-            self._begin(now, "output_too_large", f"{size} bytes of output, {order.max_output_bytes} allowed")
+            self._begin(now, "timeout", f"still running after {self.order.timeout_s:g} s")
+        elif found := self._breach(now):
+            self._begin(now, *found)
 
-    def _begin(self, now: float, reason: str, detail: str) -> None:
-        self.reason, self.detail = reason, detail
-        self._climb(now)
+    def _breach(self, now: float) -> tuple[str, str] | None:
+        """Return (reason, detail) where a limit is passed or nothing moves any more."""
+        order = self.order
+        before, self.size = self.size, max(os.fstat(1).st_size, os.fstat(2).st_size)
+        if self.size > order.max_output_bytes:
+            return "output_too_large", f"{self.size} bytes of output, {order.max_output_bytes} allowed"
+        # Look again before half of what is left can have been written.
+        calm = (order.max_output_bytes - self.size) / max(1, self.size - before) / 2
+        self.tick_s = min(TICK_S, max(SOON_S, self.tick_s * min(2.0, calm)))
+        if now < self.started + TICK_S:
+            return None
+        if self.gauge is None:
+            from orchestrator.bridges.gauge import Gauge
 
-    def _climb(self, now: float) -> None:
-        """Take the next step of the ladder. SIGINT lets an agent end its turn and still print its result; it goes to
-        the agent alone, so that the servers the agent talks to are there until it is done."""
-        self.step = min(self.step + 1, 3)
-        grace_s = min(self.order.grace_s, ABANDONED_GRACE_S if self.reason == "daemon_gone" else 1e9)
-        self.due = now + (UNKILLABLE_S if self.step == 3 else grace_s)
-        if self.step == 1:
-            proctable.send(-self.agent, signal.SIGCONT)
-            proctable.send(self.agent, signal.SIGINT)
-        elif self.step == 2:
-            proctable.send(-self.agent, signal.SIGTERM)
-        else:
-            proctable.send(-self.agent, signal.SIGKILL)
-            proctable.send(self.agent, signal.SIGKILL)
+            self.gauge = Gauge(order, self.leaf, now)
+        return self.gauge.breach(now)
 
     def _listen(self) -> None:
         now, said = time.monotonic(), os.read(self.control, 4096)
@@ -222,155 +287,87 @@ class Attempt:
 
     def _outlive_daemon(self, now: float) -> None:
         """Nobody is there to read on. A run that was paid for and only has to end may still do so."""
-        if _is_final(self.order):
+        if is_final(self.order):
             self.linger_until = now + LINGER_S
         else:
             self._begin(now, "daemon_gone", "the daemon ended")
+
+    # --- the ladder -------------------------------------------------------------------------------------------------
+
+    def _begin(self, now: float, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        if reason in WITHOUT_GRACE:
+            self.step = 2
+        self._climb(now)
+
+    def _climb(self, now: float) -> None:
+        """Take the next step of the ladder. SIGINT lets an agent end its turn and still print its result; it goes to
+        the agent alone, so that the servers the agent talks to are there until it is done."""
+        self.step = min(self.step + 1, 3)
+        grace_s = min(self.order.grace_s, ABANDONED_GRACE_S if self.linger_until or self._is_abandoned() else 1e9)
+        self.due = now + (UNKILLABLE_S if self.step == 3 else grace_s)
+        if self.step == 3:
+            self._kill()
+        else:
+            self._signal(signal.SIGINT if self.step == 1 else signal.SIGTERM)
+
+    def _is_abandoned(self) -> bool:
+        return self.reason == "daemon_gone"
+
+    def _signal(self, number: int) -> None:
+        """Wake everybody that was stopped, then ask the agent, or at SIGTERM everybody, to end."""
+        from orchestrator.bridges import tree
+
+        inside = self.namespace
+        if inside is not None:
+            inside.search()
+            if not inside.agent:
+                proctable.send(self.child, signal.SIGKILL)  # there is nobody yet who could be asked
+                return
+        seen = tree.look()
+        own = {inside.outer, inside.first} if inside else set()
+        everybody = tree.members(self.order.mark, seen, self.leaf.members() if self.leaf else set()) - own
+        for pid in everybody:
+            tree.strike(pid, seen[pid].start, signal.SIGCONT)
+        if not seen:
+            proctable.send(-self.child, signal.SIGCONT)
+            proctable.send(self.child if number == signal.SIGINT else -self.child, number)
+            return
+        agent = inside.agent if inside else self.child
+        for pid in everybody & ({agent} if number == signal.SIGINT else everybody):
+            tree.strike(pid, seen[pid].start, number)
+
+    def _kill(self) -> set[int]:
+        """Kill all there is. Return whom."""
+        from orchestrator.bridges import tree
+
+        seen = tree.look()
+        victims = tree.members(self.order.mark, seen, self.leaf.members() if self.leaf else set())
+        if self.status is None:
+            proctable.send(-self.child, signal.SIGKILL)
+            proctable.send(self.child, signal.SIGKILL)
+        if self.leaf is not None:
+            self.leaf.kill()
+        if self.namespace is not None and self.status is None:
+            self.namespace.kill()
+        tree.kill(victims, seen, tree.below(os.getpid(), seen))
+        return victims
 
     def _end_tree(self) -> None:
         """Kill whatever the agent left behind, however it detached itself."""
         give_up = time.monotonic() + UNKILLABLE_S
         if not self.subreaper:  # else all are our children sooner or later, and are counted
-            proctable.send(-self.agent, signal.SIGKILL)
+            proctable.send(-self.child, signal.SIGKILL)
         while True:
             left = self._reap()
-            victims = {pid for pid in proctable.children() if not proctable.is_zombie(pid)} if left else set()
-            victims |= set(proctable.marked_pids(self.order.mark)) - {os.getpid()}
-            for pid in victims:
-                proctable.send(pid, signal.SIGKILL)
-            self.killed |= victims
-            if not left and not victims:
+            if not left and not (self.leaf and self.leaf.members()) and not self._marked():
                 return
+            victims = self._kill()
+            self.killed |= victims
             if time.monotonic() > give_up:
                 self.detail += f"; processes {sorted(victims)} cannot be ended"
                 return
             proctable.wait_ends(victims)
 
-
-def _is_final(order: Order) -> bool:
-    """Return whether the last line of the output is complete and carries the agent's sign of being its last."""
-    if not order.final:
-        return False
-    with open(order.attempt_dir + b"/stdout.ndjson", "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        tail = b""
-        while len(tail) < min(size, MAX_FINAL_LINE) and tail.count(b"\n") < 2:
-            step = min(size - len(tail), 1 << 16)
-            stream.seek(size - len(tail) - step)
-            tail = stream.read(step) + tail
-    return tail.endswith(b"\n") and order.final in tail[:-1].rpartition(b"\n")[2]
-
-
-# --- starting -------------------------------------------------------------------------------------------------------
-
-
-def _spawn(order: Order, prctl: "Prctl | None") -> tuple[int, str, int]:
-    """Start the agent. Return its pid, or what went wrong in words, and the errno."""
-    told, tell = os.pipe()
-    me = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        stage = "start"
-        try:
-            stage = _become_agent(order, prctl, me)
-            os.chdir(order.cwd)
-            stage = f"cannot start {os.fsdecode(order.argv[0])}"
-            _execute(order)
-        except OSError as error:
-            os.write(tell, f"{error.errno or 0} {stage}: {os.strerror(error.errno or 0)}".encode(errors="replace"))
-        finally:
-            os._exit(127)
-    os.close(tell)
-    said = b""
-    while part := os.read(told, 4096):
-        said += part
-    os.close(told)
-    if not said:
-        return pid, "", 0
-    os.waitpid(pid, 0)
-    number, _, words = said.decode(errors="replace").partition(" ")
-    return pid, words, int(number)
-
-
-def _become_agent(order: Order, prctl: "Prctl | None", supervisor: int) -> str:
-    os.setsid()
-    if prctl is not None:
-        # SIGTERM, for the agent can then end its own tools; if we end by SIGKILL nobody else would tell it.
-        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        if os.getppid() != supervisor:
-            os._exit(127)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    return f"cannot use the folder {os.fsdecode(order.cwd)}"
-
-
-def _execute(order: Order) -> None:
-    """Replace this process by the agent. Raises the OSError that says most about why not."""
-    env = {**order.env, MARK_NAME.encode(): order.mark.encode()}
-    program = order.argv[0]
-    places = [b""] if b"/" in program else [d + b"/" for d in env.get(b"PATH", b"/usr/bin:/bin").split(b":")]
-    missing: OSError = FileNotFoundError(2, "")
-    for place in places:
-        try:
-            os.execve(place + program, order.argv, env)  # noqa: S606 - an argument list, as everywhere
-        except (FileNotFoundError, NotADirectoryError) as error:
-            missing = missing if isinstance(missing, PermissionError) else error
-        except PermissionError as error:
-            missing = error
-    raise missing
-
-
-def _load_prctl() -> "Prctl | None":
-    """Return prctl(2), None where there is none. By `_ctypes`, as importing ctypes takes 3 ms."""
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        import _ctypes
-
-        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: this program itself
-        return lambda *args: _ctypes.call_function(address, (*args, *[0] * (5 - len(args))))
-    except (ImportError, AttributeError, OSError):
-        return None
-
-
-# --- records -------------------------------------------------------------------------------------------------------
-
-
-def _write_manifest(order: Order, agent: int) -> None:
-    """Say who runs this attempt. Not synced: after a power cut nobody does."""
-    me, ticks = os.getpid(), [proctable.stat_fields(pid)[19:20] for pid in (os.getpid(), agent)]
-    record = {
-        "pid": me,
-        "start_ticks": int(ticks[0][0]) if ticks[0] else 0,
-        "agent_pid": agent,
-        "agent_start_ticks": int(ticks[1][0]) if ticks[1] else 0,
-        "boot_id": proctable.read_proc("/proc/sys/kernel/random/boot_id").decode().strip(),
-        "mark": order.mark,
-        "argv_sha256": order.digest.decode(),
-    }
-    try:
-        write_file(order.attempt_dir, b"manifest.json", to_json(record), durable=False)
-    except OSError:
-        return  # it helps a person to look; nothing depends on it
-
-
-def _publish(order: Order, record: dict[str, object], life: int) -> None:
-    """Make the exit record durable, after the output it speaks of, and tell the daemon if it is still there."""
-    try:
-        hit("supervisor.ended")
-        if order.durable:
-            os.fsync(1)
-            os.fsync(2)
-        write_file(order.attempt_dir, b"exit.json", to_json(record), durable=order.durable)
-        if order.durable:
-            folder = os.open(order.attempt_dir, os.O_RDONLY)
-            os.fsync(folder)
-    except OSError as error:
-        record["detail"] = f"{record['detail']}; the exit record could not be written: {error.strerror}".lstrip("; ")
-    hit("supervisor.published")
-    try:
-        os.write(life, to_json(record))
-    except OSError:
-        return
+    def _marked(self) -> set[int]:
+        return set(proctable.marked_pids(self.order.mark)) - {os.getpid()}
