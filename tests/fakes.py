@@ -10,10 +10,11 @@ from math import inf
 
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import Spending, cap_in, spent_by
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
+from orchestrator.core.ports import EndedTask, Label, NewTask, Pause, outlasts
 from orchestrator.core.task import FileStamp, Task, advance, id_key
 
 
@@ -75,9 +76,11 @@ class _Held:
     attempts: dict[tuple[TaskUid, int], AttemptRecord] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
+    forgiven: set[tuple[TaskUid, int]] = field(default_factory=set)
 
     def copy(self) -> "_Held":
-        return _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
+        held = _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
+        return replace(held, forgiven=set(self.forgiven))
 
 
 class MemoryStore:
@@ -123,6 +126,20 @@ class MemoryStore:
             self._held.pauses.pop(scope, None)
             self._commit([event])
 
+    async def replan(self, pauses: Sequence[Pause], events: Sequence[Event]) -> None:
+        with _AllOrNothing(self):
+            for pause in pauses:
+                if (known := self._held.pauses.get(pause.scope)) is not None:
+                    self._held.pauses[pause.scope] = replace(known, until=pause.until)
+            self._commit(events)
+
+    async def forgive(self, scope: str, event: Event) -> None:
+        with _AllOrNothing(self):
+            ended = {key for key, record in self._held.attempts.items() if record.ended_ts}
+            self._held.forgiven |= ended
+            self._held.pauses.pop(scope, None)
+            self._commit([event])
+
     def _accept(self, item: NewTask) -> Task:
         task = item.task
         if task.uid in self._held.tasks:
@@ -163,7 +180,7 @@ class MemoryStore:
         if event.kind is EventKind.STARTED:
             agent = _text(event.data, "agent") or after.spec.agent
             self._held.attempts[key] = AttemptRecord(
-                after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts
+                after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts, cap_usd=cap_in(event.data)
             )
         elif event.kind is EventKind.VALIDATED and key in self._held.attempts:
             self._held.attempts[key] = replace(self._held.attempts[key], verdict=_plain(event.data))
@@ -255,8 +272,18 @@ class MemoryStore:
         waiting = (task for task in self._held.tasks.values() if task.state in PENDING and task.file_name)
         return [(task.file_name, task.stamp, task.uid) for task in waiting]
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        return [task for task in self._newest() if task.id_key == id_key(task_id)]
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        return [self._namesakes(id_key(task_id), sha256) for task_id, sha256 in asked]
+
+    def _namesakes(self, key: str, sha256: str) -> Sequence[Task]:
+        same = [task for task in self._newest() if task.id_key == key]
+        done = [task for task in same if task.state is State.SUCCEEDED and task.sha256 == sha256]
+        kept = [task for task in same if task.state not in TERMINAL][:2] + done[:1]
+        return [task for task in same if task in kept]
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        found = ((uid, self._held.tasks.get(uid)) for uid in uids)
+        return {uid: Label(task.spec.id, task.name) for uid, task in found if task is not None}
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]:
         return [record for (owner, _), record in sorted(self._held.attempts.items()) if owner == uid]
@@ -279,6 +306,12 @@ class MemoryStore:
 
     async def pauses(self) -> Sequence[Pause]:
         return [self._held.pauses[scope] for scope in sorted(self._held.pauses)]
+
+    async def spending(self, since: float) -> Spending:
+        ended = [record for record in self._held.attempts.values() if record.ended_ts and record.ended_ts >= since]
+        running = [record for record in self._held.attempts.values() if not record.ended_ts]
+        spent = sum(spent_by([record]) for record in ended if (record.uid, record.number) not in self._held.forgiven)
+        return Spending(spent, sum(record.cap_usd or inf for record in running))
 
     def _known(self, uid: TaskUid) -> Task:
         if uid not in self._held.tasks:

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
@@ -27,6 +30,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.intake import Intake, IntakeLimits
@@ -70,6 +74,16 @@ def sandbox_available(environ: Mapping[str, str]) -> bool:
     return all(shutil.which(program, path=path) for program in ("bwrap", "socat"))
 
 
+async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:
+    """Return what will hold the processes of an attempt together here."""
+    environ = configuration.environ
+    path = environ.get("PATH", os.defpath)
+    which = partial(shutil.which, path=path)
+    container = await choose(env={"PATH": path}, which=which, settle=settle, now=now)
+    log.info("attempts are held by %s%s", container.in_force, f" ({container.without})" if container.without else "")
+    return container
+
+
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
@@ -77,20 +91,32 @@ class LiveClaude:
         self._configuration = configuration
         self._clock = clock
         self._agent: tuple[object, ClaudeAgent] | None = None
+        self._container: asyncio.Task[Container] | None = None
+        self._account = Account()
 
-    def now(self) -> ClaudeAgent:
+    async def now(self) -> ClaudeAgent:
         """Return the agent for the configuration in force; built anew only when that changed."""
+        if self._container is None:  # what the machine offers is tried once, by the first who needs it
+            self._container = asyncio.create_task(
+                choose_container(self._configuration, settle=True, now=self._clock.now())
+            )
+        container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
             config = self._configuration.claude(sandbox_available=sandbox_available(self._configuration.environ))
+            config = replace(config, container=container.words, cgroups=container.cgroups)
             self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
         return self._agent[1]
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
-        return await self.now().run(order, say)
+        return await (await self.now()).run(order, say)
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
-        return await self.now().collect(order)
+        return await (await self.now()).collect(order)
+
+    def account(self) -> str:
+        """Return a digest that tells whose allowance the next attempt would use, "" when nobody knows."""
+        return self._account.digest(self._configuration.claude(sandbox_available=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +144,7 @@ class Parts:
             policy=self.configuration.policy,
             only=only,
             kept=kept,
+            shortage=partial(_shortage, self.configuration),
         )
 
     def watch(self) -> FolderWatch:
@@ -150,9 +177,12 @@ class Parts:
         *,
         pool: Pool,
         still_owner: Callable[[], bool],
+        jumped: Callable[[], None] = lambda: None,
     ) -> Daemon:
-        """Return the daemon; recovery is the caller's."""
+        """Return the daemon; recovery is the caller's. *jumped* is called when the clock was set."""
+        policy = self.configuration.policy
         return Daemon(
+            clockwatch=ClockWatch(store=self.store, clock=self.clock, policy=policy, jumped=jumped),
             store=self.store,
             clock=self.clock,
             bell=self.bell,
@@ -209,17 +239,18 @@ def _parts(
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
+    claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
     executor = Executor(
         store=store,
-        agents={"claude": agent or LiveClaude(configuration, clock)},
+        agents={"claude": agent or claude},
+        account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own),
         clock=clock,
         policy=configuration.policy,
-        redact=partial(_redacted, configuration),
+        redact=redact,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-    redact = partial(_redacted, configuration)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -238,12 +269,23 @@ def _parts(
         redact=redact,
         reload=configuration.reload,
         at_start=READ_AT_START,
+        shortage=partial(_shortage, configuration),
     )
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:
     return parse_task_file(data, file_name=file_name, rules=rules)
+
+
+def _shortage(configuration: Configuration) -> str:
+    """Return why nothing can be started for now, "" when it can."""
+    least = configuration.settings.intake.min_free_bytes
+    try:
+        free = shutil.disk_usage(configuration.root).free
+    except OSError as error:
+        return f"the disk of the root cannot be looked at: {error.strerror or error}"
+    return f"the disk is full: less than {least} bytes are free" if free < least else ""
 
 
 def _redacted(configuration: Configuration, value: Json) -> Json:

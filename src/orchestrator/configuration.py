@@ -131,6 +131,7 @@ class Configuration:
             allowed_root=settings.paths.allowed_root,
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
+            day_budget_usd=settings.budget.per_day_usd,
             retries=_policies(settings),
         )
 
@@ -148,6 +149,9 @@ class Configuration:
             tmp_dir=str(Path(self.settings.paths.state) / "tmp"),
             max_retries=claude.api_retries,
             min_version=claude.min_version,
+            stall_s=claude.stall_s,
+            max_processes=claude.max_processes,
+            memory_bytes=claude.memory_bytes,
         )
 
     def _files(self) -> tuple[Path, Path]:

@@ -14,12 +14,13 @@ from orchestrator.api.program import Component
 from orchestrator.bridges.claude_command import confinement, environment
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.container import container_finding
 from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
 from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
-from orchestrator.compose import DATABASE, require_root, sandbox_available
+from orchestrator.compose import DATABASE, choose_container, require_root, sandbox_available
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding, Level
 from orchestrator.settings import effective
@@ -46,7 +47,9 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
         )
     )
-    return [*_invalid(configuration), *found]
+    container = await choose_container(configuration, settle=False, now=SystemClock().now())
+    held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
+    return [*_invalid(configuration), *found, held]
 
 
 def _invalid(configuration: Configuration) -> Sequence[Finding]:

@@ -59,7 +59,7 @@ class RootFiles:
         body = self._bytes(path)
         spec = self._parse(path, body)
         sha256 = hashlib.sha256(body).hexdigest()
-        for known in await parts.store.same_id(spec.id):
+        for known in (await parts.store.namesakes([(spec.id, sha256)]))[0]:
             if known.state in WAITING and known.sha256 == sha256:
                 return known
             if known.state not in TERMINAL:

@@ -54,7 +54,9 @@ async def run_daemon(
                 async with _events_shown(parts, after, show), parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
-                    daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
+                    daemon = parts.daemon(
+                        intake.run, pool=pools[0], still_owner=lock.still_held, jumped=intake.look_soon
+                    )
                     manager.ready(_busy(pools))
                     await daemon.run(signals, facts)
     note("stopped; interrupted tasks are queued again and cost no try" if signals.ending.is_set() else "stopped")

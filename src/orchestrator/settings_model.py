@@ -146,6 +146,9 @@ class ClaudeSettings(Group):
     budget_usd: Dollars
     env: tuple[VariableName, ...]
     api_retries: Annotated[int, Number, Field(ge=0, le=15)]
+    stall_s: Seconds
+    max_processes: Count
+    memory_bytes: Count
     min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 
 
@@ -159,6 +162,12 @@ class Pool(Group):
     """How many agents work at once, and how far apart they start."""
 
     max_concurrent_tasks: Annotated[int, Number, Field(ge=1, le=64)]
+
+
+class BudgetSettings(Group):
+    """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
+
+    per_day_usd: Dollars
 
 
 class RetrySettings(Group):
@@ -234,6 +243,7 @@ class Settings(Group):
     types: Annotated[dict[TypeName, TypeSettings], Field(min_length=1)]
     agents: Agents
     pool: Pool
+    budget: BudgetSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

@@ -203,7 +203,8 @@ def test_an_error_that_was_got_over_does_not_decide() -> None:
         ("timeout", K.TIMEOUT),
         ("output_too_large", K.BAD_OUTPUT),
         ("spawn_failed", K.START_REFUSED),
-        ("supervisor_killed", K.KILLED),
+        ("too_many_processes", K.TOO_MANY_PROCESSES),
+        ("too_much_memory", K.KILLED),
         ("a_word_of_the_future", K.CRASH),
     ],
 )
@@ -211,7 +212,18 @@ def test_a_process_ended_from_outside_is_a_failure_even_with_a_good_result(reaso
     assert kind_of(outcome(tally(INIT, result()), exited(0, reason, "because"), BEGUN)) is kind
 
 
-@pytest.mark.parametrize("reason", ["stopped", "daemon_gone"])
+def test_an_agent_that_fell_silent_is_stalled() -> None:
+    assert kind_of(outcome(tally(INIT), exited(-9, "stalled", "no output"), BEGUN)) is K.STALLED
+
+
+@pytest.mark.parametrize("reason", ["lingered", "stalled"])
+def test_an_agent_that_hung_after_its_final_message_is_what_that_says(reason: str) -> None:
+    ended = outcome(tally(INIT, result("Good.")), exited(-9, reason), BEGUN)
+    assert isinstance(ended, Finished)
+    assert ended.report.answer == "Good."
+
+
+@pytest.mark.parametrize("reason", ["stopped", "daemon_gone", "supervisor_killed"])
 def test_what_we_ended_ourselves_is_interrupted(reason: str) -> None:
     ended = outcome(tally(INIT), exited(143, reason, "the daemon ended"), BEGUN)
     assert isinstance(ended, Interrupted)

@@ -1,5 +1,6 @@
 """Writing and moving files: old or new, never half, never over something else."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from orchestrator.bridges import files
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, atomic_write, create_new, fitted, rename_new
+from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.settled import Lease, read_settled, take_lease
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.ports import FileBytes, NotReady
@@ -274,3 +276,41 @@ async def test_targets_are_judged_by_their_real_place(tmp_path: Path) -> None:
 
 def _env() -> dict[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+
+
+@pytest.mark.parametrize("count", [1, files.MANY_NAMES])
+@pytest.mark.parametrize("whole", [True, False])
+def test_names_are_brought_to_the_disk_few_or_many_and_what_is_gone_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, whole: bool
+) -> None:
+    names = [f"{number}.task.md" for number in range(count)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"body")
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(fd)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if not whole:
+        monkeypatch.setattr(files, "_from_libc", lambda _: None)
+    with files.opened(files.open_folder(tmp_path)) as fd:
+        files.sync_names(fd, [*names, "gone.task.md"])
+    at_once = whole and count + 1 >= files.MANY_NAMES and sys.platform == "linux"
+    assert len(synced) == (0 if at_once else count + 1)
+
+
+async def test_a_file_is_read_only_when_the_disk_has_taken_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "x.task.md").write_bytes(b"body")
+    inbox = TaskFolder(tmp_path, state=tmp_path / "s")
+
+    def refuse(fd: int) -> None:
+        raise OSError(errno.EIO, "the disk is ill")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        assert await inbox.read(["x.task.md"], limit=99) == {"x.task.md": NotReady("disk_error", 5.0)}
+    assert isinstance((await inbox.read(["x.task.md"], limit=99))["x.task.md"], FileBytes)

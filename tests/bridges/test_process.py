@@ -273,6 +273,18 @@ async def test_a_run_whose_result_is_there_may_end_by_itself_when_the_daemon_die
     assert nothing_of(order)
 
 
+async def test_a_run_that_hangs_after_its_result_when_the_daemon_died_is_ended_and_told_so(
+    tmp_path: Path, daemon: "Daemon"
+) -> None:
+    order = launch(tmp_path, {"ignore": ["INT", "TERM"]}, {"result": "fine"}, HANG)
+    await daemon.runs(order)
+    daemon.kill()
+    record = await settle(order.attempt_dir, order.mark, patience_s=20)
+    assert record is not None
+    assert record.reason == "lingered"
+    assert nothing_of(order)
+
+
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
 async def test_an_attempt_whose_daemon_and_supervisor_both_failed_is_ended(
     tmp_path: Path, daemon: "Daemon", frozen: bool

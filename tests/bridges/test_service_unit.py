@@ -37,7 +37,7 @@ def test_the_unit_says_how_the_daemon_is_kept_running() -> None:
     assert told["Type"] == ["notify"]
     assert told["ExecStart"] == [':"/srv/.venv/bin/python" "/srv/main.py" "--root" "/srv/r"']
     assert told["WatchdogSec"] == ["30"]
-    assert told["KillMode"] == ["mixed"]
+    assert told["KillMode"] == ["process"]
     assert told["Restart"] == ["on-failure"]
     assert told["Delegate"] == ["yes"]
     assert told["LimitNOFILE"] == ["65536"]

@@ -131,6 +131,26 @@ def test_json_loses_secrets_in_values_and_keys_and_keeps_everything_else() -> No
     assert safe == {"a": [1, 2.5, None, True, {"b": f"x {MARK} y"}], MARK: "key", "n": {"deep": [MARK]}}
 
 
+_pieces = st.sampled_from([SECRET, *SHAPES.values(), "://", "eyJ", "@", "\n", "-----BEGIN RSA", "1"]) | st.text(
+    max_size=9
+)
+_texts = st.lists(_pieces, max_size=4).map("".join)
+
+
+@given(st.recursive(_texts | st.none(), lambda inner: st.lists(inner) | st.dictionaries(_texts, inner), max_leaves=9))
+def test_json_is_redacted_as_each_of_its_texts_would_be_alone(value: Json) -> None:
+    redactor = Redactor([SECRET])
+
+    def each(one: Json) -> Json:
+        if isinstance(one, str):
+            return redactor.text(one)
+        if isinstance(one, dict):
+            return {redactor.text(key): each(item) for key, item in one.items()}
+        return [each(item) for item in one] if isinstance(one, list) else one
+
+    assert redactor.json(value) == each(value)
+
+
 @given(st.text(max_size=200))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     redactor = Redactor([SECRET])

@@ -3,5 +3,8 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.ports.agent_contract", "tests.ports.store_writes_contract", "tests.ports.store_reads_contract"
+    "tests.ports.agent_contract",
+    "tests.ports.store_writes_contract",
+    "tests.ports.store_reads_contract",
+    "tests.ports.store_money_contract",
 )

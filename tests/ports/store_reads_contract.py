@@ -8,7 +8,7 @@ from tests.ports.sample_tasks import DONE, K, event, go, new, uids
 from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Pause, Store
+from orchestrator.core.ports import Label, Pause, Store
 from orchestrator.core.task import FileStamp, Priority
 
 HELD = Pause("claude", 100.0, "usage_limit", "resets at 15:45")
@@ -105,7 +105,33 @@ class StoreReadsContract:
     async def test_find_returns_the_newest_first(self, store: Store) -> None:
         tasks = await store.accept([new(n, task_id="same") for n in range(3)])
         assert await store.find("same") == list(reversed(tasks))
-        assert await store.same_id("SAME") == list(reversed(tasks))
+
+    async def test_namesakes_are_the_newest_two_that_are_open_and_the_newest_that_succeeded_with_these_bytes(
+        self, store: Store
+    ) -> None:
+        same = await store.accept([new(n, task_id="Same" if n % 2 else "same") for n in range(6)])
+        others = await store.accept([new(7), new(8, task_id="same_too"), new(9, task_id="same", rejected=True)])
+        for done in same[:2]:
+            await go(store, done, *DONE)
+        asked = [("SAME", same[0].sha256), ("same", same[1].sha256), ("same", "f" * 64), ("never", same[0].sha256)]
+        found = await store.namesakes([*asked, ("id_7", others[0].sha256)])
+        assert [uids(tasks) for tasks in found] == [[5, 4, 0], [5, 4, 1], [5, 4], [], [7]]
+        assert found[0][0] == same[5]
+        assert await store.namesakes([]) == []
+
+    async def test_a_namesake_at_work_or_held_is_open(self, store: Store) -> None:
+        tasks = await store.accept([new(n, task_id="same") for n in range(3)])
+        await go(store, tasks[2], K.HELD)
+        await go(store, tasks[1], K.CANCELLED)
+        await go(store, tasks[0], K.STARTED)
+        assert [uids(found) for found in await store.namesakes([("same", "")])] == [[2, 0]]
+
+    async def test_labels_say_how_tasks_are_called(self, store: Store) -> None:
+        one, two = await store.accept([new(1, name="Report"), new(2, rejected=True)])
+        assert await store.labels([one.uid, TaskUid("f" * 32), two.uid]) == {
+            one.uid: Label("id_1", "Report"),
+            two.uid: Label("id_2", ""),
+        }
 
     async def test_tasks_are_listed_by_state_and_age(self, store: Store) -> None:
         tasks = await store.accept([new(n) for n in range(4)])

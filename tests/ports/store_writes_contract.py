@@ -120,8 +120,8 @@ class StoreWritesContract:
         assert await store.task(task.uid) == after
         assert await store.body(task.uid) == b"new"
         assert [e.kind for e in await store.events_of(task.uid, limit=1)] == [K.UPDATED]
-        assert uids(await store.same_id("ID_7")) == [1]
-        assert await store.same_id("id_1") == []
+        renamed, former = await store.namesakes([("ID_7", ""), ("id_1", "")])
+        assert (uids(renamed), former) == ([1], [])
 
     async def test_a_held_task_is_revised_and_stays_held(self, store: Store) -> None:
         (task,) = await store.accept([new(1)])

@@ -107,6 +107,12 @@ class Histories(RuleBasedStateMachine):
             self.both(lambda store: store.release(scope, Event(EventKind.AGENT_RELEASED, 1.0)))
         self.both(lambda store: store.pauses())
 
+    @rule(since=times, forget=st.booleans())
+    def money(self, since: float, forget: bool) -> None:
+        if forget:
+            self.both(lambda store: store.forgive("", Event(EventKind.AGENT_RELEASED, 1.0)))
+        self.both(lambda store: store.spending(since))
+
     @rule(now=times, limit=st.integers(0, 4), held=st.lists(agents, max_size=2))
     def read(self, now: float, limit: int, held: list[str]) -> None:
         self.both(lambda store: store.ready(now, limit=limit, agents=held))

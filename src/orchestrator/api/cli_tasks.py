@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program
 from orchestrator.api.render import (
     active_rows,
+    budget_line,
     call_name,
     duration,
     ended_rows,
@@ -55,11 +57,13 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     for pause in look.pauses:
         for line in hold_lines(pause, now, program.command):
             out.say(line)
+    if (day := look.budget) is not None:
+        out.say(budget_line(day.spent_usd, day.reserved_usd, day.limit_usd, day.zone))
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
         held_rows(look.held, now, program.command),
-        waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None),
+        waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -85,8 +89,9 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
                 out.say(summary_text(result, program.command).rstrip())
             return ExitCode.OK
         events = await service.recent_events(lines=10, key=task.uid)
+        waits_for = await service.waits_for(task)
     if out.as_json:
-        out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        out.data({"schema_version": SCHEMA_VERSION, "task": {**task_json(task), "waits_for": waits_for}})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
     if task.state is State.REJECTED:
@@ -96,6 +101,8 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
     else:
         if task.detail:
             out.say(short(task.detail, 200))
+        if waits_for:
+            out.say(f"not started yet: {short(waits_for, 200)}")
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:
@@ -167,10 +174,20 @@ def _status_json(
         "holds": [pause_json(pause, program.command) for pause in look.pauses],
         "active": [task_json(task) for task in look.active],
         "held": [task_json(task) for task in look.held],
-        "waiting": [task_json(task) for task in look.waiting],
+        "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
+        "budget": _budget_json(look),
         "ended": [task_json(task) for task in look.ended],
         "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
     }
+
+
+def _budget_json(look: Status) -> dict[str, Json] | None:
+    """None where no day has a budget; an amount is null where nobody knows it."""
+    if (day := look.budget) is None:
+        return None
+    amounts = {"spent_usd": day.spent_usd, "reserved_usd": day.reserved_usd, "limit_usd": day.limit_usd}
+    known: dict[str, Json] = {name: None if usd == inf else usd for name, usd in amounts.items()}
+    return {**known, "day_ends": day.ends, "zone": day.zone}
 
 
 def _headline(program: Program, owner: Owner | None, look: Status, now: float) -> str:

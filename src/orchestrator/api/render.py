@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from math import inf
 
+from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
@@ -61,7 +63,7 @@ def moment(ts: float, now: float, zone: tzinfo | None = None) -> str:
 
 def scope_name(scope: str) -> str:
     """Return what a person calls the scope of a pause."""
-    return "the queue" if scope == EVERYTHING else short(scope, 40)
+    return {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day"}.get(scope) or short(scope, 40)
 
 
 def release_words(pause: Pause, command: str) -> str:
@@ -88,6 +90,19 @@ def hold_lines(pause: Pause, now: float, command: str, zone: tzinfo | None = Non
 def money(value: Json) -> str:
     """Return dollars, or "unknown": never 0 for something that was not told."""
     return f"${value:.4f}" if isinstance(value, (int, float)) and not isinstance(value, bool) else "unknown"
+
+
+def budget_line(spent_usd: float, reserved_usd: float, limit_usd: float, zone: str) -> str:
+    """Return what was spent today of what may be; "unknown" where an attempt without a cap may have cost anything."""
+    parts = [f"spent today {dollars(spent_usd)} of {dollars(limit_usd)}"]
+    if reserved_usd:
+        parts.append(f"{dollars(reserved_usd)} more may be spent by what runs")
+    return f"budget    {', '.join(parts)}; the day ends at 00:00 {zone}"
+
+
+def dollars(usd: float) -> str:
+    """Return an amount as $1.25; one that has no bound is an unknown amount."""
+    return "an unknown amount" if usd == inf else f"${usd:.2f}"
 
 
 def short(text: str, width: int) -> str:
@@ -124,16 +139,17 @@ def waiting_rows(
     ahead: Mapping[str, str] | None = None,
     *,
     runs: bool = True,
+    waits: Mapping[str, str] | None = None,
 ) -> Table:
     """Return the table of what waits, and for what.
 
     *held*: by uid the pause that a task waits for. *ahead*: by id_key the uid of the first task of that id that has
-    not ended. *runs*: a daemon is there to start them.
+    not ended. *runs*: a daemon is there to start them. *waits*: by uid what else keeps a task from being started.
     """
     rows = []
     idle = "waits for a slot" if runs else "waits for the daemon"
     for task in tasks:
-        why = idle
+        why = (waits or {}).get(task.uid) or idle if runs else idle
         if held and (pause := held.get(task.uid)) is not None:
             name = scope_name(pause.scope)
             why = f"waits for {name} until {clock_time(pause.until)}" if pause.until > now else f"{name} is held"

@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.bridges import claude_command
@@ -19,10 +20,11 @@ from orchestrator.bridges.claude_progress import Teller
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
 from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
 from orchestrator.bridges.strays import STDERR, STDOUT
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome, WorkOrder
+from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
+from orchestrator.core.shortage import is_shortage
 
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
 
@@ -40,10 +42,10 @@ class ClaudeAgent:
         """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""
         probe = await self.finder.probe()
         if probe.kind is not None:
-            return Failed(probe.kind, probe.detail, AgentReport(session_id=order.session_id))
+            return Failed(probe.kind, probe.detail, not_begun(order))
         if not _can_enter(order.cwd):
             detail = f"the working directory {order.cwd} does not exist or cannot be entered"
-            return Failed(FailureKind.PREPARE_FAILED, detail, AgentReport(session_id=order.session_id))
+            return Failed(FailureKind.PREPARE_FAILED, detail, not_begun(order))
         session = self._session(order)
         begun = Begun(
             session_id=session.id,
@@ -57,7 +59,12 @@ class ClaudeAgent:
             hit("prepare.begun")
         except OSError as error:
             where = error.filename or order.attempt_dir
-            return Failed(FailureKind.START_REFUSED, f"{where}: {error.strerror}", AgentReport(session_id=session.id))
+            kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.START_REFUSED
+            return Failed(
+                kind,
+                f"{where}: {error.strerror}",
+                replace(not_begun(order), session_id=session.id),
+            )
         async with supervise(self._launch(order, probe.located.command, session)) as run:
             watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
             await watch.follow()
@@ -120,6 +127,11 @@ class ClaudeAgent:
             timeout_s=order.timeout_s,
             grace_s=self._config.grace_s,
             max_output_bytes=self._config.max_output_bytes,
+            container=self._config.container,
+            cgroups=self._config.cgroups,
+            stall_s=self._config.stall_s,
+            max_processes=self._config.max_processes,
+            memory_bytes=self._config.memory_bytes,
         )
 
 

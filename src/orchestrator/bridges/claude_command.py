@@ -54,7 +54,8 @@ class ClaudeConfig:
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
     *linger_s* is how long the process may stay after its final result. *extra_args* come last on the command line.
-    *min_version* is the oldest release that is accepted.
+    *min_version* is the oldest release that is accepted. *container* and *cgroups* hold its processes together, and the
+    limits after them bound all of these; see `Launch`.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +76,11 @@ class ClaudeConfig:
     linger_s: float = 30.0
     max_output_bytes: int = 1 << 30
     min_version: str = "2.1.214"
+    container: tuple[str, ...] = ()
+    cgroups: tuple[str, ...] = ()
+    stall_s: float = 0.0
+    max_processes: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from orchestrator.bridges.claude_limits import is_exhausted, is_throttle, reset_in
 from orchestrator.bridges.claude_messages import (
     ApiRetry,
     AssistantText,
@@ -107,47 +108,65 @@ def outcome(
     """Return how the attempt ended.
 
     *stderr* is the tail of what the program complained. *lingered*: we ended the process because it stayed after its
-    final result; the result counts all the same.
+    final result; the result counts all the same, also where the supervisor did it.
     """
     report = _report(tally, exit_record, begun)
     result = tally.results[-1] if tally.results else None
     ended_well = exit_record.reason == "exited" and exit_record.exit_code == 0
-    if result is not None and _is_good(result) and (ended_well or lingered):
+    stayed = lingered or exit_record.reason in ("lingered", "stalled")
+    if result is not None and _is_good(result) and (ended_well or stayed):
         return Finished(report)
-    ended = _ended_by_us(exit_record, tally, report)
+    ended = _ended_by_us(exit_record, tally, report, begun)
     if ended is not None:
         return ended
     if result is not None and not _is_good(result):
         kind, detail = _of_result(result, tally)
     else:
         kind, detail = _of_exit(exit_record, tally, stderr.strip(), result)
-    resets_at = tally.limit.resets_at if kind is K.USAGE_LIMIT and tally.limit else 0.0
+    resets_at = _resets_at(tally, detail, exit_record.ended_ts) if kind is K.USAGE_LIMIT else 0.0
     return Failed(kind, detail[:_DETAIL], report, resets_at)
+
+
+def _resets_at(tally: Tally, detail: str, said_at: float) -> float:
+    """Return when the limit ends, by what was refused; else by the words; else by the last that was told at all."""
+    told = tally.limit.resets_at if tally.limit else 0.0
+    if tally.limit and tally.limit.status == "rejected" and told:
+        return told
+    return reset_in(detail, said_at=said_at) or told
 
 
 def _is_good(result: Result) -> bool:
     return not result.is_error and result.subtype == "success" and not result.local_command and result.turns != 0
 
 
-def _ended_by_us(record: ExitRecord, tally: Tally, report: AgentReport) -> Outcome | None:
+def _ended_by_us(record: ExitRecord, tally: Tally, report: AgentReport, begun: Begun) -> Outcome | None:
     """Return the outcome where the process did not end by itself, None where it did."""
     if record.reason == "exited":
         return None
     if tally.auth_refusals >= AUTH_REFUSALS:
         detail = f"the provider refused the credential {tally.auth_refusals} times ({_waiting(tally)})"
-        return Failed(K.AUTH, detail, report)
+        nothing = replace(report.usage, cost_usd=0.0, session_cost_usd=begun.spent_usd)
+        return Failed(K.AUTH, detail, report if tally.last_text or tally.tools else replace(report, usage=nothing))
     match record.reason:
-        case "stopped" | "daemon_gone":
+        case "stopped" | "daemon_gone" | "lingered":
             return Interrupted(record.detail or record.reason, report)
         case "timeout":
             waited = f"; it was waiting for its provider ({_waiting(tally)})" if tally.last_retry else ""
             return Failed(K.TIMEOUT, f"ended by its time limit after {record.duration_s:.0f} s{waited}", report)
         case "output_too_large":
             return Failed(K.BAD_OUTPUT, record.detail or "it printed more than is kept", report)
+        case "shortage":
+            return Failed(K.SHORTAGE, record.detail, report)
         case "spawn_failed":
             return Failed(K.START_REFUSED, record.detail, report)
+        case "stalled":
+            return Failed(K.STALLED, record.detail or "it fell silent", report)
+        case "too_many_processes":
+            return Failed(K.TOO_MANY_PROCESSES, record.detail, report)
+        case "too_much_memory":
+            return Failed(K.KILLED, record.detail, report)
         case "supervisor_killed":
-            return Failed(K.KILLED, record.detail or "the process that held the agent was killed", report)
+            return Interrupted(record.detail or "the process that held the agent was killed", report)
         case unknown:
             return Failed(K.CRASH, f"its process ended in an unknown way ({unknown}): {record.detail}", report)
 
@@ -205,7 +224,6 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], FailureKind], ...] = tuple(
     for pattern, kind in (
         (r"not logged in|/login|invalid api key|failed to authenticate|token has expired", K.AUTH),
         (r"credit balance|billing", K.BILLING),
-        (r"hit your .{0,40}limit|usage limit", K.USAGE_LIMIT),
         (r"prompt is too long", K.PROMPT_TOO_LONG),
         (
             r"overloaded|timed out|connection (dropped|refused|error|reset)|ECONN|ENOTFOUND|EAI_AGAIN|network",
@@ -231,6 +249,7 @@ def _kind_of(result: Result, tally: Tally, text: str) -> FailureKind:
         _BY_TERMINAL.get(result.terminal_reason),
         _BY_API_ERROR.get(result.api_error),
         K.USAGE_LIMIT if rejected else None,
+        _by_limit_words(text) if result.api_status in (0, 429) else None,
         _BY_CLEAR_ERROR.get(tally.error),
         _of_status(result.api_status),
         _BY_VAGUE_ERROR.get(tally.error) if result.terminal_reason in ("api_error", "model_error", "") else None,
@@ -259,8 +278,15 @@ def _of_status(status: int) -> FailureKind | None:
     return K.BAD_REQUEST if 400 <= status < 500 else None
 
 
+def _by_limit_words(text: str) -> FailureKind | None:
+    """A refusal by 429 is both: a throttle, which is over in a minute, and an allowance that is used up."""
+    if is_throttle(text):
+        return K.RATE_LIMITED
+    return K.USAGE_LIMIT if is_exhausted(text) else None
+
+
 def _by_words(text: str) -> FailureKind | None:
-    return next((kind for pattern, kind in _BY_WORDS if pattern.search(text)), None)
+    return _by_limit_words(text) or next((kind for pattern, kind in _BY_WORDS if pattern.search(text)), None)
 
 
 def _of_exit(record: ExitRecord, tally: Tally, stderr: str, good: Result | None) -> tuple[FailureKind, str]:
@@ -286,7 +312,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
     return AgentReport(
         answer=result.text if result and not result.is_error else "",
         exit_code=record.exit_code,
-        usage=_usage(tally, begun, cut=record.reason not in ("exited", "spawn_failed")),
+        usage=_usage(tally, begun, cut=record.reason not in ("exited", "spawn_failed", "shortage")),
         session_id=(tally.init.session_id if tally.init else "") or begun.session_id,
         model=tally.init.model if tally.init else "",
         agent_version=(tally.init.version if tally.init else "") or begun.version,

@@ -25,6 +25,8 @@ TEMPORARY = ".tmp-"
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 _RENAME_NOREPLACE = 1
+MANY_NAMES = 16  # from here on one sync of the whole file system costs less than one for each file
+_TO_SYNC = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves data in the drive's cache
 
 
@@ -72,6 +74,28 @@ def sync_folder(folder_fd: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
+
+
+def sync_names(folder_fd: int, names: Sequence[str]) -> None:
+    """Bring files of an open folder to the disk, whoever wrote them: their bytes and their names.
+
+    Many are brought there by one call that takes the whole file system along, where there is such a call. What is
+    gone meanwhile is left out. Raises OSError when the disk refuses.
+    """
+    if len(names) < MANY_NAMES or not _file_system_synced(folder_fd):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError), opened(os.open(name, _TO_SYNC, dir_fd=folder_fd)) as fd:
+                sync_file(fd)
+        sync_folder(folder_fd)
+
+
+def _file_system_synced(fd: int) -> bool:
+    if (call := _from_libc("syncfs")) is None:
+        return False
+    if call(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return True
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -129,10 +153,13 @@ def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
 
 
 @functools.cache
-def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
-    found: Callable[[int, bytes, int, bytes, int], int] | None
-    found = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+def _from_libc(name: str) -> Callable[..., int] | None:
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     return found
+
+
+def _renameat2() -> Callable[..., int] | None:
+    return _from_libc("renameat2")
 
 
 def _renamed_by_kernel(from_fd: int, name: str, to_fd: int, new_name: str) -> bool:

@@ -1,6 +1,7 @@
 """Whether an attempt still does anything, and whether it uses more than it may: looked at while it runs.
 
-Where a control group keeps a limit, the kernel is asked; else the processes are counted and their memory is summed.
+Processes are counted; their memory is summed where no control group limits it. Where one limits the number of threads,
+which stops a fork bomb at once, the kernel is asked whether it had to.
 """
 
 import os
@@ -21,7 +22,7 @@ class Gauge:
     def __init__(self, order: Order, leaf: Leaf | None, now: float) -> None:
         self.order, self.leaf = order, leaf
         held = leaf.controllers if leaf else set()
-        self.counts = bool(order.max_processes) and "pids" not in held
+        self.counts = bool(order.max_processes)
         self.sums = bool(order.memory_bytes) and "memory" not in held
         self.sample_s = min(30.0, order.stall_s / 30)
         self.sampled = self.counted = self.busy = now

@@ -23,7 +23,16 @@ from orchestrator.bridges.archive import (
     reject_in_place,
     rejects_in_place,
 )
-from orchestrator.bridges.files import NAME_BYTES, TEMPORARY, create_new, names_in, open_below, open_folder, opened
+from orchestrator.bridges.files import (
+    NAME_BYTES,
+    TEMPORARY,
+    create_new,
+    names_in,
+    open_below,
+    open_folder,
+    opened,
+    sync_names,
+)
 from orchestrator.bridges.settled import Lease, read_settled, stamp_of, take_lease
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
@@ -136,7 +145,8 @@ class TaskFolder:
         except OSError:
             return dict.fromkeys(file_names, NotReady("gone", 0.0))
         with opened(tasks_fd):
-            return {name: self._read_one(tasks_fd, name, limit) for name in file_names}
+            found = {name: self._read_one(tasks_fd, name, limit) for name in file_names}
+            return {**found, **_kept_by_the_disk(tasks_fd, found)}
 
     def _read_one(self, tasks_fd: int, name: str, limit: int) -> FileBytes | NotReady | TaskFileError:
         def settled(stamp: FileStamp) -> bool:
@@ -243,6 +253,20 @@ class TaskFolder:
     def _inside(self, act: Callable[[int], _T]) -> _T:
         with opened(open_folder(self._tasks)) as tasks_fd:
             return act(tasks_fd)
+
+
+def _kept_by_the_disk(tasks_fd: int, found: Mapping[str, FileBytes | NotReady | TaskFileError]) -> dict[str, NotReady]:
+    """Sync what was read: who dropped it may not have, and what is accepted must not be half a file after a power cut.
+
+    Returns an answer in place of each one that the disk refuses to keep.
+    """
+    names = [name for name, one in found.items() if isinstance(one, FileBytes) and one.body]
+    try:
+        if names:
+            sync_names(tasks_fd, names)
+    except OSError:
+        return dict.fromkeys(names, NotReady("disk_error", 5.0))
+    return {}
 
 
 def _is_same(before: InboxEntry, facts: os.stat_result) -> bool:

@@ -10,15 +10,25 @@ import os
 
 from orchestrator.bridges import proctable
 
+THREADS = 4  # the kernel counts threads; a process may have some. Processes themselves are counted by gauge.py
+
 
 class Leaf:
-    """The groups that could be made. *controllers* are the limits that the kernel itself keeps."""
+    """The groups there are. *controllers* are the limits that the kernel itself keeps."""
 
-    def __init__(self, folders: list[bytes], *, max_processes: int, memory_bytes: int) -> None:
-        self.folders = [folder for folder in map(os.fsdecode, folders) if _make(folder)]
+    def __init__(self, folders: list[str]) -> None:
+        self.folders = folders
         self.controllers: set[str] = set()
+
+    @staticmethod
+    def of(folders: list[str]) -> "Leaf":
+        """Return what is left of the groups that an attempt had."""
+        return Leaf([folder for folder in folders if os.path.exists(f"{folder}/cgroup.procs")])
+
+    def limit(self, *, max_processes: int, memory_bytes: int) -> None:
+        """Have the kernel keep what it can keep. 0 is no limit."""
         for folder in self.folders:
-            if max_processes and _write(f"{folder}/pids.max", b"%d" % max_processes):
+            if max_processes and _write(f"{folder}/pids.max", b"%d" % (THREADS * max_processes)):
                 self.controllers.add("pids")
             if memory_bytes and self._limit_memory(folder, b"%d" % memory_bytes):
                 self.controllers.add("memory")
@@ -73,6 +83,11 @@ class Leaf:
                     proctable.wait_ends(set())
                 else:
                     break
+
+
+def make(folders: list[bytes]) -> Leaf:
+    """Make the groups, as far as the kernel lets us."""
+    return Leaf([folder for folder in map(os.fsdecode, folders) if _make(folder)])
 
 
 def _make(folder: str) -> bool:

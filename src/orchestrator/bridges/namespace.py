@@ -101,13 +101,12 @@ class Namespace:
 def refusal(stderr: bytes) -> tuple[str, int]:
     """Return in words why bubblewrap started nothing, and the errno. ("", 0) when it does not say."""
     line = stderr.rstrip().rpartition(b"\n")[2].decode(errors="replace")
-    if not line.startswith("bwrap: "):
-        return "", 0
-    what, _, why = line.removeprefix("bwrap: ").rpartition(": ")
+    what, _, why = line.partition(": ")[2].rpartition(": ")
     number = next((each for each in range(1, 134) if os.strerror(each) == why), 0)
-    if what.startswith("execvp "):
-        return f"cannot start {what.removeprefix('execvp ')}: {why}", number
-    return f"the container cannot be made: {line}", number
+    for said in ("bwrap: execvp ", "setpriv: failed to execute "):
+        if line.startswith(said) and number:
+            return f"cannot start {what.partition(' ' if said[0] == 'b' else 'execute ')[2]}: {why}", number
+    return (f"the container cannot be made: {line}", number) if line.startswith("bwrap: ") else ("", 0)
 
 
 def _number(text: bytes, name: bytes) -> int:

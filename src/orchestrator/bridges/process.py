@@ -30,6 +30,7 @@ from orchestrator.bridges.follow import LineSplitter, follow
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
 from orchestrator.core import failpoint
+from orchestrator.core.shortage import is_shortage
 
 PROMPT, LOCK, EXIT = "prompt", "lock", "exit.json"
 OVERDUE_S = 20.0  # beyond timeout and ladder: a supervisor that is still there by then does not answer
@@ -72,7 +73,7 @@ class ExitRecord:
 
     *exit_code* is negative for a signal, None if the program never ran or nobody knows. *reason* is one of exited,
     stopped, timeout, stalled, output_too_large, too_many_processes, too_much_memory, daemon_gone, lingered (the same,
-    but its final output was there), spawn_failed, supervisor_killed. *container* says what held the tree together,
+    but its final output was there), spawn_failed, shortage, supervisor_killed. *container* says what held it together,
     such as "pid namespace+cgroup[memory,pids]+subreaper+mark", or "process group" where the system has none of it.
     """
 
@@ -207,22 +208,22 @@ class Supervised:
             detail = f"the supervisor ended with {code} before it wrote an exit record"
             self._end.set_result(_no_run("supervisor_killed", detail, self._started, killed))
 
-    def _refuse(self, detail: str) -> None:
-        self._end.set_result(_no_run("spawn_failed", detail, self._started, 0))
+    def _refuse(self, detail: str, reason: str) -> None:
+        self._end.set_result(_no_run(reason, detail, self._started, 0))
 
 
 async def start(launch: Launch) -> Supervised:
     """Start a program under its supervisor.
 
-    What can be wrong with the surroundings (no such program or folder, no space, an attempt folder that is in use or
-    was used before) is told by `wait`, as `spawn_failed`, and never raised. There is no point at which a cancellation
-    could leave a program without its `Supervised`.
+    What can be wrong with the surroundings (no such program or folder, an attempt folder that is in use or was used
+    before) is told by `wait`, as `spawn_failed`, what the machine lacks as `shortage`; it is never raised. There is no
+    point at which a cancellation could leave a program without its `Supervised`.
     """
     run = Supervised(launch)
     try:
         run._attend(*_start_supervisor(launch))
     except (OSError, ValueError) as error:
-        run._refuse(f"cannot start {launch.argv[0]}: {error}")
+        run._refuse(f"cannot start {launch.argv[0]}: {error}", "shortage" if is_shortage(error) else "spawn_failed")
     return run
 
 

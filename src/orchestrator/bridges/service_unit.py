@@ -52,7 +52,9 @@ WatchdogSec={WATCHDOG_S}
 TimeoutStartSec={START_S}
 # Running tasks may go on for {order.drain_s:g} s (shutdown.drain_s); what is left then is resumed by the next start.
 TimeoutStopSec={stop_s}
-KillMode=mixed
+# Only the daemon is signalled. It ends its agents itself; when it is killed their supervisors notice, let a run that
+# has its result end well, and end all others: a signal to them from here would lose what was paid for.
+KillMode=process
 Restart=on-failure
 RestartSec={RESTART_S}
 RestartPreventExitStatus={" ".join(map(str, FINAL))}

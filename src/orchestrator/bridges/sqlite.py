@@ -18,10 +18,11 @@ from orchestrator.bridges import sqlite_write as write
 from orchestrator.bridges.sqlite_file import check_current, check_owner, connect, prepare, told
 from orchestrator.bridges.sqlite_lane import Lane, Writer, snapshot
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.ports import EndedTask, Label, NewTask, Pause
 from orchestrator.core.task import FileStamp, Task
 
 T = TypeVar("T")
@@ -127,6 +128,12 @@ class SqliteStore:
     async def release(self, scope: str, event: Event) -> None:
         await self._write(lambda con: write.release(con, scope, event))
 
+    async def replan(self, pauses: Sequence[Pause], events: Sequence[Event]) -> None:
+        await self._write(lambda con: write.replan(con, pauses, events))
+
+    async def forgive(self, scope: str, event: Event) -> None:
+        await self._write(lambda con: write.forgive(con, scope, event))
+
     async def task(self, uid: TaskUid) -> Task | None:
         return await self._read(lambda con: read.task(con, uid))
 
@@ -160,8 +167,11 @@ class SqliteStore:
     async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
         return await self._read(read.waiting_files)
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        return await self._read(lambda con: read.same_id(con, task_id))
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        return await self._read(lambda con: [read.namesakes(con, *one) for one in asked])
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        return await self._read(lambda con: read.labels(con, uids))
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]:
         return await self._read(lambda con: read.attempts(con, uid))
@@ -177,6 +187,9 @@ class SqliteStore:
 
     async def pauses(self) -> Sequence[Pause]:
         return await self._read(read.pauses)
+
+    async def spending(self, since: float) -> Spending:
+        return await self._read(lambda con: read.spending(con, since))
 
     async def changed(self) -> bool:
         try:

@@ -4,13 +4,15 @@ import heapq
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from math import inf
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import Spending
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, Pause
+from orchestrator.core.ports import EndedTask, Label, Pause
 from orchestrator.core.task import FileStamp, Task, id_key
 
 SHORTEST_PREFIX = 4
@@ -36,6 +38,19 @@ ENDED = (
     f"SELECT ord, uid, name, ended_ts, artifacts, cleaned FROM task NOT INDEXED WHERE {rows.ENDED}"  # noqa: S608 - our own condition
     " AND ord > ? AND ended_ts < ? ORDER BY ord LIMIT ?"
 )
+KNOWN_ID = "SELECT 1 FROM task INDEXED BY task_id WHERE id_key = ? LIMIT 1"
+PENDING_OF = f"SELECT ord FROM task INDEXED BY task_line WHERE id_key = ? AND {rows.PENDING} ORDER BY ord DESC LIMIT 2"  # noqa: S608 - our own condition
+ACTIVE_OF = f"SELECT ord FROM task INDEXED BY task_active WHERE id_key = ? AND {rows.ACTIVE}"  # noqa: S608 - our own condition
+DONE_OF = (
+    "SELECT ord FROM task INDEXED BY task_id WHERE id_key = ? AND state = 'succeeded' AND sha256 = ?"
+    " ORDER BY ord DESC LIMIT 1"
+)
+LABEL = "SELECT name, spec FROM task JOIN content USING (ord) WHERE uid = ?"
+SPENT = (
+    "SELECT total(day_usd), count(*) - count(day_usd) FROM attempt INDEXED BY attempt_ended"
+    " WHERE ended_ts > 0 AND ended_ts >= ?"
+)
+RESERVED = "SELECT total(cap_usd), total(cap_usd = 0) FROM attempt INDEXED BY attempt_ended WHERE ended_ts = 0"
 _FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
 FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.PENDING} AND file_name <> ''"  # noqa: S608 - our own condition
 
@@ -122,9 +137,19 @@ def waiting_files(con: sqlite3.Connection) -> Sequence[tuple[str, FileStamp, Tas
     ]
 
 
-def same_id(con: sqlite3.Connection, task_id: str) -> Sequence[Task]:
-    found = _orders(con, "SELECT ord FROM task WHERE id_key = ?", rows.plain(id_key(task_id)))
-    return _load(con, sorted(found, reverse=True))
+def namesakes(con: sqlite3.Connection, task_id: str, sha256: str) -> Sequence[Task]:
+    """A few looks into indexes, however many tasks of that id there were; for a new id it is one."""
+    key = rows.plain(id_key(task_id))
+    if con.execute(KNOWN_ID, (key,)).fetchone() is None:
+        return []
+    found = _orders(con, PENDING_OF, key) | _orders(con, ACTIVE_OF, key)
+    newest = sorted(found, reverse=True)[:2]
+    return _load(con, sorted({*newest, *_orders(con, DONE_OF, key, sha256)}, reverse=True))
+
+
+def labels(con: sqlite3.Connection, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+    found = ((uid, con.execute(LABEL, (uid,)).fetchone()) for uid in uids)
+    return {uid: rows.label_of(uid, row) for uid, row in found if row is not None}
 
 
 def attempts(con: sqlite3.Connection, uid: TaskUid) -> Sequence[AttemptRecord]:
@@ -147,7 +172,13 @@ def last_seq(con: sqlite3.Connection) -> int:
 
 
 def pauses(con: sqlite3.Connection) -> Sequence[Pause]:
-    return [rows.pause_of(row) for row in con.execute("SELECT scope, until, reason, detail FROM pause ORDER BY scope")]
+    return [rows.pause_of(row) for row in con.execute(f"{rows.PAUSE} ORDER BY scope")]
+
+
+def spending(con: sqlite3.Connection, since: float) -> Spending:
+    spent, unknown = con.execute(SPENT, (since,)).fetchone()
+    reserved, open_ended = con.execute(RESERVED).fetchone()
+    return Spending(inf if unknown else spent, inf if open_ended else reserved)
 
 
 def root_uuid(con: sqlite3.Connection) -> str:

@@ -9,7 +9,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Pause
+from orchestrator.core.ports import Label, Pause
 from orchestrator.core.task import FileStamp, Task
 
 Row: TypeAlias = tuple[Any, ...]
@@ -43,7 +43,8 @@ UNPROJECTED = f"{ENDED} AND ((artifacts = 0 AND cleaned = 0 AND state <> 'reject
 _TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
 EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"
-ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict FROM attempt"
+PAUSE = "SELECT scope, until, reason, detail, account FROM pause"
+ATTEMPT = "SELECT uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd FROM attempt"
 
 
 def name_key(name: str) -> str:
@@ -130,6 +131,15 @@ def task_of(row: Row) -> Task:
         raise _unreadable(f"task {uid}", error) from error
 
 
+def label_of(uid: TaskUid, row: Row) -> Label:
+    """Return the label of a row (name, spec), leaving the rest of the spec alone. Raises StoreError."""
+    name, spec = row
+    try:
+        return Label(str(json.loads(spec)["id"]), text(name))
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unreadable(f"task {uid}", ValueError(str(error))) from error
+
+
 def _unreadable(what: str, error: ValueError) -> StoreError:
     return StoreError(
         f"{what} cannot be read ({error})",
@@ -168,18 +178,18 @@ def event_of(row: Row) -> Event:
 
 def attempt_of(row: Row) -> AttemptRecord:
     """Return the record of a row of ATTEMPT. Raises StoreError when outcome or verdict is not readable."""
-    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict = row
+    uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd = row
     try:
         told: Mapping[str, Any] = json.loads(outcome)
         judged: Mapping[str, Any] = json.loads(verdict)
     except ValueError as error:
         raise _unreadable(f"attempt {number} of task {uid}", error) from error
     return AttemptRecord(
-        TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, outcome=told, verdict=judged
+        TaskUid(uid), number, epoch, text(agent), text(session_id), started_ts, ended_ts, told, judged, cap_usd
     )
 
 
 def pause_of(row: Row) -> Pause:
-    """Return the pause of a row (scope, until, reason, detail)."""
-    scope, until, reason, detail = row
-    return Pause(text(scope), until, text(reason), text(detail))
+    """Return the pause of a row of PAUSE."""
+    scope, until, reason, detail, account = row
+    return Pause(text(scope), until, text(reason), text(detail), text(account))

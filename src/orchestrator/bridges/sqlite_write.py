@@ -1,12 +1,13 @@
 """What changes the database. Each function runs inside one `BEGIN IMMEDIATE` transaction and never commits itself."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
+from orchestrator.core.budget import cap_in, cost_of
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
@@ -28,20 +29,28 @@ def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
     (last,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
     seq, ts = _last(con)
     stored: list[Task] = []
+    events: list[Sequence[rows.Value]] = []
+    names: set[str] = set()  # given in this transaction, as the index compares them
     for order, item in enumerate(new, start=last + 1):
-        events = _in_turn(item.events, ts)
-        task = begun(replace(item, events=events))
+        placed = _in_turn(item.events, ts)
+        task = begun(replace(item, events=placed))
         if con.execute("SELECT 1 FROM task WHERE uid = ?", (task.uid,)).fetchone():
             raise ConflictError(f"task {task.uid} is already stored", hint="It was accepted before: nothing to do.")
-        task = replace(task, name=_free_name(con, task), order=order)
-        values = (order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
-        con.execute(_INSERT_TASK, values)
-        con.execute(_INSERT_CONTENT, (order, codec.text(task.spec), item.body))
-        for event in events:
+        task = replace(task, name=_free_name(con, task, names), order=order)
+        names.add(rows.name_key(task.name))
+        for event in placed:
             seq, ts = seq + 1, event.ts
-            con.execute(_INSERT_EVENT, rows.event_values(seq, event))
+            events.append(rows.event_values(seq, event))
         stored.append(task)
+    con.executemany(_INSERT_TASK, map(_task_values, stored))
+    bodies = (item.body for item in new)
+    con.executemany(_INSERT_CONTENT, ((t.order, codec.text(t.spec), b) for t, b in zip(stored, bodies, strict=True)))
+    con.executemany(_INSERT_EVENT, events)
     return stored
+
+
+def _task_values(task: Task) -> Sequence[rows.Value]:
+    return (task.order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
 
 
 def begun(item: NewTask) -> Task:
@@ -55,14 +64,13 @@ def begun(item: NewTask) -> Task:
     return task
 
 
-def _free_name(con: sqlite3.Connection, task: Task) -> str:
+def _free_name(con: sqlite3.Connection, task: Task, given: Collection[str]) -> str:
     if task.state is State.REJECTED:
         return ""  # never to be run: it has no result file and takes no name from others
     for name in _names(task):
-        taken = con.execute(
-            "SELECT 1 FROM task WHERE name_key = ? AND name_key <> ''", (rows.plain(rows.name_key(name)),)
-        )
-        if taken.fetchone() is None:
+        key = rows.name_key(name)
+        taken = con.execute("SELECT 1 FROM task WHERE name_key = ? AND name_key <> ''", (rows.plain(key),))
+        if key not in given and taken.fetchone() is None:
             return name
     raise AssertionError("the names never end")
 
@@ -127,9 +135,12 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
     agent = _text(event.data, "agent") or task.spec.agent
     con.execute(
-        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}')",
-        (task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
+        "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}', ?)",
+        (
+            *(task.uid, task.attempt, task.epoch, rows.plain(agent), rows.plain(task.session_id), event.ts),
+            cap_in(event.data),
+        ),
     )
 
 
@@ -140,9 +151,10 @@ def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
     session = rows.plain(_text(event.data, "session_id"))
     con.execute(
         "UPDATE attempt SET ended_ts = CASE ended_ts WHEN 0 THEN ? ELSE ended_ts END,"
-        " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id)"
+        " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id),"
+        " day_usd = coalesce(?, CASE WHEN ? THEN NULL ELSE day_usd END, nullif(cap_usd, 0))"
         " WHERE uid = ? AND number = ?",
-        (event.ts, told, session, task.uid, task.attempt),
+        (event.ts, told, session, cost_of(outcome), told is not None, task.uid, task.attempt),
     )
 
 
@@ -152,10 +164,23 @@ def pause(con: sqlite3.Connection, hold: Pause, event: Event) -> None:
     if known is not None and outlasts(known[0], hold.until):
         return
     con.execute(
-        "INSERT OR REPLACE INTO pause (scope, until, reason, detail) VALUES (?, ?, ?, ?)",
-        (rows.plain(hold.scope), hold.until, rows.plain(hold.reason), rows.plain(hold.detail)),
+        "INSERT OR REPLACE INTO pause (scope, until, reason, detail, account) VALUES (?, ?, ?, ?, ?)",
+        (rows.plain(hold.scope), hold.until, *map(rows.plain, (hold.reason, hold.detail, hold.account))),
     )
     commit(con, [event])
+
+
+def replan(con: sqlite3.Connection, holds: Sequence[Pause], events: Sequence[Event]) -> None:
+    """Give holds that are there another time; one that was released meanwhile stays released."""
+    for hold in holds:
+        con.execute("UPDATE pause SET until = ? WHERE scope = ?", (hold.until, rows.plain(hold.scope)))
+    commit(con, events)
+
+
+def forgive(con: sqlite3.Connection, scope: str, event: Event) -> None:
+    """Let a day begin anew in the middle; see the port."""
+    con.execute("UPDATE attempt SET day_usd = 0 WHERE ended_ts > 0 AND day_usd IS NOT 0")
+    release(con, scope, event)
 
 
 def release(con: sqlite3.Connection, scope: str, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.bridges import proctable
+from orchestrator.bridges.leaf import Leaf
 
 STDOUT, STDERR = "stdout.ndjson", "stderr.log"
 
@@ -31,25 +33,42 @@ async def lock_is_free(path: Path, patience_s: float) -> None:
 
 
 async def end_strays(attempt_dir: Path, mark: str, patience_s: float) -> int:
-    """Kill every process of the attempt until none is left. Return how many there were."""
+    """Kill every process of the attempt until none is left. Return how many there were.
+
+    They carry its mark, write to its output, or are in its control groups, which are removed. The first process of
+    a PID namespace carries the mark: all others in there end with it.
+    """
     deadline = time.monotonic() + patience_s
     killed: set[int] = set()
+    leaf = Leaf.of(_groups(attempt_dir, mark))
 
     def is_ours(pid: int) -> bool:
-        return proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir)
+        return proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir) or pid in leaf.members()
 
-    while victims := [pid for pid in _strays(attempt_dir, mark) if pid != os.getpid()]:
+    while victims := _strays(attempt_dir, mark, leaf):
+        leaf.kill()
         for pid in victims:
             _kill(pid, is_ours)
         killed.update(victims)
         if time.monotonic() >= deadline:
             break
         await asyncio.sleep(0.01)
+    leaf.remove()
     return len(killed)
 
 
-def _strays(attempt_dir: Path, mark: str) -> set[int]:
-    return {pid for pid in proctable.all_pids() if proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir)}
+def _groups(attempt_dir: Path, mark: str) -> list[str]:
+    """Return the control groups that the attempt's manifest names, those that bear its mark."""
+    try:
+        named = json.loads((attempt_dir / "manifest.json").read_bytes())["cgroups"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [folder for folder in named if isinstance(folder, str) and Path(folder).name == mark]
+
+
+def _strays(attempt_dir: Path, mark: str, leaf: Leaf) -> set[int]:
+    marked = {pid for pid in proctable.all_pids() if proctable.has_mark(pid, mark) or _writes_to(pid, attempt_dir)}
+    return {pid for pid in marked | leaf.members() if not proctable.is_zombie(pid)} - {os.getpid()}
 
 
 def _writes_to(pid: int, attempt_dir: Path) -> bool:

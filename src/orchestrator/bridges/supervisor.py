@@ -144,10 +144,11 @@ class Attempt:
     def _start(self) -> bool:
         order = self.order
         if order.cgroups:
-            from orchestrator.bridges.leaf import Leaf
+            from orchestrator.bridges.leaf import make
 
             write_manifest(order, 0)  # the groups can be found from now on, whatever happens to us
-            self.leaf = Leaf(order.cgroups, max_processes=order.max_processes, memory_bytes=order.memory_bytes)
+            self.leaf = make(order.cgroups)
+            self.leaf.limit(max_processes=order.max_processes, memory_bytes=order.memory_bytes)
         if order.container:
             from orchestrator.bridges.namespace import Namespace
 
@@ -172,7 +173,7 @@ class Attempt:
         code = os.waitstatus_to_exitcode(self.status)
         if self.namespace is not None and code >= 0:
             code = self.namespace.exit_code(code)
-            if self.reason == "exited" and code == 1 and not self.namespace.ran:
+            if self.reason == "exited" and (code in (126, 127) or (code == 1 and not self.namespace.ran)):
                 from orchestrator.bridges.namespace import refusal
 
                 with open(self.order.attempt_dir + b"/stderr.log", "rb") as stream:

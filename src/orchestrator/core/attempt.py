@@ -16,11 +16,13 @@ class FailureKind(StrEnum):
     AUTH = "auth"  # not logged in, wrong key, account blocked
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
+    DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
     CRASH = "crash"  # ended by a signal or a bug of its own
-    KILLED = "killed"  # SIGKILL not sent by us; usually out of memory
+    KILLED = "killed"  # for lack of memory: by its own limit, or by a SIGKILL that we did not send
+    TOO_MANY_PROCESSES = "too_many_processes"  # more at once than one attempt may have
     NO_RESULT = "no_result"  # ended without its final message
     BAD_OUTPUT = "bad_output"  # the final message does not satisfy its schema
     BAD_REQUEST = "bad_request"  # refused by the provider: retrying cannot help
@@ -29,6 +31,7 @@ class FailureKind(StrEnum):
     START_REFUSED = "start_refused"  # the agent refused to start: flags, sandbox, root
     AGENT_MISSING = "agent_missing"
     AGENT_OUTDATED = "agent_outdated"
+    SHORTAGE = "shortage"  # the machine lacks space, descriptors or memory: no fault of the task
     PREPARE_FAILED = "prepare_failed"  # the work area could not be made ready
     AGENT_ERROR = "agent_error"  # the agent reports an error of no better known kind
     EMPTY_ANSWER = "empty_answer"
@@ -158,9 +161,17 @@ class WorkOrder:
         return f"{self.uid}.{self.attempt}"
 
 
+def not_begun(order: WorkOrder) -> AgentReport:
+    """Return the report of an attempt that ended before its program was started: it has cost nothing."""
+    return AgentReport(session_id=order.session_id, usage=Usage(cost_usd=0.0, session_cost_usd=order.session_cost_usd))
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """What the store remembers of one attempt. *verdict* is the data of its `validated` event, whole; {} before."""
+    """What the store remembers of one attempt. *verdict* is the data of its `validated` event, whole; {} before.
+
+    *cap_usd* is what it was allowed to cost; 0: no limit of ours.
+    """
 
     uid: TaskUid
     number: int
@@ -171,3 +182,4 @@ class AttemptRecord:
     ended_ts: float = 0.0
     outcome: Mapping[str, Json] = field(default_factory=dict)
     verdict: Mapping[str, Json] = field(default_factory=dict)
+    cap_usd: float = 0.0

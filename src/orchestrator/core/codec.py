@@ -10,6 +10,7 @@ import json
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -94,6 +95,9 @@ def outcome_from_json(value: Json) -> Outcome:
 
 def text(value: object) -> str:
     """Return *value* as compact JSON text in ASCII, so that any character survives any encoding."""
+    if isinstance(value, dict):  # almost always plain already, as the data of events are
+        with suppress(TypeError, ValueError):
+            return _encode(value)
     return _encode(to_json(value))
 
 

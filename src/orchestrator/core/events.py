@@ -34,6 +34,7 @@ class EventKind(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"  # a person, while it runs
     HELD = "task_held"  # a person: not to be started until released
     RELEASED = "task_released"  # a person: waits for nothing but a slot any more
+    RESCHEDULED = "task_rescheduled"  # clock watch: the clock was set, and its wait is moved along
     CANCELLED = "task_cancelled"  # a person, or the file was removed while queued
     SUMMARIZED = "summarized"  # projector: summary written
     ARTIFACTS_WRITTEN = "artifacts_written"  # projector: result written

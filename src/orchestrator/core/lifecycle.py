@@ -70,6 +70,7 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.EDITED_AFTER_CLAIM: State.RETRY_WAIT,
         E.STARTED: State.RUNNING,
         E.HELD: State.HELD,
+        E.RESCHEDULED: State.RETRY_WAIT,
         E.RELEASED: State.QUEUED,
         E.CANCELLED: State.CANCELLED,
     },

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.agents import AgentProfile
+from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task
 
@@ -59,8 +60,13 @@ def switched_off(agents: Mapping[str, AgentProfile]) -> tuple[Pause, ...]:
 
 
 def in_force(pauses: Iterable[Pause], now: float, *scopes: str) -> tuple[Pause, ...]:
-    """Return the *pauses* that keep anything in *scopes* from being started now."""
+    """Return the *pauses* that keep anything in *scopes* from being started now; a day without money holds it all."""
+    scopes = (*scopes, BUDGET_SCOPE)
     return tuple(pause for pause in pauses if pause.scope in scopes and (pause.until == 0 or pause.until > now))
+
+
+def _name(scope: str) -> str:
+    return {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day"}.get(scope, scope)
 
 
 def _why_not(
@@ -78,11 +84,11 @@ def _why_not(
     if task.id_key in keys:
         return f"waits for another task with the id {task.spec.id}"
     for pause in pauses:
-        if pause.scope not in (EVERYTHING, agent):
+        if pause.scope not in (EVERYTHING, BUDGET_SCOPE, agent):
             continue
         if pause.until == 0 or pause.until > now:
-            return f"{pause.scope} is held: {pause.detail or pause.reason}"
-        if agent in agents:
+            return f"{_name(pause.scope)} is held: {pause.detail or pause.reason}"
+        if pause.scope == agent and agent in agents:
             return f"{pause.scope} is being probed after: {pause.reason}"
     if agents.count(agent) >= capacity.per_agent.get(agent, capacity.slots):
         return f"all places of {agent} are taken"

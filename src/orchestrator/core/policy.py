@@ -12,7 +12,8 @@ from orchestrator.core.task import TaskType
 @dataclass(frozen=True, slots=True)
 class RunPolicy:
     """*slots* attempts at once. *drain_s*: how long a stop waits for running attempts. *attempts_dir* and the cwds
-    are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon."""
+    are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon. *day_budget_usd* is
+    what all tasks together may cost on one local day; 0: no limit of ours."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -22,5 +23,6 @@ class RunPolicy:
     allowed_root: str
     attempts_dir: str
     drain_s: float = 60.0
+    day_budget_usd: float = 0.0
     max_interruptions: int = 10
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

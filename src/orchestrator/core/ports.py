@@ -6,6 +6,7 @@ from math import inf
 from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
+from orchestrator.core.budget import Spending
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.evidence import Changes
@@ -37,13 +38,25 @@ class EndedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """How a task is called in the event log."""
+
+    task_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
-    """An agent (or everything, scope "*") is not started until *until* (seconds since the epoch; 0: until released)."""
+    """An agent (or everything, scope "*") is not started until *until* (seconds since the epoch; 0: until released).
+
+    *account* tells whose allowance it is about, "" where it is about none. It is no credential.
+    """
 
     scope: str
     until: float
     reason: str
     detail: str
+    account: str = ""
 
 
 def outlasts(until: float, other: float) -> bool:
@@ -123,8 +136,13 @@ class Store(Protocol):
         """Return (file name, stamp, uid) of every task that waits or is held with its file in `tasks/`."""
         ...
 
-    async def same_id(self, task_id: str) -> Sequence[Task]:
-        """Return tasks whose id_key equals that of *task_id*, newest first."""
+    async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
+        """Return for each (task id, sha256) the tasks of an equal id_key that a new file of it has to respect, newest
+        first: the newest two that have not ended, and the newest that succeeded with just this sha256."""
+        ...
+
+    async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
+        """Return how the tasks *uids* are called; those that are not stored are left out."""
         ...
 
     async def attempts(self, uid: TaskUid) -> Sequence[AttemptRecord]: ...
@@ -148,6 +166,19 @@ class Store(Protocol):
     async def release(self, scope: str, event: Event) -> None: ...
 
     async def pauses(self) -> Sequence[Pause]: ...
+
+    async def replan(self, pauses: Sequence[Pause], events: Sequence[Event]) -> None:
+        """Give holds that are in force another time, be it longer or shorter, and commit *events*. One that was
+        released meanwhile stays released."""
+        ...
+
+    async def spending(self, since: float) -> Spending:
+        """Return what counts from *since* on: attempts that ended then or later, and those that run."""
+        ...
+
+    async def forgive(self, scope: str, event: Event) -> None:
+        """Release *scope*; nothing that was spent until now counts against a day any more. The records keep it."""
+        ...
 
 
 class Workspace(Protocol):

@@ -8,7 +8,9 @@ from orchestrator.core.attempt import Failed
 from orchestrator.core.attempt import FailureKind as K
 
 DAY_S = 86_400.0
-JITTER = 0.1
+SHORTEST_HOLD_S = 60.0
+LONGEST_HOLD_S = 8 * DAY_S  # the longest allowance is a week
+JITTER = 0.5  # of tasks that fail together, half of the wait keeps the next tries apart
 
 
 class Remedy(StrEnum):
@@ -50,7 +52,7 @@ def _never(hint: str) -> RetryPolicy:
 POLICIES: Mapping[K, RetryPolicy] = {
     K.TRANSIENT: _again(5, 30, 600, "The provider or the network failed; `retry` it when they are well.", resume=True),
     K.RATE_LIMITED: _hold(60, 900, "Too many requests at once; it goes on by itself."),
-    K.USAGE_LIMIT: _hold(900, 8 * DAY_S, "The account's allowance is used up; it goes on by itself after the reset."),
+    K.USAGE_LIMIT: _hold(900, 3600, "The account's allowance is used up; it goes on by itself after the reset."),
     K.AUTH: _hold(300, 300, "Log in: run `claude` and type /login, or set ANTHROPIC_API_KEY in .env."),
     K.BILLING: _hold(900, 900, "The account has no credit left; add some, it goes on by itself."),
     K.AGENT_MISSING: _hold(60, 60, "Install the Claude Code CLI, or `python main.py demo` once to bring it."),
@@ -60,11 +62,15 @@ POLICIES: Mapping[K, RetryPolicy] = {
         300, 300, "The agent refuses this configuration; `python main.py doctor` tells the fix.", resume=False
     ),
     K.BUDGET: _never("The task's budget is used up; raise budget_usd in the task, then `retry`."),
+    K.DAY_BUDGET: _hold(60, 60, "It goes on the next day; raise budget.per_day_usd, or `resume budget`, for today."),
     K.MAX_TURNS: _never("Raise max_turns in the task or split the task."),
     K.TIMEOUT: _again(2, 10, 60, "Raise timeout_sec in the task, or CLAUDE_TIMEOUT_SEC, or split the task."),
     K.STALLED: _again(3, 30, 300, "The agent fell silent; see its output in the attempt folder.", resume=True),
     K.CRASH: _again(3, 10, 120, "The agent crashed; see stderr.log in the attempt folder.", resume=True),
     K.KILLED: _again(2, 60, 600, "Something killed the agent, most often for lack of memory; run fewer at once."),
+    K.TOO_MANY_PROCESSES: _again(
+        2, 60, 300, "It started more processes at once than agents.claude.max_processes; raise that, or ask for less."
+    ),
     K.NO_RESULT: _again(3, 10, 120, "The agent ended without its final message; see the attempt folder.", resume=True),
     K.BAD_OUTPUT: _again(
         2, 10, 60, "The agent's final message was not as agreed; see whether doctor accepts the CLI's version."
@@ -72,6 +78,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.BAD_REQUEST: _never("The provider refuses the request as it is; see the detail."),
     K.PROMPT_TOO_LONG: _never("Shorten the prompt or name files instead of quoting them."),
     K.MODEL_NOT_FOUND: _never("Correct `model` in the task or in config/orchestrator.yaml."),
+    K.SHORTAGE: _hold(10, 60, "The machine lacks space or descriptors; it goes on by itself when they are back."),
     K.PREPARE_FAILED: _again(3, 30, 300, "Create the folder or correct `cwd`, then `retry`."),
     K.AGENT_ERROR: _again(2, 30, 300, "The agent reports an error; see the detail.", resume=True),
     K.EMPTY_ANSWER: _again(2, 10, 60, "The agent said nothing; make the prompt more concrete."),
@@ -111,12 +118,13 @@ def decide_retry(
     policy = policies[failure.kind]
     if policy.remedy is Remedy.HOLD_AGENT:
         until = failure.resets_at or now + min(policy.first_delay_s * 2.0 ** min(uncharged, 20), policy.cap_s)
-        return RetryDecision(policy.remedy, min(max(until, now + 1.0), now + 8 * DAY_S), policy.hint)
+        soonest = now + min(SHORTEST_HOLD_S, policy.first_delay_s)  # a reset in the past must not become a storm
+        return RetryDecision(policy.remedy, min(max(until, soonest), now + LONGEST_HOLD_S), policy.hint)
     allowed = policy.max_tries if retries is None else retries + 1
     if policy.remedy is Remedy.GIVE_UP or tries >= allowed:
         return RetryDecision(Remedy.GIVE_UP, 0.0, policy.hint)
     delay = min(policy.first_delay_s * 2.0 ** min(tries - 1, 20), policy.cap_s)
-    return RetryDecision(Remedy.TRY_AGAIN, now + delay * (1 + JITTER * (2 * chance - 1)), policy.hint)
+    return RetryDecision(Remedy.TRY_AGAIN, now + delay * (1 - JITTER * chance), policy.hint)
 
 
 def hint_for(reason: str) -> str:

@@ -207,7 +207,8 @@ def advance(task: Task, event: Event) -> Task:
     if event.kind in ATTEMPT_BOUND and (event.attempt, event.epoch) != (task.attempt, task.epoch):
         why = f"attempt {event.attempt}.{event.epoch} is not the current {task.attempt}.{task.epoch}"
         raise IllegalEventError(task.state, event.kind, legal=sorted(NEXT[task.state]), why=why)
-    after = replace(task, state=next_state(task.state, event.kind))
+    state = next_state(task.state, event.kind)
+    after = task if state is task.state else replace(task, state=state)
     change = _CHANGES.get(event.kind)
     return change(after, event) if change else after
 
@@ -253,6 +254,10 @@ def _at_once(task: Task, _: Event) -> Task:
     return replace(task, not_before=0.0)
 
 
+def _rescheduled(task: Task, event: Event) -> Task:
+    return replace(task, not_before=_number(event, "not_before") or 0.0)
+
+
 def _ended(task: Task, event: Event) -> Task:
     return replace(task, ended_ts=event.ts, reason=_text(event, "reason"), detail=_text(event, "detail"))
 
@@ -268,6 +273,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.INTERRUPTED: _uncharged,
     EventKind.RETRY: _waits,
     EventKind.RELEASED: _at_once,
+    EventKind.RESCHEDULED: _rescheduled,
     EventKind.SUCCEEDED: _ended,
     EventKind.FAILED: _ended,
     EventKind.CANCELLED: _ended,

@@ -12,7 +12,7 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.ports import FileBytes, InboxEntry, NewTask, TargetFact
-from orchestrator.core.task import Notice, Priority, Task, TaskRules, TaskSpec, id_key
+from orchestrator.core.task import Notice, Priority, Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable, slug
 
 
@@ -77,10 +77,11 @@ def among(spec: TaskSpec, sha256: str, others: Sequence[Task]) -> TaskUid | None
     return open_ones[0].uid if open_ones else None
 
 
-def accepted(spec: TaskSpec, read: FileBytes, *, uid: TaskUid, ts: float, behind: TaskUid | None) -> NewTask:
-    """Return the queued task that *read* becomes."""
+def accepted(
+    spec: TaskSpec, read: FileBytes, sha256: str, *, uid: TaskUid, ts: float, behind: TaskUid | None
+) -> NewTask:
+    """Return the queued task that *read*, whose digest is *sha256*, becomes."""
     name = read.entry.file_name
-    sha256 = digest(read.body)
     events = [_received(name, read.body, sha256, uid, ts), Event(EventKind.PARSED, ts, uid, data=_parsed(spec))]
     if behind is not None:
         events.append(Event(EventKind.DUPLICATE_ID, ts, uid, data={"id": spec.id, "behind": behind}))
@@ -176,11 +177,6 @@ def parser_bug(file_name: str, error: Exception) -> TaskFileError:
         file=printable(file_name),
         hint="This is a fault of the program, not of your file. Please report it, with the file if you may share it.",
     )
-
-
-def same_id_in(batch: Mapping[str, Sequence[Task]], spec: TaskSpec) -> Sequence[Task]:
-    """Return the tasks of one transaction so far whose ids equal that of *spec* but for case, newest first."""
-    return tuple(reversed(batch.get(id_key(spec.id), ())))
 
 
 def _received(name: str, body: bytes, sha256: str, uid: TaskUid, ts: float) -> Event:

@@ -8,6 +8,7 @@ from orchestrator.core.errors import ConfigError, OrchestratorError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell, listen
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.service import Orchestrator
@@ -58,7 +59,9 @@ class Daemon:
         projector: Projector,
         config_changed: Callable[[], bool],
         still_owner: Callable[[], bool],
+        clockwatch: ClockWatch | None = None,
     ) -> None:
+        self._clockwatch = clockwatch
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -97,19 +100,26 @@ class Daemon:
             self._bell.ring()
 
     async def _upkeep(self, signals: Signals) -> None:
-        """Notice an edited configuration and a lock that is not ours any more."""
+        """Notice a clock that was set, an edited configuration, and a lock that is not ours any more."""
+        if self._clockwatch is not None:
+            await self._clockwatch.begin()
         while not signals.stopping.is_set():
             try:
                 async with asyncio.timeout(UPKEEP_EVERY_S):
                     await signals.stopping.wait()
             except TimeoutError:
                 pass
+            await self._look_at_the_clock()
             if self._config_changed():
                 await self._reload()
             if not self._still_owner():
                 log.error("%s: another daemon may run; stopping", LOST)
                 self._lost = True
                 signals.stop()
+
+    async def _look_at_the_clock(self) -> None:
+        if self._clockwatch is not None:
+            await self._clockwatch.look()
 
     async def _reload(self) -> None:
         try:

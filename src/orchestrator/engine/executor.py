@@ -8,15 +8,14 @@ from typing import TypeVar
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
-    AgentMessage,
     AgentReport,
     Failed,
     FailureKind,
     Finished,
     Interrupted,
-    MessageKind,
     Outcome,
     WorkOrder,
+    not_begun,
 )
 from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
@@ -27,17 +26,19 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
-from orchestrator.core.retry import Remedy, decide_retry, resumes
+from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
+from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task, TaskType
+from orchestrator.engine.budget import Budget
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently
+from orchestrator.engine.progress import Speaker
 from orchestrator.validation.checks import judge, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_PROGRESS_EVENTS = 400
 AFTER_YOU_S = 1.0
 MAX_REFUSALS = 3
 _FOLLOWS = {
@@ -45,7 +46,6 @@ _FOLLOWS = {
     Remedy.HOLD_AGENT: EventKind.LIMITED,
     Remedy.GIVE_UP: EventKind.FAILED,
 }
-TEXT_SPACING_S = 1.0
 
 
 class Executor:
@@ -61,7 +61,9 @@ class Executor:
         clock: Clock,
         policy: Callable[[], RunPolicy],
         redact: Callable[[Json], Json],
+        account_of: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
         self._store = store
         self._agents = agents
         self._inbox = inbox
@@ -69,26 +71,37 @@ class Executor:
         self._clock = clock
         self._policy = policy
         self._redact = redact
-        self._holds = Holds(store=store, clock=clock, policy=policy, redact=redact)
+        self._holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
+        self._budget = Budget(store=store, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
         return task.spec.agent or self._policy().default_agent
 
-    def starting(self, task: Task) -> Event:
+    async def settle(self) -> None:
+        """Before it is chosen what to start: let go of holds whose cause is gone, and close a day that is paid up."""
+        await self._holds.of_another_account()
+        await self._budget.settle()
+
+    async def cap(self, task: Task, *, free_slots: int) -> float | None:
+        """Return what the next attempt of *task* may cost, 0.0 for no limit; None: nothing is left for it now."""
+        return await self._budget.cap(task, free_slots=free_slots)
+
+    def starting(self, task: Task, *, cap_usd: float = 0.0) -> Event:
         """Return the event to commit before the next attempt of *task* is started."""
         resume = bool(task.session_id) and resumes(task.reason)
         session = task.session_id if resume else self._clock.new_session_id()
         data: dict[str, Json] = {"agent": self.agent_of(task), "session_id": session, "resume": resume}
+        data |= {"cap_usd": cap_usd} if cap_usd else {}
         return Event(EventKind.STARTED, self._clock.now(), task.uid, task.attempt + 1, task.epoch, data)
 
-    async def run(self, task: Task, *, resume: bool) -> None:
+    async def run(self, task: Task, *, resume: bool, cap_usd: float = 0.0) -> None:
         """Run the current attempt of *task*, which is RUNNING, and carry its outcome to the end.
 
         Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
         cancellation goes on.
         """
-        order = self._order(task, resume=resume)
+        order = self._order(task, resume=resume, budget_usd=cap_usd)
         try:
             await self._attempt(task, order)
         finally:
@@ -103,7 +116,7 @@ class Executor:
             await uninterrupted(self._ended_by_us(task, order))
             raise
         except OSError as error:
-            outcome = Failed(FailureKind.PREPARE_FAILED, f"the task file could not be moved: {error.strerror or error}")
+            outcome = _not_prepared(order, error, "the task file could not be moved")
         await uninterrupted(self._conclude(task, order, outcome))
 
     async def recover(self, task: Task) -> None:
@@ -130,7 +143,7 @@ class Executor:
                 Event(EventKind.EDITED_AFTER_CLAIM, self._clock.now(), task.uid, task.attempt, task.epoch)
             )
 
-    def _order(self, task: Task, *, resume: bool) -> WorkOrder:
+    def _order(self, task: Task, *, resume: bool, budget_usd: float = 0.0) -> WorkOrder:
         policy, spec = self._policy(), task.spec
         profile = self._profile(task)
         return WorkOrder(
@@ -148,7 +161,7 @@ class Executor:
             model=spec.model or profile.model,
             timeout_s=spec.timeout_s or profile.timeout_s,
             max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
-            budget_usd=profile.budget_usd if spec.budget_usd is None else spec.budget_usd,
+            budget_usd=budget_usd,
             resume=resume,
             session_cost_usd=task.session_cost_usd,
         )
@@ -171,48 +184,28 @@ class Executor:
             order = replace(order, cwd=cwd)
             hit("prepare.area")
             await self._workspace.record(order)
-            return await self._agent(task).run(order, self._speaker(order))
         except WorkAreaError as error:
-            return Failed(FailureKind.PREPARE_FAILED, error.message)
+            return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
+        except OSError as error:
+            return _not_prepared(order, error, str(error.filename or order.cwd))
+        try:
+            return await self._agent(task).run(order, self._speaker(order))
         except StoreError:
             raise
         except OrchestratorError as error:
             return Failed(FailureKind.AGENT_ERROR, error.message)
         except OSError as error:
-            return Failed(FailureKind.PREPARE_FAILED, f"{error.filename or order.cwd}: {error.strerror or error}")
+            kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+            return Failed(kind, f"{error.filename or order.cwd}: {error.strerror or error}")
         except Exception as error:
             log.exception("attempt %s", order.mark)
             return Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
 
-    def _speaker(self, order: WorkOrder) -> Callable[[AgentMessage], Awaitable[None]]:
-        """What the agent reports becomes events: bounded in number, and text not more than one a second."""
-        said = 0
-        last_text = float("-inf")
-        works = False
+    def _speaker(self, order: WorkOrder) -> Speaker:
+        async def commit(data: Mapping[str, Json]) -> None:
+            await self._commit(self._event(EventKind.PROGRESS, order, data))
 
-        async def say(message: AgentMessage) -> None:
-            nonlocal said, last_text, works
-            now = self._clock.monotonic()
-            if not works and message.kind in (MessageKind.TEXT, MessageKind.TOOL):
-                works = True
-                await self._holds.over(order.agent)  # its provider answers: the others need not wait for its end
-            if message.kind is MessageKind.LIMIT:
-                await self._holds.heed(order.agent, message)
-                if message.data.get("status") == "allowed":
-                    return
-            is_text = message.kind is MessageKind.TEXT
-            if said >= MAX_PROGRESS_EVENTS or (is_text and now - last_text < TEXT_SPACING_S):
-                return
-            hit("run.progress")
-            said += 1
-            last_text = now if is_text else last_text
-            data = {"what": message.kind.value, "text": message.text, **message.data}
-            try:
-                await self._commit(self._event(EventKind.PROGRESS, order, data))
-            except IllegalEventError:
-                log.debug("progress of %s came too late", order.mark)
-
-        return say
+        return Speaker(order, clock=self._clock, holds=self._holds, commit=commit)
 
     async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
         try:
@@ -265,7 +258,31 @@ class Executor:
         await self._failed(task, order, validated, verdict.failure)
 
     async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed) -> None:
-        decision = decide_retry(
+        failure = await self._budget.whose(task, failure)
+        decision = self._decision(task, failure)
+        if decision.remedy is not Remedy.GIVE_UP and (spent := await self._budget.used_up(task)):
+            failure = replace(failure, kind=FailureKind.BUDGET, detail=f"{spent}; the last one: {failure.detail}")
+            decision = self._decision(task, failure)
+        kind, not_before = _FOLLOWS[decision.remedy], decision.not_before
+        if failure.kind is FailureKind.START_REFUSED and not await self._holds.held(order.agent):
+            # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
+            kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
+        if failure.kind is FailureKind.DAY_BUDGET:
+            not_before = self._clock.now() + AFTER_YOU_S  # it goes on as soon as there is money
+        elif decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
+            held_until = await self._holds.after(order.agent, failure, decision)
+            not_before = held_until + AFTER_YOU_S  # let another one probe: it may be this task's fault
+        data: dict[str, Json] = {
+            "reason": failure.kind.value,
+            "detail": failure.detail,
+            "not_before": not_before,
+            "hint": decision.hint,
+        }
+        await self._commit(validated, self._event(kind, order, data))
+        hit("finish.judged")
+
+    def _decision(self, task: Task, failure: Failed) -> RetryDecision:
+        return decide_retry(
             failure,
             tries=task.tries,
             uncharged=task.attempt - task.tries,
@@ -274,21 +291,6 @@ class Executor:
             chance=self._clock.chance(),
             policies=self._policy().retries,
         )
-        data: dict[str, Json] = {
-            "reason": failure.kind.value,
-            "detail": failure.detail,
-            "not_before": decision.not_before,
-            "hint": decision.hint,
-        }
-        kind = _FOLLOWS[decision.remedy]
-        if failure.kind is FailureKind.START_REFUSED and not await self._holds.held(order.agent):
-            # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
-            kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
-        if decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
-            await self._holds.after(order.agent, failure, decision)
-            data["not_before"] = decision.not_before + AFTER_YOU_S  # let another one probe: it may be this task's fault
-        await self._commit(validated, self._event(kind, order, data))
-        hit("finish.judged")
 
     async def _changes(self, order: WorkOrder) -> Changes:
         try:
@@ -312,6 +314,9 @@ class Executor:
             await self._conclude(
                 task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
             )
+            return
+        if spent := await self._budget.used_up(task, outcome):
+            await self._conclude(task, order, Failed(FailureKind.BUDGET, f"{spent}; interrupted", outcome.report))
             return
         data: dict[str, Json] = {
             "reason": "interrupted",
@@ -351,6 +356,11 @@ class Executor:
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._clock, act)
+
+
+def _not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
+    kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+    return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))
 
 
 async def uninterrupted(work: Awaitable[None]) -> None:

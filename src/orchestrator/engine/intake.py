@@ -93,6 +93,7 @@ class Intake:
         self._ignored: dict[str, str] = {}
         self._polling = ""
         self._scan_took_s = 0.0
+        self._soon = asyncio.Event()
 
     @property
     def _limits(self) -> IntakeLimits:
@@ -112,6 +113,10 @@ class Intake:
             # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
             await self._rest(stop, 2 * self._scan_took_s)
             await self._until_hint(stop, self._next_look_s())
+
+    def look_soon(self) -> None:
+        """Do not wait for a hint or the next regular look: something happened to the machine."""
+        self._soon.set()
 
     def kept(self, task: Task) -> bool:
         """Return whether *task* stays queued though its file is gone: something happened to the folder, not to it."""
@@ -263,7 +268,11 @@ class Intake:
                 await asyncio.wait_for(stop.wait(), seconds)
 
     async def _until_hint(self, stop: asyncio.Event, timeout_s: float) -> None:
-        waits = [asyncio.ensure_future(self._watch.wait(timeout_s)), asyncio.ensure_future(stop.wait())]
+        waits: list[asyncio.Future[bool]] = [
+            asyncio.ensure_future(self._watch.wait(timeout_s)),
+            asyncio.ensure_future(stop.wait()),
+            asyncio.ensure_future(self._soon.wait()),
+        ]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
@@ -272,3 +281,4 @@ class Intake:
             for one in waits:
                 one.cancel()
             await asyncio.wait(waits)
+            self._soon.clear()

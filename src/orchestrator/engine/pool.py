@@ -45,8 +45,13 @@ class Pool:
         policy: Callable[[], RunPolicy],
         only: TaskUid | None = None,
         kept: Callable[[Task], bool] = lambda _: False,
+        shortage: Callable[[], str] = lambda: "",
     ) -> None:
-        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone."""
+        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone.
+
+        *shortage* says what the machine lacks to start anything, "" when it lacks nothing.
+        """
+        self._shortage = shortage
         self._kept = kept
         self._store = store
         self._executor = executor
@@ -117,6 +122,9 @@ class Pool:
         await self._honour_cancellations()
         if len(self._running) >= self._policy().slots:
             return LOOK_AT_LEAST_EVERY_S  # the end of one rings the bell
+        if self._shortage():
+            return LOOK_AT_LEAST_EVERY_S  # what runs goes on; an attempt that cannot write its output is none
+        await self._executor.settle()
         now = self._clock.now()
         chosen = await self._choose(now)
         for task in chosen.start:
@@ -143,15 +151,19 @@ class Pool:
         return plan(candidates, now=now, capacity=capacity, pauses=pauses, agent_of=self._executor.agent_of)
 
     async def _start(self, task: Task) -> None:
-        event = self._executor.starting(task)
         if not self._kept(task) and not await self._inbox.unchanged(task):
             return  # edited or removed this very moment: the next scan tells what it is now
+        free_slots = self._policy().slots - len(self._running)
+        if (cap_usd := await self._executor.cap(task, free_slots=free_slots)) is None:
+            return  # what runs may spend all that is left of the day; its end rings the bell
+        event = self._executor.starting(task, cap_usd=cap_usd)
         try:
             started = (await self._store.commit([event]))[0]
         except IllegalEventError:
             return  # cancelled or edited meanwhile
         hit("claim.committed")
-        self._put_to_work(started, self._executor.run(started, resume=event.data.get("resume") is True))
+        resume = event.data.get("resume") is True
+        self._put_to_work(started, self._executor.run(started, resume=resume, cap_usd=cap_usd))
 
     def _put_to_work(self, task: Task, attempt: Coroutine[None, None, None]) -> None:
         work = asyncio.create_task(attempt, name=task.uid)

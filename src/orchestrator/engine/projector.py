@@ -7,13 +7,13 @@ loses nor doubles anything, and everything here can be thrown away and written a
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
+from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Label, Store
 from orchestrator.core.report import COMMAND, summary_text
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
@@ -24,6 +24,7 @@ from orchestrator.validation.schema import result_problems
 log = logging.getLogger(__name__)
 
 BATCH = 500
+REMEMBERED = 5000  # labels
 PIECE = 5000  # of light rows
 FOLDERS = ("results", "summaries")
 RETRY_S = 5.0
@@ -47,9 +48,9 @@ def summary_path(task: Task | EndedTask) -> str:
     return f"summaries/{task.name}_summary.txt"
 
 
-def event_line(event: Event, task: Task | None) -> bytes:
+def event_line(event: Event, label: Label | None) -> bytes:
     """Return one line of events.ndjson, without its newline."""
-    about: dict[str, Json] = {"task_id": task.spec.id, "name": task.name, "uid": task.uid} if task else {}
+    about: dict[str, Json] = {"task_id": label.task_id, "name": label.name, "uid": event.uid} if label else {}
     if event.attempt:
         about["attempt"] = event.attempt
     line = {"seq": event.seq, "ts": iso(event.ts), "event": event.kind.value, **about, "data": event.data}
@@ -81,7 +82,7 @@ class Projector:
         self._bell = bell
         self._seq = -1
         self._owed: dict[TaskUid, float] = {}  # when (monotonic seconds) to try again
-        self._known: dict[TaskUid, Task | None] = {}
+        self._labels: dict[TaskUid, Label] = {}
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Write what is due whenever something happened, until *stopped*; then once more."""
@@ -178,19 +179,19 @@ class Projector:
         if self._seq < 0:
             self._seq = await where_the_log_goes_on(self._events, self._store, self._clock)
         while batch := await self._store.events_after(self._seq, limit=BATCH):
-            lines = [(event.seq, event_line(event, await self._task(event.uid))) for event in batch]
+            await self._learn_labels(batch)
+            lines = [(event.seq, event_line(event, self._labels.get(event.uid))) for event in batch]
             self._seq = await self._events.append(lines)
             if self._seq < batch[-1].seq:
                 raise OSError("events.ndjson took only a part")
 
-    async def _task(self, uid: TaskUid) -> Task | None:
-        if not uid:
-            return None
-        if uid not in self._known:
-            if len(self._known) > 5000:
-                self._known.clear()
-            self._known[uid] = await self._store.task(uid)
-        return self._known[uid]
+    async def _learn_labels(self, events: Sequence[Event]) -> None:
+        unknown = [uid for uid in dict.fromkeys(event.uid for event in events) if uid and uid not in self._labels]
+        if unknown:
+            if len(self._labels) > REMEMBERED:
+                self._labels.clear()
+                unknown = list(dict.fromkeys(event.uid for event in events if event.uid))
+            self._labels.update(await self._store.labels(unknown))
 
     def _note(self, kind: EventKind, task: Task, data: Mapping[str, Json]) -> Event:
         return Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data)

@@ -20,7 +20,7 @@ from orchestrator.core.ports import (
     Store,
     Targets,
 )
-from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec
+from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec, id_key
 from orchestrator.core.text import printable
 from orchestrator.engine import admission
 from orchestrator.engine.absence import Known
@@ -259,7 +259,8 @@ class Reception:
     async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> TaskSpec | TaskFileError:
         if isinstance(spec, TaskFileError):
             return spec
-        others = [one for one in await self._store.same_id(spec.id) if one.uid != task.uid]
+        (found,) = await self._store.namesakes([(spec.id, sha256)])
+        others = [one for one in found if one.uid != task.uid]
         try:
             admission.among(spec, sha256, others)
         except TaskFileError as error:
@@ -287,13 +288,10 @@ class Reception:
         other order would leave a file that is read, and refused, once more.
         """
         new: list[NewTask] = []
-        batch: dict[str, list[Task]] = {}
-        for read, spec in fresh:
-            decided = await self._admitted(read, spec, batch)
+        for read, decided in await self._admitted(fresh):
             if isinstance(decided, TaskFileError):
                 refusals[read.entry.file_name] = (decided, read.entry, read.body)
             else:
-                batch.setdefault(decided.task.id_key, []).append(decided.task)
                 new.append(decided)
         new += [await self._refused(*refusal) for refusal in refusals.values()]
         if not new:
@@ -316,16 +314,35 @@ class Reception:
         return replace(new, events=[*new.events, self._archived(uid, note)])
 
     async def _admitted(
-        self, read: FileBytes, spec: TaskSpec | TaskFileError, batch: Mapping[str, Sequence[Task]]
+        self, fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]]
+    ) -> Sequence[tuple[FileBytes, NewTask | TaskFileError]]:
+        """Decide on a batch in order; each task has to respect those before it. One question to the store for all."""
+        good = [(read, spec) for read, spec in fresh if isinstance(spec, TaskSpec)]
+        digests = {read.entry.file_name: admission.digest(read.body) for read, _ in good}
+        found = await self._store.namesakes([(spec.id, digests[read.entry.file_name]) for read, spec in good])
+        stored = {read.entry.file_name: others for (read, _), others in zip(good, found, strict=True)}
+        newest: dict[str, Task] = {}  # of this batch, by the key of its id
+        decided: list[tuple[FileBytes, NewTask | TaskFileError]] = []
+        for read, spec in fresh:
+            if isinstance(spec, TaskFileError):
+                decided.append((read, spec))
+            else:
+                name = read.entry.file_name
+                decided.append((read, self._admit(read, spec, digests[name], stored[name], newest)))
+        return decided
+
+    def _admit(
+        self, read: FileBytes, spec: TaskSpec, sha256: str, stored: Sequence[Task], newest: dict[str, Task]
     ) -> NewTask | TaskFileError:
-        if isinstance(spec, TaskFileError):
-            return spec
-        others = [*admission.same_id_in(batch, spec), *await self._store.same_id(spec.id)]
+        key = id_key(spec.id)
+        others = [newest[key], *stored] if key in newest else stored
         try:
-            behind = admission.among(spec, admission.digest(read.body), others)
+            behind = admission.among(spec, sha256, others)
         except TaskFileError as error:
             return error
-        return admission.accepted(spec, read, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
+        new = admission.accepted(spec, read, sha256, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
+        newest[key] = new.task
+        return new
 
     def _clean(self, new: NewTask) -> NewTask:
         """No secret that stands in a task file gets into an event; the file itself stays as it is."""

@@ -5,41 +5,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 
 from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, Label, NewTask, Pause, Store
 from orchestrator.core.retry import Remedy
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import POLL_S, Bell
+from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
 from orchestrator.validation.result import build_result
+
+__all__ = ["Control", "DayBudget", "Orchestrator", "Status"]
 
 FOLLOW_BATCH = 500
 KNOWN_TASKS = 5000
 PIECE = 500  # of ended tasks at once
 PAUSED = "paused"  # the reason of a pause that a person has put
-LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One look at the whole: *counts* by state, what runs, what is *held*, what ended last.
-
-    *pauses* hold the queue or an agent, for a time, until released, or because the configuration switches it off.
-    *waiting* is in the order in which it will start.
-    """
-
-    counts: Mapping[State, int]
-    active: Sequence[Task]
-    waiting: Sequence[Task]
-    ended: Sequence[Task]
-    pauses: Sequence[Pause]
-    held: Sequence[Task]
-    last_seq: int
-    next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +57,11 @@ class Orchestrator:
         redact: Callable[[Json], Json],
         reload: Callable[[], Sequence[str]] | None = None,
         at_start: frozenset[str] = frozenset(),
+        shortage: Callable[[], str] = lambda: "",
     ) -> None:
         """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
         self._at_start = at_start
+        self._shortage = shortage
         self._policy = policy
         self._redact = redact
         self._known: dict[TaskUid, Task | None] = {}
@@ -191,7 +178,7 @@ class Orchestrator:
         raise ConflictError(f"{key} keeps moving on; try again")
 
     async def resume(self, scope: str = EVERYTHING) -> Control:
-        """Undo `pause`; for an agent, end its hold early, whatever it is held for.
+        """Undo `pause`; for an agent, end its hold early, whatever it is held for; "budget" lets a day begin anew.
 
         Tasks that wait for their own time only because their agent was held may then start at once, and so may a
         single task that is resumed. Raises NotFoundError, AmbiguousError; ConflictError for a task that has ended.
@@ -203,7 +190,8 @@ class Orchestrator:
         known = next((pause for pause in pauses if pause.scope == scope), None)
         if known is not None:
             data: dict[str, Json] = {"agent": scope, "reason": known.reason, "by": "request", "freed": freed}
-            await self._store.release(scope, Event(EventKind.AGENT_RELEASED, self._clock.now(), data=data))
+            released = Event(EventKind.AGENT_RELEASED, self._clock.now(), data=data)
+            await (self._store.forgive if scope == BUDGET_SCOPE else self._store.release)(scope, released)
             self._bell.ring()
         still = await self.holding(*([*self._policy().agents] if scope == EVERYTHING else [EVERYTHING, scope]))
         return Control(scope, changed=known is not None or freed > 0, pause=known, freed=freed, still=still)
@@ -264,23 +252,14 @@ class Orchestrator:
 
     async def status(self, *, limit: int = 10) -> Status:
         """Return the state of everything; lists are cut at *limit* entries."""
-        now = self._clock.now()
-        waiting = list(await self._store.ready(now, limit=limit))
-        if len(waiting) < limit:
-            shown = {task.uid for task in waiting}
-            others = await self._store.tasks(sorted(WAITING), limit=LOOKED_THROUGH)
-            rest = [task for task in others if task.uid not in shown]
-            waiting += sorted(rest, key=lambda task: (task.not_before, task.spec.priority.rank, task.order))
-        return Status(
-            counts=await self._store.counts(),
-            active=await self._store.tasks(sorted(ACTIVE), limit=1000),
-            waiting=waiting[:limit],
-            ended=await self._store.ended_last(limit=limit),
-            pauses=await self._pauses(),
-            held=await self._store.tasks([State.HELD], limit=limit),
-            last_seq=await self._store.last_seq(),
-            next_wake=await self._store.next_wake(now),
-        )
+        return await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=limit)
+
+    async def waits_for(self, task: Task) -> str:
+        """Return why *task* has not been started, "" when it may start now or does not wait."""
+        if task.state not in WAITING:
+            return ""
+        found = await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=0)
+        return (await waits(self._store, self._policy(), self._clock.now(), self.agent_of, [task], found))[task.uid]
 
     async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:
         """Return the last *lines* events, of one task when *key* names it; oldest first."""
@@ -312,7 +291,8 @@ class Orchestrator:
 
     async def line(self, event: Event) -> bytes:
         """Return *event* as a line of events.ndjson."""
-        return event_line(event, await self.task_of(event))
+        task = await self.task_of(event)
+        return event_line(event, None if task is None else Label(task.spec.id, task.name))
 
     async def cleaned(self, tasks: Sequence[Task | EndedTask]) -> None:
         """Remember that the artefacts of *tasks* were removed on purpose, so that nobody writes them again."""

@@ -1,0 +1,85 @@
+"""What may still be spent: of one task over all its attempts, and of one day over all tasks. US dollars, pure.
+
+Nothing is guessed in the spender's favour: an attempt whose cost nobody knows has cost its cap, and one that had no cap
+may have cost anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from math import inf
+
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.events import Json
+
+DAY_BUDGET = "day_budget"  # the reason of a hold, and of a task that waits for the next day
+BUDGET_SCOPE = "budget"  # what is held then: everything that costs something
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What counts against a day: *spent_usd* by attempts that have ended, *reserved_usd* the caps of those that run.
+
+    Either is infinite when an attempt among them had no cap, and, ended, no known cost.
+    """
+
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A local day from *begins* to *ends* (seconds since the epoch), and what its *zone* is called at its end."""
+
+    begins: float
+    ends: float
+    zone: str
+
+
+def day_of(now: float, zone: tzinfo | None = None) -> Day:
+    """Return the day that *now* lies in. *zone* None is that of this machine; a day there may have 23 or 25 hours."""
+    moment = datetime.fromtimestamp(now, tz=zone)
+    begins = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    ends = (begins + timedelta(days=1)).astimezone(zone)
+    return Day(begins.timestamp(), ends.timestamp(), ends.tzname() or "local time")
+
+
+def cost_of(outcome: Json) -> float | None:
+    """Return what an attempt with this *outcome* (as the store keeps it) has cost, None where nobody knows."""
+    value: Json = outcome
+    for key in ("report", "usage", "cost_usd"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return max(0.0, float(value)) if known else None  # type: ignore[arg-type]
+
+
+def spent_by(attempts: Sequence[AttemptRecord]) -> float:
+    """Return what *attempts* count for: each its cost, where that is not known its cap, and without a cap infinity."""
+    return sum(_counts_for(record) for record in attempts)
+
+
+def _counts_for(record: AttemptRecord) -> float:
+    cost = cost_of(record.outcome)
+    return (record.cap_usd or inf) if cost is None else cost
+
+
+def cap_in(data: Mapping[str, Json]) -> float:
+    """Return what the data of a `claude_started` event says an attempt may cost; 0.0: no limit of ours."""
+    value = data.get("cap_usd", 0.0)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+
+
+def cap(*, left_usd: float, day_usd: float, spending: Spending, free_slots: int) -> float | None:
+    """Return what the next attempt may cost: 0.0 for no limit of ours, None when nothing may be started now.
+
+    *left_usd* is what is left of its task's budget, infinite when it has none. *day_usd* is the day's budget, 0 for
+    none; what is left of it is shared out among the *free_slots*, so that the first one does not keep it all.
+    """
+    share = inf
+    if day_usd:
+        left_of_day = day_usd - spending.spent_usd - spending.reserved_usd
+        if left_of_day <= 0:
+            return None
+        share = left_of_day / max(1, free_slots)
+    smaller = min(left_usd, share)
+    return 0.0 if smaller == inf else max(smaller, 1e-6)
