@@ -18,6 +18,7 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
@@ -160,7 +161,7 @@ class Parts:
             watch,
             self.clock,
             lambda: task_rules(self.configuration.settings),
-            parse=_parse,
+            parse=ParseGuard(Path(self.configuration.settings.paths.state), _parse).parse,
             targets=TargetFiles(),
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,

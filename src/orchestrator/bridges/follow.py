@@ -108,3 +108,20 @@ async def _growth(fd: int, size: int, end: asyncio.Future[T]) -> None:
         end.remove_done_callback(look)
         if timer is not None:
             timer.cancel()
+
+
+def head(path: Path, limit: int) -> bytes:
+    """Return the first *limit* bytes of a file, b"" if there is none."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as stream:
+        return stream.read(limit)
+
+
+def tail(path: Path, limit: int) -> bytes:
+    """Return the last *limit* bytes of a file, b"" if there is none."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
+        return stream.read(limit)

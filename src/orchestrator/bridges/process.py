@@ -26,7 +26,7 @@ from pathlib import Path
 
 from orchestrator.bridges import proctable, supervisor
 from orchestrator.bridges.files import write_all
-from orchestrator.bridges.follow import LineSplitter, follow
+from orchestrator.bridges.follow import LineSplitter, follow, head, tail
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
 from orchestrator.core import failpoint
@@ -161,7 +161,7 @@ class Supervised:
 
     def stderr_tail(self, limit: int = 4000) -> str:
         """Return the last *limit* characters of the error output."""
-        return _tail(self.launch.attempt_dir / STDERR, 4 * limit).decode(errors="replace")[-limit:]
+        return tail(self.launch.attempt_dir / STDERR, 4 * limit).decode(errors="replace")[-limit:]
 
     def _ask(self, message: bytes, *, patience_s: float) -> None:
         if self._control < 0:
@@ -274,7 +274,7 @@ async def run_quick(
         )
         async with supervise(launch) as run:
             record = await run.wait()
-        outputs = [_head(launch.attempt_dir / name, max_output_bytes) for name in (STDOUT, STDERR)]
+        outputs = [head(launch.attempt_dir / name, max_output_bytes) for name in (STDOUT, STDERR)]
     return Completed(record.exit_code, record.reason, record.detail, *outputs)
 
 
@@ -383,18 +383,3 @@ def _parse(text: bytes) -> ExitRecord | None:
 def _no_run(reason: str, detail: str, started: float, killed: int) -> ExitRecord:
     now = time.time()
     return ExitRecord(None, reason, detail, started, now, max(0.0, now - started), killed, 0.0, 0, "")
-
-
-def _head(path: Path, limit: int) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        return stream.read(limit)
-
-
-def _tail(path: Path, limit: int) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
-        return stream.read(limit)

@@ -100,7 +100,8 @@ async def waits(
 async def _behind(store: Store, task: Task) -> str:
     """Tasks of one id keep their order, also where the first of them may not start."""
     pending = WAITING | {State.HELD}
-    ahead = [one for one in await store.same_id(task.spec.id) if one.state in pending and one.order < task.order]
+    same = [one for one in await store.find(task.spec.id) if one.id_key == task.id_key]
+    ahead = [one for one in same if one.state in pending and one.order < task.order]
     return f"waits behind {ahead[-1].uid[-8:]}, which has the same id and is {ahead[-1].state.value}" if ahead else ""
 
 
