@@ -47,6 +47,7 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(SOURCE),
         "PYTHONDONTWRITEBYTECODE": "1",
         "DISABLE_TELEMETRY": "1",
+        "ORCHESTRATOR_MAX_STARTS": "0",  # tests that kill daemons again and again are no crash loop
         "DISABLE_ERROR_REPORTING": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         **more,

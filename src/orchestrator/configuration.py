@@ -37,7 +37,15 @@ from orchestrator.settings import (
 _CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
 # What only a start reads; every other setting is in force as soon as it is loaded.
 READ_AT_START = frozenset(
-    {"intake.settle_s", "intake.force_polling", "logs.file_bytes", "logs.file_count", "logs.events_bytes"}
+    {
+        "intake.settle_s",
+        "intake.force_polling",
+        "logs.file_bytes",
+        "logs.file_count",
+        "logs.events_bytes",
+        "crash_loop.max_starts",
+        "crash_loop.window_s",
+    }
 )
 _SHAPE = tuple[tuple[int, int], ...]
 

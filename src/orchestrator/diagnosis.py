@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from orchestrator.bridges.sqlite_file import migrations
 from orchestrator.compose import DATABASE, choose_container, require_root, sandbox_available
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding, Level
+from orchestrator.core.plan import HELD_BY_US
+from orchestrator.core.report import COMMAND
 from orchestrator.settings import effective
 
 
@@ -49,7 +52,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     )
     container = await choose_container(configuration, settle=False, now=SystemClock().now())
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
-    return [*_invalid(configuration), *found, held]
+    whole = [*_invalid(configuration), *found, held]
+    return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
 
 
 def _invalid(configuration: Configuration) -> Sequence[Finding]:
@@ -133,10 +137,12 @@ async def _database(path: Path) -> DatabaseFacts | None:
     async with open_store(path, read_only=True) as store:
         problems = await store.integrity()
         schema = await store.schema_version()
+        holds = [pause for pause in await store.pauses() if pause.reason in HELD_BY_US]
     return DatabaseFacts(
         sqlite=sqlite3.sqlite_version_info[:3],
         quick_check="; ".join(problems) or "ok",
         schema=schema,
         schema_known=len(migrations()),
         writers_share_checkpoints=False,
+        held="; ".join(f"{pause.reason}: {pause.detail}" for pause in holds),
     )

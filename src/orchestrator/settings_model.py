@@ -222,6 +222,13 @@ class Shutdown(Group):
     drain_s: Annotated[float, Number, Field(ge=0, le=86_400)]
 
 
+class CrashLoop(Group):
+    """More than *max_starts* within *window_s* seconds without a clean stop: nothing is started. 0: never held."""
+
+    max_starts: Annotated[int, Number, Field(ge=0, le=100)]
+    window_s: Annotated[float, Number, Field(ge=1, le=86_400)]
+
+
 class Telegram(Group):
     """The bot. Without *allowed_users* nobody may use it."""
 
@@ -249,6 +256,7 @@ class Settings(Group):
     limits: Limits
     logs: Logs
     shutdown: Shutdown
+    crash_loop: CrashLoop
     telegram: Telegram
     ollama: Ollama
 

@@ -26,6 +26,7 @@ VARIABLES: Mapping[str, str] = {
     "LOG_LEVEL": "logs.level",
     "MAX_CONCURRENT_TASKS": "pool.max_concurrent_tasks",
     "ORCHESTRATOR_CLAUDE_COMMAND": "agents.claude.command",
+    "ORCHESTRATOR_MAX_STARTS": "crash_loop.max_starts",
     "ORCHESTRATOR_ROOT": "paths.root",
 }
 """The environment variables that are settings, and the setting each one is. A contract."""
