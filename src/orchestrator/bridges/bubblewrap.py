@@ -9,13 +9,9 @@ def pid_namespace(bwrap: str) -> tuple[str, ...]:
     *bwrap* is the path of the program. Whatever is started inside ends with the first process of the namespace, by
     the kernel, however it detached itself; and that process ends with the one that started it.
     """
-    return (
-        *(bwrap, "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--die-with-parent"),
-        *_keep_privileges(),
-        "--",
-    )
-
-
-def _keep_privileges() -> tuple[str, ...]:
-    """Root without its capabilities could not write into the folders of others; anybody else would gain some."""
-    return ("--cap-add", "ALL") if os.geteuid() == 0 else ()
+    words = (bwrap, "--dev-bind", "/", "/", "--unshare-pid", "--die-with-parent")
+    if os.geteuid() != 0:
+        return (*words, "--proc", "/proc", "--")
+    # Root without its capabilities could not write into the folders of others. And of root's /proc bubblewrap covers
+    # parts, whereupon the kernel refuses a /proc to every sandbox further inside: it gets one that is whole.
+    return (*words, "--cap-add", "ALL", "--", "unshare", "--mount-proc", "--")
