@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -73,9 +74,10 @@ def make_folders(root: Path, names: Sequence[str] = FOLDERS) -> None:
 
 
 def sandbox_available(environ: Mapping[str, str]) -> bool:
-    """Return whether the agent's shell can be confined here."""
+    """Return whether what confining an agent needs is installed. Root takes two programs more to mount a /proc."""
     path = environ.get("PATH", "")
-    return all(shutil.which(program, path=path) for program in ("bwrap", "socat"))
+    needed = ("bwrap", "socat", *(("unshare", "setpriv") if os.geteuid() == 0 else ()))
+    return sys.platform == "linux" and all(shutil.which(program, path=path) for program in needed)
 
 
 async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:

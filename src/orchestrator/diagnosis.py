@@ -73,7 +73,7 @@ async def components(configuration: Configuration) -> Sequence[Component]:
         asking = group.create_task(ollama_finding(host, timeout_s=0.5))
     probe = probing.result()
     if probe.kind is None:
-        words = f"{probe.version} ({probe.located.command[0]}), {confinement(config).value}"
+        words = f"{probe.version} ({probe.located.command[0]}), {confinement(config)}"
         claude = Component("claude", usable=True, words=words)
     else:
         claude = Component("claude", usable=False, words=f"not usable: {probe.detail}")
@@ -96,7 +96,8 @@ def _configured(configuration: Configuration) -> Configured:
         base_cwd=Path(paths.base_cwd),
         allowed_root=Path(paths.allowed_root),
         min_free_bytes=settings.intake.min_free_bytes,
-        sandbox=settings.agents.claude.sandbox,
+        confinement=settings.agents.claude.confinement,
+        allow_unconfined=settings.agents.claude.allow_unconfined,
         skip_permissions=settings.agents.claude.skip_permissions,
         min_version=settings.agents.claude.min_version,
         ollama_host=settings.ollama.host,

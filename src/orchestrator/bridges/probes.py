@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.bridges import probes_confinement as confinement
 from orchestrator.bridges import probes_files as files
 from orchestrator.bridges import probes_programs as programs
 from orchestrator.bridges.root_lock import holder
@@ -47,7 +48,8 @@ class Configured:
     base_cwd: Path
     allowed_root: Path
     min_free_bytes: int
-    sandbox: str
+    confinement: str
+    allow_unconfined: bool
     skip_permissions: bool
     min_version: str
     ollama_host: str
@@ -103,14 +105,17 @@ async def examine(given: Given) -> tuple[Finding, ...]:
 
 async def _programs(given: Given) -> list[Finding]:
     configured = given.configured
-    facts = programs.sandbox_facts(configured.sandbox, given.proc)
-    permissions = programs.privilege_finding(
-        uid=given.uid, skip_permissions=configured.skip_permissions, is_sandbox=given.is_sandbox
+    facts = confinement.sandbox_facts(configured.confinement, given.uid, given.proc)
+    permissions = confinement.privilege_finding(
+        facts,
+        given.which,
+        skip_permissions=configured.skip_permissions,
+        allow_unconfined=configured.allow_unconfined,
     )
     return [
         *await programs.git_findings(given.run, given.which),
         *await programs.claude_findings(given.claude, floor=configured.min_version),
-        *programs.sandbox_findings(facts, given.which),
+        *confinement.sandbox_findings(facts, given.which),
         permissions,
         await programs.ollama_finding(configured.ollama_host),
         *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
