@@ -19,6 +19,7 @@ from orchestrator.bridges.archive import (
     claim_file,
     held,
     is_unchanged,
+    mend_file,
     reject_file,
     reject_in_place,
     rejects_in_place,
@@ -222,6 +223,13 @@ class TaskFolder:
             hint = "Choose another name, or edit the file that is there."
             raise ConflictError("the file exists already", where=f"tasks/{file_name}", hint=hint) from None
         return f"tasks/{file_name}"
+
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        below = path.removeprefix("tasks/")
+        try:
+            return await asyncio.to_thread(self._inside, lambda fd: mend_file(fd, below, body, create=create))
+        except FileNotFoundError:
+            return False  # not even its folder is there
 
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:
         await asyncio.to_thread(self._remove_stale_temporaries)

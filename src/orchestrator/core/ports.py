@@ -1,7 +1,7 @@
 """All ports on one page: what the engine needs of the outside world."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
@@ -10,6 +10,10 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.evidence import Changes
+from orchestrator.core.inbox_facts import FileBytes as FileBytes
+from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
+from orchestrator.core.inbox_facts import InboxScan as InboxScan
+from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import FileStamp, Task
 
@@ -230,52 +234,6 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
-    """A candidate in `tasks/`: its name (undecodable bytes as surrogates), its stamp, and when its metadata changed."""
-
-    file_name: str
-    stamp: FileStamp
-    changed_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class InboxScan:
-    """What lay in `tasks/` at one look.
-
-    *ignored* maps names that look like task files and can never be one to the reason (directory, fifo, socket,
-    device, suffix_case). *identity* is (device, inode) of the folder. *trouble* is "" or why nothing could be
-    seen (missing, unreadable, no_descriptors); then the other fields say nothing.
-    """
-
-    entries: Mapping[str, InboxEntry] = field(default_factory=dict)
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    identity: tuple[int, int] = (0, 0)
-    trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FileBytes:
-    """A complete file at one instant. *recent*: changed so lately that another change could carry the same stamp."""
-
-    body: bytes
-    entry: InboxEntry
-    links: int = 1
-    mode: int = 0o600
-    recent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """Not to be read yet; look again in *retry_after_s*.
-
-    *reason*: open_writer, settling, changing, gone, no_descriptors or disk_error.
-    """
-
-    reason: str
-    retry_after_s: float
-
-
 class Inbox(Protocol):
     """The folder `tasks/` with `running/<uid>/`, `processed/`, `failed/` and `cancelled/`. Never overwrites a file.
 
@@ -322,6 +280,11 @@ class Inbox(Protocol):
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a task file, all of it at once. Returns its path relative to the root.
         Raises UsageError for a name that is no task file's, ConflictError if it exists."""
+        ...
+
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        """Make a file below `tasks/` whole that was left torn (see `core.torn`), or, to *create*, that is missing.
+        *path* is relative to the root. Returns whether it had to; what anybody has edited stays as it is."""
         ...
 
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:

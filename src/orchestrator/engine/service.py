@@ -160,6 +160,13 @@ class Orchestrator:
         self._bell.ring()
         return Control(scope, changed=True, pause=pause)
 
+    async def hold_everything(self, reason: str, detail: str) -> None:
+        """Start nothing more until a person resumes the queue: the daemon's own wish. A pause that is there stays."""
+        data: dict[str, Json] = {"agent": EVERYTHING, "until": 0, "reason": reason, "detail": detail}
+        held = Event(EventKind.AGENT_HELD, self._clock.now(), data=data)
+        await self._store.pause(Pause(EVERYTHING, 0.0, reason, detail), held)
+        self._bell.ring()
+
     async def hold(self, key: str) -> Control:
         """Do not start the task *key* until it is resumed. Raises as `pause` does."""
         for _ in range(5):
