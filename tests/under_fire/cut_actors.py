@@ -1,9 +1,10 @@
 """Who gives the daemon work, and who looks at what it has promised; each a process that is frozen with it.
 
     python tests/under_fire/cut_actors.py produce ROOT TOLD SEED PREFIX MUTATION
+    python tests/under_fire/cut_actors.py put ROOT TOLD MUTATION
     python tests/under_fire/cut_actors.py watch ROOT SEEN
 
-Both append JSON lines to a file outside of the file system under test. TOLD gets {"name", "sha256", "durable"} before
+All append JSON lines to a file outside of the file system under test. TOLD gets {"name", "sha256", "durable"} before
 a file is published (durable false), and again (true) once its producer may rely on it. SEEN gets every row of the
 task table as it comes or changes: who reads a row has been told that it is committed.
 """
@@ -121,9 +122,19 @@ def _rows(path: Path) -> list[tuple[str, ...]]:
         con.close()
 
 
+def put_one(root: Path, told: Path, mutation: str) -> None:
+    """Give one file by the product's own command, with no daemon about: nobody else's sync helps it."""
+    mutations.apply(mutation)
+    name, body = "alone.task.md", task_text("alone", "Say hello.").encode()
+    put(root, name, body)
+    say(told, {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "style": "put", "durable": True})
+
+
 if __name__ == "__main__":
     what, where, *rest = sys.argv[1:]
     if what == "produce":
         produce(Path(where), Path(rest[0]), *rest[1:])
+    elif what == "put":
+        put_one(Path(where), Path(rest[0]), rest[1])
     else:
         watch(Path(where), Path(rest[0]))

@@ -70,13 +70,16 @@ def table(root: Path, query: str) -> list[dict[str, Any]]:
 
 def at_mount(root: Path, promises: Promises) -> list[str]:
     """Return the breaches before anybody repairs anything: what the store says is on the disk must be there."""
+    if not (root / ".orchestrator" / "orchestrator.db").exists():
+        lost = [f"row_lost: the whole database, with {len(promises.rows)} rows"] if promises.rows else []
+        return [*lost, *_synced_files(root, promises, {})]
     try:
         if (found := table(root, "PRAGMA integrity_check")) != [{"integrity_check": "ok"}]:
             return [f"damage: {found}"]
         rows = {row["uid"]: row for row in table(root, "SELECT * FROM task")}
         events = table(root, "SELECT * FROM event ORDER BY seq")
     except sqlite3.Error as error:
-        return [f"damage: {error}"] if promises.rows else []
+        return [f"damage: {error}"]
     breaches = [breach for row in promises.rows.values() for breach in _forgotten(row, rows)]
     breaches += _synced_files(root, promises, rows)
     for row in rows.values():

@@ -99,13 +99,20 @@ class Machine:
             finally:
                 end(process)
 
-    def work_and_cut(self) -> None:
-        """Work for a while, then lose power."""
-        with loop_image.mounted(self.image, self.point) as device, ExitStack() as stack:
+    def put_and_cut(self) -> None:
+        """Put one file while nobody else works on this file system, then lose power."""
+        with loop_image.mounted(self.image, self.point) as device:
             (self.root / "tasks").mkdir(parents=True)
             (self.root / "config").mkdir()
             (self.root / "config" / "orchestrator.yaml").write_text(CONFIG)
-            os.sync()  # the machine was set up some while ago
+            loop_image.run("sync", "--file-system", str(self.point))  # it was set up some while ago
+            with self.actor("put", self.root, self.told, self.mutation) as process:
+                assert process.wait() == 0, (self.folder / "out").read_text()
+            self._cut(device, [], 0.0)
+
+    def work_and_cut(self) -> None:
+        """Work for a while, then lose power."""
+        with loop_image.mounted(self.image, self.point) as device, ExitStack() as stack:
             running = [stack.enter_context(self.daemon(self.mutation))]
             running.append(stack.enter_context(self.actor("watch", self.root, self.seen)))
             for number in range(2):
@@ -171,16 +178,21 @@ class Machine:
 
 
 def cut_rounds(kind: str, cuts: int, *, mutation: str, folder: Path, seed: int) -> Figures:
-    """Cut the power *cuts* times on fresh file systems of *kind*; every second time once more in the recovery."""
+    """Cut the power *cuts* times on fresh file systems of *kind*; every second time once more in the recovery.
+
+    A round is not broken off: there may be two cuts more.
+    """
     figures, began = Figures(kind, mutation, seed), time.monotonic()
     chance = random.Random(seed)
     while figures.cuts < cuts:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             machine = Machine(Path(place), kind, mutation, chance)
             after = mutation if mutation == mutations.STORE_UNSYNCED else mutations.NONE
+            machine.put_and_cut()
+            machine.look()
             machine.work_and_cut()
             machine.look()
-            if chance.random() < 0.5 and figures.cuts + machine.cuts < cuts:
+            if chance.random() < 0.5:
                 machine.recover_and_cut(after)
                 machine.look()
             if mutation == mutations.NONE or not machine.breaches:  # it is found out; no need to wait for its end
@@ -200,12 +212,27 @@ def cut_rounds(kind: str, cuts: int, *, mutation: str, folder: Path, seed: int) 
 def freeze(roots: Sequence[int]) -> list[int]:
     """Stop *roots* and everything below them, whoever is born meanwhile; returns all of their process ids."""
     frozen: list[int] = []
-    while new := [pid for pid in _tree(roots) if pid not in frozen]:
-        for pid in new:
-            _signal(pid, signal.SIGSTOP)
-        wait_until(lambda new=new: all(_state(pid) in "TtZX" for pid in new), what="all to be frozen")  # type: ignore[misc]
-        frozen += new
+    while new := _stop_new(roots, frozen):
+        wait_until(lambda new=new: all(map(_stands_still, new)), what="all to be frozen")  # type: ignore[misc]
     return frozen
+
+
+def _stop_new(roots: Sequence[int], known: list[int]) -> list[int]:
+    """Send SIGSTOP to those of the trees that are not *known* yet, and add them."""
+    new = [pid for pid in _tree(roots) if pid not in known]
+    for pid in new:
+        _signal(pid, signal.SIGSTOP)
+    known += new
+    return new
+
+
+def _stands_still(pid: int) -> bool:
+    """Return whether no thread of *pid* runs; one that waits in vfork(2) for a stopped child cannot stop, nor go on."""
+    threads = [thread.name for thread in Path(f"/proc/{pid}/task").glob("*")]
+    states = {(_fields(f"{pid}/task/{name}") or ["X"])[0] for name in threads}
+    if states <= set("TtZX"):
+        return True
+    return states <= set("TtZXD") and any(_state(child) in "Tt" for child in _tree([pid])[1:])
 
 
 def _tree(roots: Sequence[int]) -> list[int]:
@@ -219,7 +246,7 @@ def _tree(roots: Sequence[int]) -> list[int]:
     return found
 
 
-def _fields(pid: int) -> list[str]:
+def _fields(pid: int | str) -> list[str]:
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
@@ -244,7 +271,10 @@ def _signal(pid: int, number: int) -> None:
 def end(process: "subprocess.Popen[bytes]") -> None:
     """Kill a process of ours with everything below it, if it is still there."""
     if process.poll() is None:
-        for pid in freeze([process.pid]):
+        found: list[int] = []
+        while _stop_new([process.pid], found):  # so that nobody is born while we kill
+            pass
+        for pid in found:
             _signal(pid, signal.SIGKILL)
         process.wait()
 
