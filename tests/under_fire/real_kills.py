@@ -37,6 +37,7 @@ KILLS_A_ROUND = 10
 SHORTEST_S, LONGEST_S = 0.3, 4.0
 DRAIN_S = 300.0
 SLOTS = 2
+LONG = 4  # messages: a conversation that begins has two
 
 
 def conversation(name: str) -> Scenario:
@@ -130,19 +131,12 @@ class RealRound(Round):
             told.interrupted += attempts > 1
             begun = [_begun(self.root, folder) for folder in sessions]
             later = [one for one in begun[1:] if one.get("resumed") is True]
-            requests = [r for r in self.model.requests("night") if f"Task {name}:" in r.prompt]
-            firsts = [r.n_messages for r in requests if r.turn == 0]
-            if later and len({one.get("session_id") for one in begun[:1] + later}) == 1 and len(firsts) < attempts:
-                told.resumed.append(Resumed(name, attempts, tries, _first_of_resumed(requests)))
+            firsts = [r for r in self.model.requests("night") if r.turn == 0 and f"Task {name}:" in r.prompt]
+            # A conversation that goes on holds what was said before; one that begins holds our words alone.
+            messages = max((r.n_messages for r in firsts), default=0)
+            if later and later[-1].get("session_id") == begun[0].get("session_id") and messages >= LONG:
+                told.resumed.append(Resumed(name, attempts, tries, messages))
         return told
-
-
-def _first_of_resumed(requests: Sequence[Any]) -> int:
-    """Return how many messages the conversation had when it was taken up again: it holds a second word of ours.
-
-    A conversation of n answers has 2n+1 messages; one that was resumed also holds the words that ask to go on.
-    """
-    return next((r.n_messages for r in requests if r.turn > 0 and r.n_messages != 2 * r.turn + 1), 0)
 
 
 def _attempts_of(root: Path) -> list[tuple[str, int, int, list[str]]]:

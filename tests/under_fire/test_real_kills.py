@@ -20,8 +20,8 @@ def test_a_conversation_cut_by_the_death_of_the_daemon_is_taken_up_and_costs_no_
     assert first["session_id"] == second["session_id"]
     assert (resumed.attempts, resumed.tries) == (2, 1), "the interrupted attempt is not charged"
     assert result["status"] == "succeeded"
-    assert messages.count(1) == 1, "the conversation was begun once"
-    assert resumed.messages > 5, "what was asked after the kill holds the turns before it"
+    asked_after_the_kill = messages[3:]  # three requests went out before it
+    assert asked_after_the_kill[0] == resumed.messages > messages[2] > messages[0], "it holds the turns before the kill"
 
 
 @pytest.mark.timeout(400)
