@@ -113,9 +113,13 @@ class Intake:
                 continue
             # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
             await self._rest(stop, 2 * self._scan_took_s)
-            for _ in range(SPARED_LOOKS + 1):
-                if await self._until_hint(stop, self._next_look_s()) or not await self._may_spare():
-                    break
+            await self._until_worth_a_look(stop)
+
+    async def _until_worth_a_look(self, stop: asyncio.Event) -> None:
+        for _ in range(SPARED_LOOKS):
+            if await self._until_hint(stop, self._next_look_s()) or not await self._may_spare():
+                return
+        await self._until_hint(stop, self._next_look_s())
 
     async def _may_spare(self) -> bool:
         """Return whether a look at every file can be left out: nobody hinted, no name changed, nothing is awaited.
