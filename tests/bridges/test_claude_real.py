@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.bridges.claude_orders import SESSION, Said, order
 
+from orchestrator.bridges.bubblewrap import pid_namespace
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig, environment
 from orchestrator.bridges.claude_find import auth_status, locate
@@ -254,6 +255,24 @@ async def test_a_required_sandbox_runs_the_shell_inside_or_nothing_at_all(make: 
     ended = await agent.run(asked, silent)
     assert kind_of(ended) is (None if installed else FailureKind.START_REFUSED), ended
     assert Path(asked.cwd, "inside").exists() is installed
+    assert not (tmp_path / "outside").exists()
+
+
+async def test_the_sandbox_of_the_shell_works_inside_the_container_of_the_attempt(make: Make, tmp_path: Path) -> None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None or shutil.which("socat") is None:
+        pytest.skip("bubblewrap (bwrap) and socat are not both installed")
+    asked = order(tmp_path)
+    agent = make(
+        scenarios.shell("touch inside; touch ../outside; true"),
+        confinement=Level.SHELL,
+        sandbox_available=True,
+        container=pid_namespace(bwrap),
+    )
+    ended = await agent.run(asked, silent)
+    assert kind_of(ended) is None, ended
+    assert ended.report.container.startswith("pid namespace")
+    assert Path(asked.cwd, "inside").exists()
     assert not (tmp_path / "outside").exists()
 
 

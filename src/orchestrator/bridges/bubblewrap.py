@@ -34,10 +34,12 @@ def pid_namespace(bwrap: str) -> tuple[str, ...]:
     *bwrap* is the path of the program. Whatever is started inside ends with the first process of the namespace, by
     the kernel, however it detached itself; and that process ends with the one that started it.
     """
-    return (
-        *(bwrap, "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--die-with-parent"),
-        *_as_before(),
-    )
+    words = (bwrap, "--dev-bind", "/", "/", "--unshare-pid", "--die-with-parent")
+    if os.geteuid() != 0:
+        return (*words, "--proc", "/proc", "--")
+    # Root without its capabilities could not write into the folders of others. And of root's /proc bubblewrap covers
+    # parts, whereupon the kernel refuses a /proc to every sandbox further inside: it gets one that is whole.
+    return (*words, "--cap-add", "ALL", "--", "unshare", "--mount-proc", "--")
 
 
 def enclosure(
@@ -70,9 +72,3 @@ def _words(mount: Mount) -> list[str]:
     if mount.kind is Kind.NOTHING:
         return ["--ro-bind", "/dev/null", mount.target]
     return [mount.kind.value, mount.source or mount.target, mount.target]
-
-
-def _as_before() -> tuple[str, ...]:
-    """Root without its capabilities could not write into the folders of others; anybody else would gain some. It also
-    gets a fresh /proc, for the reason that `enclosure` gives."""
-    return ("--cap-add", "ALL", "--", "unshare", "--mount-proc", "--") if os.geteuid() == 0 else ("--",)
