@@ -109,7 +109,9 @@ class LiveClaude:
         container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
-            config = self._configuration.claude(sandbox_available=sandbox_available(self._configuration.environ))
+            # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
+            usable = bool(container.words) and sandbox_available(self._configuration.environ)
+            config = self._configuration.claude(sandbox_available=usable)
             config = replace(config, container=container.words, cgroups=container.cgroups)
             self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
         return self._agent[1]
