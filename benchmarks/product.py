@@ -48,6 +48,8 @@ class Product:
             MAX_CONCURRENT_TASKS=str(slots),
             CLAUDE_TIMEOUT_SEC="86400",
             LOG_LEVEL="WARNING",
+            ORCHESTRATOR_CONFINEMENT="rules",  # the agent of the benchmarks writes its stamps outside the work area
+            ORCHESTRATOR_MAX_STARTS="0",  # launches in quick succession are what is measured, no crash loop
         )
         self._out: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
