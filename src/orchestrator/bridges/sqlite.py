@@ -22,8 +22,8 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, Label, NewTask, Pause
-from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.task import FileStamp, Label, Task
 
 T = TypeVar("T")
 

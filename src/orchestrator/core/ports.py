@@ -15,7 +15,7 @@ from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
 from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
-from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.task import FileStamp, Label, Task
 
 Say = Callable[[AgentMessage], Awaitable[None]]
 
@@ -39,14 +39,6 @@ class EndedTask:
     ended_ts: float
     artifacts: bool
     cleaned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """How a task is called in the event log."""
-
-    task_id: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +133,8 @@ class Store(Protocol):
         ...
 
     async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
-        """Return for each (task id, sha256) the tasks of an equal id_key that a new file of it has to respect, newest
-        first: the newest two that have not ended, and the newest that succeeded with just this sha256."""
+        """Return for each (task id, sha256), newest first, of the tasks whose id_key equals it the newest two that have
+        not ended and the newest that succeeded with this sha256."""
         ...
 
     async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
@@ -242,6 +234,10 @@ class Inbox(Protocol):
     """
 
     async def scan(self) -> InboxScan: ...
+
+    async def same_names(self) -> bool:
+        """Return whether surely no name came, went or was exchanged since the last scan. Costs microseconds."""
+        ...
 
     async def read(
         self, file_names: Sequence[str], *, limit: int

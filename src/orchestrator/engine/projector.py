@@ -13,9 +13,9 @@ from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Label, Store
+from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
 from orchestrator.core.report import COMMAND, summary_text
-from orchestrator.core.task import Task
+from orchestrator.core.task import Label, Task
 from orchestrator.core.torn import is_torn
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.former import is_json, keep_former_result, where_the_log_goes_on

@@ -11,9 +11,9 @@ from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, Label, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.retry import Remedy
-from orchestrator.core.task import Task
+from orchestrator.core.task import Label, Task
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
