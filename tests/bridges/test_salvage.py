@@ -87,10 +87,12 @@ def test_what_was_committed_to_the_log_only_is_found(tmp_path: Path) -> None:
                 await store.accept([sample(number, 5)])
             for ending in ("", "-wal"):
                 Path(f"{copy}{ending}").write_bytes(Path(f"{path}{ending}").read_bytes())
-        return {f"{number:032x}" for number in range(30)}
+        return {sample(number, 5).task.uid for number in range(30)}
 
-    asyncio.run(work())
+    uids = asyncio.run(work())
     copy.write_bytes(b"\xff" * copy.stat().st_size)  # all that is left is the log
+    by_pages = {row.values[1] for row in found_rows(copy) if row.rowid is not None and len(row.values) > 20}
+    assert by_pages == uids
     found, problems = rebuilt(copy, tmp_path / "new.db")
     assert (found.count("task"), found.count("event"), problems) == (30, 60, [])
 
