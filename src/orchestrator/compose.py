@@ -21,7 +21,9 @@ from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
+from orchestrator.bridges.rebuild import put_in_place
 from orchestrator.bridges.sqlite import SqliteStore, open_store
+from orchestrator.bridges.sqlite_health import refuse_damaged
 from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
@@ -239,6 +241,9 @@ async def opened(
             make_folders(root)
     clock, bell = SystemClock(), Bell()
     paths = configuration.settings.paths
+    if daemon:
+        await asyncio.to_thread(put_in_place, Path(paths.state) / DATABASE)
+        await asyncio.to_thread(refuse_damaged, Path(paths.state) / DATABASE)
     with _database(Path(paths.state) / DATABASE, made=daemon or keep) as path:
         async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
             yield _parts(configuration, store, clock, bell, agent)

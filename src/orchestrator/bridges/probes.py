@@ -13,7 +13,7 @@ from orchestrator.bridges import probes_confinement as confinement
 from orchestrator.bridges import probes_files as files
 from orchestrator.bridges import probes_programs as programs
 from orchestrator.bridges.root_lock import holder
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
 from orchestrator.core.report import COMMAND
 
@@ -163,7 +163,7 @@ def database_findings(facts: DatabaseFacts | None) -> tuple[Finding, ...]:
     if facts.quick_check == "ok":
         findings.append(passed(group, "integrity", "ok"))
     else:
-        fix = "Stop the daemon, copy .orchestrator away, then restore the last good copy."
+        fix = f"Stop the daemon, then: {COMMAND} doctor --repair"
         findings.append(failed(group, "integrity", facts.quick_check.splitlines()[0][:200], fix))
     if facts.schema > facts.schema_known:
         message = f"version {facts.schema} was written by a newer program; this one knows {facts.schema_known}"
@@ -203,9 +203,9 @@ async def _database(given: Given) -> Sequence[Finding]:
         return database_findings(await given.database())
     except (OSError, OrchestratorError) as error:
         message = error.message if isinstance(error, OrchestratorError) else str(error)
-        return [
-            failed("database", "file", message, "Stop the daemon and copy .orchestrator away before anything else.")
-        ]
+        lasting = isinstance(error, StoreError) and error.lasting
+        fix = f"Stop the daemon, then: {COMMAND} doctor --repair" if lasting else "See what it says, then ask again."
+        return [failed("database", "file", message, fix)]
 
 
 def _guarded(group: str, name: str, probe: Callable[[], Findings]) -> Sequence[Finding]:
