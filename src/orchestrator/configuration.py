@@ -35,7 +35,7 @@ from orchestrator.settings import (
 )
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
-_CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
+_CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE|TELEGRAM)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
 # What only a start reads; every other setting is in force as soon as it is loaded.
 READ_AT_START = frozenset(
     {
@@ -72,14 +72,16 @@ class Configuration:
             self.loaded = self._load()
             self.environ = self._agent_environ()
         except ConfigError as error:
-            if not forgiving:
-                raise
             self.broken = error
             self.loaded = load_settings([_defaults(), self._root_layer()])
             self.environ = environ
             with suppress(ConfigError):  # what is secret in it stays secret
                 self.environ = self._agent_environ()
         self.redactor = self._redactor()
+        if self.broken is not None:  # it quotes values, and one of them may be a secret in the wrong place
+            self.broken.message = self.redactor.text(self.broken.message)
+            if not forgiving:
+                raise self.broken
 
     @property
     def process_environ(self) -> Mapping[str, str]:
@@ -156,6 +158,7 @@ class Configuration:
             read_paths=claude.read_paths,
             write_paths=claude.write_paths,
             hidden=self._hidden(),
+            redact=self.redactor.text,
             sandbox_available=sandbox_available,
             model=claude.model,
             pass_env=claude.env,

@@ -224,6 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.under_fire.soak", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--restart-minutes", type=float, default=2.5, help="how long one daemon lives")
+    parser.add_argument("--warm-seconds", type=float, default=WARM_S, help="of each daemon, which are not judged")
     parser.add_argument("--leak", choices=LEAKS, default="", help="the control: lose this of each task")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", type=Path, metavar="FILE.json")
@@ -231,7 +232,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="soak-", dir=args.dir) as name:
         restart_s = args.restart_minutes * 60
-        report = run(Path(name), args.minutes * 60, restart_s=restart_s, leak=args.leak, seed=args.seed)
+        given = {"leak": args.leak, "seed": args.seed, "warm_s": args.warm_seconds}
+        report = run(Path(name), args.minutes * 60, restart_s=restart_s, **given)
     text = json.dumps(as_json(report), indent=1)
     if args.report:
         args.report.write_text(text + "\n")

@@ -24,6 +24,7 @@ from orchestrator.bridges.claude_outcome import AUTH_REFUSALS, Begun, Tally, out
 from orchestrator.bridges.claude_progress import Teller
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
 from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
+from orchestrator.bridges.redacted_files import redact_output
 from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
@@ -78,7 +79,9 @@ class ClaudeAgent:
                 watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
                 await watch.follow()
                 record = await run.wait()
-                return outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+                ended = outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+            await self._redacted(order)
+            return ended
         finally:
             self._tidy(order)
 
@@ -92,9 +95,12 @@ class ClaudeAgent:
         self._tidy(order)
         hit("collect.settled")
         if record is None:
+            await self._redacted(order)
             return None
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
-        return await asyncio.to_thread(_fold_files, folder, record, begun)
+        found = await asyncio.to_thread(_fold_files, folder, record, begun)
+        await self._redacted(order)
+        return found
 
     def _session(self, order: WorkOrder) -> Session:
         """Take the old session up where it is wanted and there; else begin one under an id that was never used."""
@@ -140,6 +146,10 @@ class ClaudeAgent:
         if len(os.fsencode(inside)) <= MAX_TMP_BYTES or claude_command.level(self._config) is Level.PROCESS:
             return inside
         return Path(tempfile.gettempdir(), f"orchestrator-{name}")
+
+    async def _redacted(self, order: WorkOrder) -> None:
+        """Only now: until it was folded, the output had to be the agent's own."""
+        await asyncio.to_thread(redact_output, Path(order.attempt_dir), self._config.redact)
 
     def _tidy(self, order: WorkOrder) -> None:
         if private := self._private(order):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.bridges import claude_levels
@@ -41,6 +41,7 @@ class ClaudeConfig:
     *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
     *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and *write_paths* are seen in
     the confinement beside the work area; `~/` is the home folder. *hidden* never is.
+    *redact* takes secrets out of a text.
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
     *linger_s* is how long the process may stay after its final result. *extra_args* come last on the command line.
@@ -58,6 +59,7 @@ class ClaudeConfig:
     read_paths: tuple[str, ...] = ()
     write_paths: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    redact: Callable[[str], str] = str
     model: str = ""
     fallback_model: str = ""
     extra_args: tuple[str, ...] = ()
