@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -246,7 +247,9 @@ async def opened(
         await asyncio.to_thread(refuse_damaged, Path(paths.state) / DATABASE)
     with _database(Path(paths.state) / DATABASE, made=daemon or keep) as path:
         async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
-            yield _parts(configuration, store, clock, bell, agent)
+            if daemon:
+                await store.arrive(socket.gethostname(), clock.now())
+            yield _parts(configuration, store, clock, bell, agent, await store.root_tag())
 
 
 @contextmanager
@@ -260,7 +263,12 @@ def _database(path: Path, *, made: bool) -> Iterator[Path]:
 
 
 def _parts(
-    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None
+    configuration: Configuration,
+    store: SqliteStore,
+    clock: SystemClock,
+    bell: Bell,
+    agent: Agent | None,
+    root_tag: str,
 ) -> Parts:
     root, paths = configuration.root, configuration.settings.paths
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
@@ -276,6 +284,7 @@ def _parts(
         clock=clock,
         policy=configuration.policy,
         redact=redact,
+        root_tag=root_tag,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
     projector = Projector(

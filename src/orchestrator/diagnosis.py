@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import shutil
+import socket
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -138,6 +139,7 @@ async def _database(path: Path) -> DatabaseFacts | None:
     async with open_store(path, read_only=True) as store:
         problems = await store.integrity()
         schema = await store.schema_version()
+        came = await store.how_it_came(socket.gethostname())
         holds = [pause for pause in await store.pauses() if pause.reason in HELD_BY_US]
     return DatabaseFacts(
         sqlite=sqlite3.sqlite_version_info[:3],
@@ -145,5 +147,6 @@ async def _database(path: Path) -> DatabaseFacts | None:
         schema=schema,
         schema_known=len(migrations()),
         writers_share_checkpoints=False,
+        came=came,
         held="; ".join(f"{pause.reason}: {pause.detail}" for pause in holds),
     )

@@ -24,6 +24,7 @@ from orchestrator.bridges.sqlite_file import connect, prepare, told
 from orchestrator.bridges.sqlite_health import problems_of
 from orchestrator.bridges.sqlite_write import commit
 from orchestrator.compose import DATABASE, make_folders, require_root
+from orchestrator.core.attempt import attempt_mark
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.repair_report import RepairReport
 from orchestrator.validation.result import iso
@@ -49,7 +50,7 @@ async def repair(root: Path, me: Holder) -> RepairReport:
             return RepairReport()  # nothing has run here yet
         problems = problems or ["there is no database, but there is what it had written"]
         kept, found, events = await asyncio.to_thread(_rebuilt, database, logged, me.started_at, problems)
-        requeued = await _requeued(root, inbox, found.uids)
+        requeued = await _requeued(root, inbox, found)
         salvage = {name: found.count(name) for name in ("task", "attempt", "pause")} | {"event": events.kept}
         return RepairReport(
             problems, kept, salvage, events.logged, events.lost, bodies_lost=found.bodies_lost, requeued=requeued
@@ -125,14 +126,14 @@ def _read_from_a_copy(database: Path, tables: Mapping[str, Table]) -> Salvage:
         return salvaged(copy, tables)
 
 
-async def _requeued(root: Path, inbox: TaskFolder, known_uids: frozenset[str]) -> Sequence[str]:
+async def _requeued(root: Path, inbox: TaskFolder, found: Salvage) -> Sequence[str]:
     """Bring files of `tasks/running/` whose row is lost back to `tasks/`; nothing of their attempts is alive then."""
     for folder in sorted((root / ".orchestrator" / "attempts").glob("*.*")):
         uid = folder.name.partition(".")[0]
-        if uid not in known_uids and (root / "tasks" / "running" / uid).exists():
-            await settle(folder, folder.name)
+        if uid not in found.uids and (root / "tasks" / "running" / uid).exists():
+            await settle(folder, attempt_mark(folder.name, found.root_tag))
 
     async def known(uid: TaskUid) -> bool:
-        return uid in known_uids
+        return uid in found.uids
 
     return await inbox.adopt_strays(known)

@@ -15,12 +15,18 @@ from orchestrator.bridges import probes_programs as programs
 from orchestrator.bridges.root_lock import holder
 from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
+from orchestrator.core.home import Arrival
 from orchestrator.core.report import COMMAND
 
 Findings = Finding | Sequence[Finding]
 _WAL_RESET_FIXED = (3, 51, 3)
 _WAL_RESET_FIXED_IN_BRANCH = {(3, 44): 6, (3, 50): 7}
 _FEW_FILES = 1024
+_CAME = {
+    Arrival.MOVED: "all goes on",
+    Arrival.RESTORED: "what was done since the backup may be done again",
+    Arrival.COPIED: "its original may be alive, so the next daemon starts nothing until `resume`",
+}
 _BUILT_AFTER = 1_767_225_600.0  # 2026-01-01: a clock that shows less is wrong
 
 
@@ -36,6 +42,7 @@ class DatabaseFacts:
     schema_known: int
     writers_share_checkpoints: bool
     held: str = ""
+    came: Arrival = Arrival.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,9 @@ def database_findings(facts: DatabaseFacts | None) -> tuple[Finding, ...]:
     if facts.writers_share_checkpoints and not _wal_reset_is_fixed(facts.sqlite):
         message = f"{version} can, very rarely, damage a database when two programs checkpoint at the same moment"
         findings = [warned(group, "sqlite", message, "Use a Python with SQLite 3.51.3 or newer.")]
+    if facts.came is not Arrival.SAME:
+        message = f"{facts.came}: it lies elsewhere than when a daemon last owned it; {_CAME[facts.came]}"
+        findings.append(warned("daemon", "root", message, "None is needed if that was meant."))
     if facts.held:
         findings.append(warned("daemon", "held", facts.held, f"Find out what ends it, then: {COMMAND} resume"))
     if facts.quick_check == "ok":

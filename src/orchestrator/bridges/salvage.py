@@ -48,6 +48,11 @@ class Salvage:
         """The tasks that were found. (Of every task the column after its number is its uid.)"""
         return frozenset(str(row[1]) for row in self.rows["task"].values())
 
+    @property
+    def root_tag(self) -> str:
+        """What the marks of its attempts carry beside uid and number."""
+        return str(self.rows["meta"].get(("mark_tag",), ("", ""))[1])
+
     def count(self, table: str) -> int:
         return len(self.rows.get(table, {}))
 
@@ -158,7 +163,7 @@ def _is_pause(row: Row) -> bool:
 
 
 def _is_meta(row: Row) -> bool:
-    return len(row) == 2 and row[0] == "root_uuid" and isinstance(row[1], str)
+    return len(row) == 2 and row[0] in ("root_uuid", "home", "mark_tag") and isinstance(row[1], str)
 
 
 _SHAPES: Mapping[str, Callable[[Row], bool]] = {
