@@ -154,7 +154,7 @@ class Round:
         while not fact():
             if time.monotonic() > end:
                 return False
-            self.moment.wait(0.02)
+            self.moment.wait(0.05)
         return True
 
     # --- in peace ----------------------------------------------------------------------------------------------------

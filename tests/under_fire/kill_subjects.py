@@ -19,21 +19,13 @@ from tests.under_fire.kill_tasks import Dropped
 from orchestrator.bridges.root_lock import holder
 
 _KINDS = (
-    "agent_error",
-    "no_result",
-    "crash",
-    "killed",
-    "timeout",
-    "empty_answer",
-    "bad_output",
-    "prepare_failed",
-    "start_refused",
-    "agent_missing",
-    "agent_outdated",
+    *("transient", "agent_error", "no_result", "crash", "killed", "timeout", "empty_answer", "bad_output"),
+    *("prepare_failed", "start_refused", "agent_missing", "agent_outdated"),
 )
 CONFIG = """
 agents: {claude: {env: [SCRIPTED_JOURNAL]}}
 logs: {events_bytes: 20000}
+crash_loop: {max_starts: 0}
 retries:
 """ + "".join(f"  {kind}: {{first_delay_s: 0.05, cap_s: 0.2}}\n" for kind in _KINDS)
 

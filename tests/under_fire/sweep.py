@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.under_fire.fire_oracle import facts_of, journal, violations
+from tests.under_fire.fire_oracle import facts_of, violations
 from tests.under_fire.kill_round import Plan, Round
 from tests.under_fire.kill_subjects import Product, alive_of, command_of, end_all_of
 from tests.under_fire.kill_tasks import drop
@@ -107,13 +107,15 @@ class CaseRound(Round):
         return [*found, *([f"G6 left running: {left}"] if left else [])]
 
     def _crash(self) -> None:
-        """Leave what a killed daemon leaves, a task whose file somebody took away, and a folder that nobody knows."""
-        process = self.start()
-        self._until(lambda: len(journal(self.root)) >= 3 or process.poll() is not None, REACHED_S)
+        """Leave what a killed daemon leaves: attempts that ran, and one that had ended, whose file somebody took away;
+        and a folder that nobody knows."""
+        process = self.start(**{VARIABLE: "finish.committed:2:kill"})
+        self._until(lambda: process.poll() is not None, REACHED_S)
         process.kill()
         process.wait()
-        for folder in list((self.root / "tasks" / "running").iterdir())[:1]:
-            shutil.rmtree(folder)
+        for row in facts_of(self.root).rows:
+            if row.state == "checking":
+                shutil.rmtree(self.root / "tasks" / "running" / row.uid)
         stray = self.root / "tasks" / "running" / STRAY
         stray.mkdir()
         self.dropped.append(drop(self.root, "stray", "quick", self.chance))

@@ -156,7 +156,8 @@ class Pool:
         return plan(candidates, now=now, capacity=capacity, pauses=pauses, agent_of=self._executor.agent_of)
 
     async def _start(self, task: Task) -> None:
-        if not self._kept(task) and not await self._inbox.unchanged(task):
+        # One that was started before runs as it is stored, and claiming makes its file anew: no scan will tell more.
+        if task.attempt == 0 and not self._kept(task) and not await self._inbox.unchanged(task):
             return  # edited or removed this very moment: the next scan tells what it is now
         free_slots = self._policy().slots - len(self._running)
         if (cap_usd := await self._executor.cap(task, free_slots=free_slots)) is None:
