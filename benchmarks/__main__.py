@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import acceptance, backlog, latency, throughput
+from benchmarks import acceptance, backlog, durability, latency, throughput
 from benchmarks.chart import svg
 from benchmarks.document import as_json, markdown
 from benchmarks.figures import Figure
@@ -35,12 +35,15 @@ class Sizes:
     task_rounds: int
     backlog: tuple[int, int]
     launches: int
+    durability: durability.Sizes
     patience_s: float  # how long to wait for a quiet machine before each benchmark
 
 
-FULL = Sizes(200, ((2_000, 5), (10_000, 3)), (4, 16), 200, 5, (10_000, 100_000), 5, 120.0)
-QUICK = Sizes(20, ((500, 1), (2_000, 1)), (4, 16), 60, 1, (500, 2_000), 1, 0.0)
-NAMES = ("latency", "acceptance", "throughput", "backlog")
+FULL = Sizes(
+    200, ((2_000, 5), (10_000, 3)), (4, 16), 200, 5, (10_000, 100_000), 5, durability.Sizes(2_000, 100, 4, 100), 120.0
+)
+QUICK = Sizes(20, ((500, 1), (2_000, 1)), (4, 16), 60, 1, (500, 2_000), 1, durability.Sizes(500, 20, 1, 10), 0.0)
+NAMES = ("latency", "acceptance", "throughput", "durability", "backlog")
 
 
 def main(argv: Sequence[str] | None = None, sizes: Sizes = FULL) -> int:
@@ -101,6 +104,8 @@ def _plan(folder: Path, names: Sequence[str], sizes: Sizes, huey: Huey) -> Itera
         for slots in sizes.slots:
             pool = partial(throughput.measure, folder / f"slots_{slots}", slots, sizes.tasks, sizes.task_rounds, huey)
             yield f"throughput with {slots} slots", pool
+    if "durability" in names:
+        yield "durability", partial(durability.measure, folder / "durability", sizes.durability)
     if "backlog" in names:
         yield "backlog", partial(backlog.measure, folder / "backlog", sizes.backlog, sizes.launches, huey)
 

@@ -19,7 +19,7 @@ def measure(folder: Path, count: int, rounds: int, huey: Huey, say: Callable[[st
     ours, floor, enqueued = [], [], []
     for turn in range(rounds):
         here = folder / str(turn)
-        ours.append(_product(here / "product", count))
+        ours.append(burst(here / "product", count))
         floor.append(_floor(here / "floor", count))
         if not huey.why_not:
             (here / "huey").mkdir()
@@ -43,8 +43,9 @@ def measure(folder: Path, count: int, rounds: int, huey: Huey, say: Callable[[st
     return [figure]
 
 
-def _product(folder: Path, count: int) -> float:
-    product = Product(folder, slots=1, mode="hold")
+def burst(folder: Path, count: int, program: tuple[str, ...] = Product.program) -> float:
+    """Return how many of *count* files per second the daemon that *program* starts accepts."""
+    product = Product(folder, slots=1, mode="hold", program=program)
     names = [f"task_{n}" for n in range(count)]
     product.prepare(["holder", *names])
     product.start()

@@ -31,9 +31,11 @@ class Product:
     """One root, and the daemon on it while it runs."""
 
     label = "orchestrator"
+    program: tuple[str, ...] = ("orchestrator",)  # a module, and words that go before those of the daemon
 
-    def __init__(self, root: Path, *, slots: int, mode: str = "run") -> None:
+    def __init__(self, root: Path, *, slots: int, mode: str = "run", program: tuple[str, ...] = program) -> None:
         self.root = root
+        self._argv = [sys.executable, "-m", *program, "--root", str(root)]
         self.tasks = root / "tasks"
         self.stamps = root / "stamps" / "begun"
         self._prepared = root / "prepared"
@@ -46,6 +48,8 @@ class Product:
             MAX_CONCURRENT_TASKS=str(slots),
             CLAUDE_TIMEOUT_SEC="86400",
             LOG_LEVEL="WARNING",
+            ORCHESTRATOR_CONFINEMENT="rules",  # the agent of the benchmarks writes its stamps outside the work area
+            ORCHESTRATOR_MAX_STARTS="0",  # launches in quick succession are what is measured, no crash loop
         )
         self._out: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,9 +62,8 @@ class Product:
     def launch(self) -> None:
         """Start the daemon; returns at once."""
         self._out = (self.root / "daemon.out").open("ab")
-        argv = [sys.executable, "-m", "orchestrator", "--root", str(self.root)]
         self._process = subprocess.Popen(
-            argv, env=self._env, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out
+            self._argv, env=self._env, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out
         )
 
     def start(self) -> None:

@@ -19,7 +19,7 @@ def measure(folder: Path, slots: int, count: int, rounds: int, huey: Huey, say: 
     """Return the figure for *count* tasks with *slots* slots; the contenders take turns, *rounds* times."""
     absent = {_TSP: why_no_tsp(), _HUEY: huey.why_not}
     contenders: dict[str, Callable[[Path], float]] = {
-        Product.label: lambda here: _product(here, slots, count),
+        Product.label: lambda here: whole_tasks(here, slots, count),
         _LOOP: lambda here: _loop(here, slots, count),
         _TSP: lambda here: _spooler(here, slots, count),
         _HUEY: lambda here: _huey(here, slots, count, huey),
@@ -49,8 +49,9 @@ def measure(folder: Path, slots: int, count: int, rounds: int, huey: Huey, say: 
     return [figure]
 
 
-def _product(folder: Path, slots: int, count: int) -> float:
-    product = Product(folder, slots=slots)
+def whole_tasks(folder: Path, slots: int, count: int, program: tuple[str, ...] = Product.program) -> float:
+    """Return the seconds in which the daemon that *program* starts brings *count* tasks to their end, files and all."""
+    product = Product(folder, slots=slots, program=program)
     names = [f"task_{n}" for n in range(count)]
     product.prepare(["first", *names])
     product.start()

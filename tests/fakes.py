@@ -14,8 +14,8 @@ from orchestrator.core.budget import Spending, cap_in, spent_by
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
-from orchestrator.core.ports import EndedTask, Label, NewTask, Pause, outlasts
-from orchestrator.core.task import FileStamp, Task, advance, id_key
+from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
+from orchestrator.core.task import FileStamp, Label, Task, advance, id_key
 
 
 class FakeClock:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,8 +48,10 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(SOURCE),
         "PYTHONDONTWRITEBYTECODE": "1",
         "DISABLE_TELEMETRY": "1",
+        "ORCHESTRATOR_MAX_STARTS": "0",  # tests that kill daemons again and again are no crash loop
         "DISABLE_ERROR_REPORTING": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "ORCHESTRATOR_CONFINEMENT": "shell" if shutil.which("bwrap") else "rules",  # scripted programs look outside
         **more,
     }
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from benchmarks import durability
 from benchmarks.__main__ import Sizes, main
 from benchmarks.figures import Figure, Series
 
@@ -17,9 +18,11 @@ TINY = Sizes(
     task_rounds=1,
     backlog=(3, 6),
     launches=1,
+    durability=durability.Sizes(files=5, tasks=2, rounds=1, attempts=2),
     patience_s=0.0,
 )
-KEYS = ["latency", "acceptance-5", "throughput-2", "memory-rss", "memory-pss", "start-up"]
+PRICES = ["durability-acceptance", "durability-tasks", "durability-attempt"]
+KEYS = ["latency", "acceptance-5", "throughput-2", *PRICES, "memory-rss", "memory-pss", "start-up"]
 
 
 @pytest.mark.timeout(300)

@@ -159,12 +159,14 @@ def test_a_base_folder_outside_the_allowed_one_is_refused(base: str) -> None:
 
 
 def test_all_problems_of_all_layers_are_told_at_once_with_their_places() -> None:
-    yaml = "pool:\n  max_concurent_tasks: 3\nagents: {claude: {sandbox: maybe}}\nretries:\n  transent: {max_tries: 3}\n"
+    yaml = "pool:\n  max_concurent_tasks: 3\nagents: {claude: {confinement: maybe}}\n"
+    yaml += "retries:\n  transent: {max_tries: 3}\n"
     said = refusal(yaml, "nonsense here\nCLAUDE_MAX_TURNS=many\n", {"LOG_LEVEL": "loud", "CLAUDE_BASE_CWD": "~/x"})
     wanted = [
         "6 settings are not valid",
         "pool.max_concurent_tasks (config/orchestrator.yaml line 2): unknown; did you mean pool.max_concurrent_tasks?",
-        "agents.claude.sandbox (config/orchestrator.yaml line 3): expected 'auto', 'on' or 'off', found 'maybe'",
+        "agents.claude.confinement (config/orchestrator.yaml line 3): "
+        "expected 'auto', 'container', 'process', 'shell' or 'rules', found 'maybe'",
         "retries.transent (config/orchestrator.yaml line 5): unknown; did you mean retries.transient?",
         ".env line 1: expected NAME=value",
         "agents.claude.max_turns (CLAUDE_MAX_TURNS, .env line 2): expected a whole number, found 'many'",
@@ -216,7 +218,7 @@ def test_a_file_in_utf_16_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize("text", ["on", "off"])
 def test_on_and_off_stay_words_in_yaml(text: str) -> None:
-    assert load(f"agents: {{claude: {{sandbox: {text}}}}}").settings.agents.claude.sandbox == text
+    assert load(f"agents: {{claude: {{model: {text}}}}}").settings.agents.claude.model == text
 
 
 def test_a_missing_root_is_told_and_not_guessed() -> None:

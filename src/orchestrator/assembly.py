@@ -1,17 +1,21 @@
 """Puts together what the command line gets to work with."""
 
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from orchestrator import __version__
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program
 from orchestrator.bridges.clock import SystemClock
-from orchestrator.bridges.root_lock import holder
+from orchestrator.bridges.root_lock import Holder, holder
 from orchestrator.compose import opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding
+from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.service import ServiceState
 from orchestrator.engine.service import Orchestrator
 from orchestrator.root_files import RootFiles
@@ -31,6 +35,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         owner=partial(_owner, configuration),
         components=partial(_components, configuration),
         findings=partial(_findings, configuration),
+        repair=partial(_repair, configuration),
         check_file=files.check,
         put_task=files.put,
         run_daemon=partial(run_daemon, configuration, out.note),
@@ -66,6 +71,13 @@ async def _findings(configuration: Configuration) -> Sequence[Finding]:
     from orchestrator.diagnosis import findings
 
     return await findings(configuration)
+
+
+async def _repair(configuration: Configuration) -> RepairReport:
+    from orchestrator.repair import repair
+
+    me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
+    return await repair(configuration.root, me)
 
 
 async def _installing(configuration: Configuration, action: str, dry_run: bool) -> ServiceState:

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,8 +20,12 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
+from orchestrator.bridges.rebuild import put_in_place
 from orchestrator.bridges.sqlite import SqliteStore, open_store
+from orchestrator.bridges.sqlite_health import refuse_damaged
+from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.configuration import READ_AT_START, Configuration
@@ -39,6 +45,7 @@ from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.verification import verify
 from orchestrator.settings import task_rules
 
 log = logging.getLogger(__name__)
@@ -70,9 +77,10 @@ def make_folders(root: Path, names: Sequence[str] = FOLDERS) -> None:
 
 
 def sandbox_available(environ: Mapping[str, str]) -> bool:
-    """Return whether the agent's shell can be confined here."""
+    """Return whether what confining an agent needs is installed. Root takes two programs more to mount a /proc."""
     path = environ.get("PATH", "")
-    return all(shutil.which(program, path=path) for program in ("bwrap", "socat"))
+    needed = ("bwrap", "socat", *(("unshare", "setpriv") if os.geteuid() == 0 else ()))
+    return sys.platform == "linux" and all(shutil.which(program, path=path) for program in needed)
 
 
 async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:
@@ -104,7 +112,9 @@ class LiveClaude:
         container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
-            config = self._configuration.claude(sandbox_available=sandbox_available(self._configuration.environ))
+            # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
+            usable = bool(container.words) and sandbox_available(self._configuration.environ)
+            config = self._configuration.claude(sandbox_available=usable)
             config = replace(config, container=container.words, cgroups=container.cgroups)
             self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
         return self._agent[1]
@@ -133,6 +143,7 @@ class Parts:
     artifacts: ArtifactFiles
     executor: Executor
     projector: Projector
+    clockwatch: ClockWatch
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -146,6 +157,7 @@ class Parts:
             only=only,
             kept=kept,
             shortage=partial(_shortage, self.configuration),
+            clockwatch=self.clockwatch,
         )
 
     def watch(self) -> FolderWatch:
@@ -155,7 +167,7 @@ class Parts:
 
     def intake(self, watch: FolderWatch) -> Intake:
         """Return what reads tasks/."""
-        return Intake(
+        intake = Intake(
             self.store,
             self.inbox,
             watch,
@@ -167,6 +179,8 @@ class Parts:
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
         )
+        self.clockwatch.on_jump.append(intake.look_soon)
+        return intake
 
     def _intake_limits(self) -> IntakeLimits:
         chosen = self.configuration.settings.intake
@@ -178,12 +192,10 @@ class Parts:
         *,
         pool: Pool,
         still_owner: Callable[[], bool],
-        jumped: Callable[[], None] = lambda: None,
     ) -> Daemon:
-        """Return the daemon; recovery is the caller's. *jumped* is called when the clock was set."""
-        policy = self.configuration.policy
+        """Return the daemon; recovery is the caller's."""
         return Daemon(
-            clockwatch=ClockWatch(store=self.store, clock=self.clock, policy=policy, jumped=jumped),
+            clockwatch=self.clockwatch,
             store=self.store,
             clock=self.clock,
             bell=self.bell,
@@ -195,9 +207,21 @@ class Parts:
             still_owner=still_owner,
         )
 
-    async def recover(self) -> int:
-        """Take up what an earlier daemon left."""
-        return await recover(self.store, self.executor, self.projector, self.inbox)
+    async def recover(self, journal: StartJournal, start: Start) -> int:
+        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
+        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
+            log.info("%s was left by an interrupted write and is removed", path)
+        taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
+        if not start.clean:
+            where = (self.store, self.projector, self.inbox, self.clock)
+            await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)
+            journal.verified(await self.store.last_seq())
+        return taken_up
+
+    async def ended_well(self, journal: StartJournal) -> None:
+        """Note down a clean stop, unless something is still owed to the disk."""
+        if await self.projector.catch_up():
+            journal.stopped(await self.store.last_seq())
 
 
 @asynccontextmanager
@@ -218,9 +242,14 @@ async def opened(
             make_folders(root)
     clock, bell = SystemClock(), Bell()
     paths = configuration.settings.paths
+    if daemon:
+        await asyncio.to_thread(put_in_place, Path(paths.state) / DATABASE)
+        await asyncio.to_thread(refuse_damaged, Path(paths.state) / DATABASE)
     with _database(Path(paths.state) / DATABASE, made=daemon or keep) as path:
         async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
-            yield _parts(configuration, store, clock, bell, agent)
+            if daemon:
+                await store.arrive(socket.gethostname(), clock.now())
+            yield _parts(configuration, store, clock, bell, agent, await store.root_tag())
 
 
 @contextmanager
@@ -234,7 +263,12 @@ def _database(path: Path, *, made: bool) -> Iterator[Path]:
 
 
 def _parts(
-    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None
+    configuration: Configuration,
+    store: SqliteStore,
+    clock: SystemClock,
+    bell: Bell,
+    agent: Agent | None,
+    root_tag: str,
 ) -> Parts:
     root, paths = configuration.root, configuration.settings.paths
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
@@ -250,6 +284,7 @@ def _parts(
         clock=clock,
         policy=configuration.policy,
         redact=redact,
+        root_tag=root_tag,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
     projector = Projector(
@@ -262,17 +297,22 @@ def _parts(
         redact=redact,
         command=configuration.command,
     )
-    service = Orchestrator(
+    service = _service(configuration, store, clock, bell)
+    clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
+    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector, clockwatch)
+
+
+def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:
+    return Orchestrator(
         store=store,
         clock=clock,
         bell=bell,
         policy=configuration.policy,
-        redact=redact,
+        redact=partial(_redacted, configuration),
         reload=configuration.reload,
         at_start=READ_AT_START,
         shortage=partial(_shortage, configuration),
     )
-    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from dotenv import dotenv_values
 
-from orchestrator.bridges.claude_command import ClaudeConfig, Sandbox
+from orchestrator.bridges.claude_command import ClaudeConfig
+from orchestrator.bridges.claude_levels import Level
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
@@ -34,10 +35,18 @@ from orchestrator.settings import (
 )
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
-_CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
+_CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE|TELEGRAM)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
 # What only a start reads; every other setting is in force as soon as it is loaded.
 READ_AT_START = frozenset(
-    {"intake.settle_s", "intake.force_polling", "logs.file_bytes", "logs.file_count", "logs.events_bytes"}
+    {
+        "intake.settle_s",
+        "intake.force_polling",
+        "logs.file_bytes",
+        "logs.file_count",
+        "logs.events_bytes",
+        "crash_loop.max_starts",
+        "crash_loop.window_s",
+    }
 )
 _SHAPE = tuple[tuple[int, int], ...]
 
@@ -63,14 +72,16 @@ class Configuration:
             self.loaded = self._load()
             self.environ = self._agent_environ()
         except ConfigError as error:
-            if not forgiving:
-                raise
             self.broken = error
             self.loaded = load_settings([_defaults(), self._root_layer()])
             self.environ = environ
             with suppress(ConfigError):  # what is secret in it stays secret
                 self.environ = self._agent_environ()
         self.redactor = self._redactor()
+        if self.broken is not None:  # it quotes values, and one of them may be a secret in the wrong place
+            self.broken.message = self.redactor.text(self.broken.message)
+            if not forgiving:
+                raise self.broken
 
     @property
     def process_environ(self) -> Mapping[str, str]:
@@ -142,7 +153,12 @@ class Configuration:
             environ=self.environ,
             command=claude.command,
             skip_permissions=claude.skip_permissions,
-            sandbox=Sandbox(claude.sandbox),
+            allow_unconfined=claude.allow_unconfined,
+            confinement=Level(claude.confinement),
+            read_paths=claude.read_paths,
+            write_paths=claude.write_paths,
+            hidden=self._hidden(),
+            redact=self.redactor.text,
             sandbox_available=sandbox_available,
             model=claude.model,
             pass_env=claude.env,
@@ -153,6 +169,12 @@ class Configuration:
             max_processes=claude.max_processes,
             memory_bytes=claude.memory_bytes,
         )
+
+    def _hidden(self) -> tuple[str, ...]:
+        """What of this root no agent has to see, wherever its work area lies: secrets, and other tasks."""
+        state = Path(self.settings.paths.state)
+        kept = [state / name for name in ("attempts", "orchestrator.db", "orchestrator.db-wal", "orchestrator.db-shm")]
+        return tuple(str(path) for path in (self.root / ".env", *kept))
 
     def _files(self) -> tuple[Path, Path]:
         return self.root / "config" / "orchestrator.yaml", self.root / ".env"

@@ -4,9 +4,11 @@ import asyncio
 import os
 import resource
 import shutil
+import socket
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from orchestrator.bridges.sqlite_file import migrations
 from orchestrator.compose import DATABASE, choose_container, require_root, sandbox_available
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding, Level
+from orchestrator.core.plan import HELD_BY_US
+from orchestrator.core.report import COMMAND
 from orchestrator.settings import effective
 
 
@@ -49,7 +53,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     )
     container = await choose_container(configuration, settle=False, now=SystemClock().now())
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
-    return [*_invalid(configuration), *found, held]
+    whole = [*_invalid(configuration), *found, held]
+    return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
 
 
 def _invalid(configuration: Configuration) -> Sequence[Finding]:
@@ -69,7 +74,7 @@ async def components(configuration: Configuration) -> Sequence[Component]:
         asking = group.create_task(ollama_finding(host, timeout_s=0.5))
     probe = probing.result()
     if probe.kind is None:
-        words = f"{probe.version} ({probe.located.command[0]}), {confinement(config).value}"
+        words = f"{probe.version} ({probe.located.command[0]}), {confinement(config)}"
         claude = Component("claude", usable=True, words=words)
     else:
         claude = Component("claude", usable=False, words=f"not usable: {probe.detail}")
@@ -92,7 +97,8 @@ def _configured(configuration: Configuration) -> Configured:
         base_cwd=Path(paths.base_cwd),
         allowed_root=Path(paths.allowed_root),
         min_free_bytes=settings.intake.min_free_bytes,
-        sandbox=settings.agents.claude.sandbox,
+        confinement=settings.agents.claude.confinement,
+        allow_unconfined=settings.agents.claude.allow_unconfined,
         skip_permissions=settings.agents.claude.skip_permissions,
         min_version=settings.agents.claude.min_version,
         ollama_host=settings.ollama.host,
@@ -133,10 +139,14 @@ async def _database(path: Path) -> DatabaseFacts | None:
     async with open_store(path, read_only=True) as store:
         problems = await store.integrity()
         schema = await store.schema_version()
+        came = await store.how_it_came(socket.gethostname())
+        holds = [pause for pause in await store.pauses() if pause.reason in HELD_BY_US]
     return DatabaseFacts(
         sqlite=sqlite3.sqlite_version_info[:3],
         quick_check="; ".join(problems) or "ok",
         schema=schema,
         schema_known=len(migrations()),
         writers_share_checkpoints=False,
+        came=came,
+        held="; ".join(f"{pause.reason}: {pause.detail}" for pause in holds),
     )

@@ -18,6 +18,7 @@ from orchestrator.bridges.files import opened as opened_fd
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
 from orchestrator.bridges.root_lock import Holder, holder, take_root
 from orchestrator.bridges.settled import Lease, read_settled
+from orchestrator.bridges.start_journal import StartJournal
 from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
@@ -154,12 +155,15 @@ class RootFiles:
         make_folders(self._configuration.root)
         me = Holder(os.getpid(), socket.gethostname(), SystemClock().now(), __version__)
         with await take_root(self._state(), me):
+            journal = StartJournal(self._state())
+            window_s = self._configuration.settings.crash_loop.window_s
+            start = journal.begin(SystemClock().now(), window_s=window_s, counts=False)
             async with opened(self._configuration, daemon=True) as parts:
-                await parts.recover()
+                await parts.recover(journal, start)
                 async with parts.watch() as watch:
                     await parts.intake(watch).scan_once()  # what nobody has looked at yet gets its record first
                 cleaned = await self._clean(parts, dry_run=dry_run)
-                await parts.projector.catch_up()
+                await parts.ended_well(journal)
                 return cleaned
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:

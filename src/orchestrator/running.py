@@ -18,11 +18,12 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
 from orchestrator.bridges.sd_notify import ServiceSocket, service_socket
+from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ExitCode, StoppedError, StoreError
 from orchestrator.core.events import Event, Json
-from orchestrator.core.plan import EVERYTHING
+from orchestrator.core.plan import CRASH_LOOP, EVERYTHING
 from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.pool import Pool
@@ -46,21 +47,35 @@ async def run_daemon(
         # First of all: from when we own the root on, a signal is a wish and no death.
         _on_signals(loop, partial(_stop, signals, pools, configuration, note, manager))
         with await take_root(_state(configuration), me) as lock, _log_setup(configuration):
+            journal = StartJournal(_state(configuration))
+            start = journal.begin(me.started_at, window_s=configuration.settings.crash_loop.window_s)
             await started()
             async with opened(configuration, daemon=True) as parts, _beating(manager, pools):
                 loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
                 after = await parts.store.last_seq()
-                facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": await parts.recover()}
+                await _held_in_a_crash_loop(parts, start, note)
+                taken_up = await parts.recover(journal, start)
+                facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
                 async with _events_shown(parts, after, show), parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
-                    daemon = parts.daemon(
-                        intake.run, pool=pools[0], still_owner=lock.still_held, jumped=intake.look_soon
-                    )
+                    daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
                     manager.ready(_busy(pools))
                     await daemon.run(signals, facts)
+                await parts.ended_well(journal)
     note("stopped; interrupted tasks are queued again and cost no try" if signals.ending.is_set() else "stopped")
     return int(ExitCode.OK)
+
+
+async def _held_in_a_crash_loop(parts: Parts, start: Start, note: Note) -> None:
+    """Start nothing where we die again and again: what is started may be what ends us. Only a person lifts this."""
+    limits = parts.configuration.settings.crash_loop
+    if not 0 < limits.max_starts < start.recent:
+        return
+    detail = f"{start.recent} starts within {limits.window_s:g} s and no clean stop: nothing is started until `resume`"
+    await parts.service.hold_everything(CRASH_LOOP, detail)
+    note(f"held: {detail}")
+    log.error("%s", detail)
 
 
 @asynccontextmanager
@@ -97,13 +112,16 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
                 raise
     make_folders(configuration.root)
     with await take_root(_state(configuration), _me()), _log_setup(configuration):
+        journal = StartJournal(_state(configuration))
+        start = journal.begin(SystemClock().now(), window_s=configuration.settings.crash_loop.window_s, counts=False)
         async with opened(configuration, daemon=True) as parts:
-            await parts.recover()
+            await parts.recover(journal, start)
             task = await files.submit(parts, path)
             await _say_what_holds(parts, task, note)
             signals = Signals()
             _on_signals(asyncio.get_running_loop(), partial(_interrupt, signals, note))
             ended = await files.run_alone(parts, task, signals, show)
+            await parts.ended_well(journal)
     if ended is None:
         name = call_name(task)
         raise StoppedError(

@@ -48,6 +48,14 @@ def _absolute(value: str) -> str:
     raise ValueError("an absolute path")
 
 
+def _in_home_or_absolute(value: str) -> str:
+    if not value.startswith("~/"):
+        return _absolute(value)
+    if ".." in value.split("/"):
+        raise ValueError("a path without ..")
+    return value.rstrip("/")
+
+
 def _pattern(value: str) -> str:
     try:
         re.compile(value, re.IGNORECASE)
@@ -62,6 +70,7 @@ Seconds = Annotated[float, Number, Field(ge=0, le=MAX_TIMEOUT_S, allow_inf_nan=F
 Bytes = Annotated[int, Number, Field(ge=1024)]
 Dollars = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+SeenPath = Annotated[str, AfterValidator(_in_home_or_absolute)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -139,8 +148,11 @@ class ClaudeSettings(Group):
     headroom_percent: Annotated[float, Number, Field(ge=1, le=100, allow_inf_nan=False)]
     command: tuple[Annotated[str, Field(min_length=1)], ...]
     model: str
-    sandbox: Literal["auto", "on", "off"]
+    confinement: Literal["auto", "container", "process", "shell", "rules"]
+    read_paths: tuple[SeenPath, ...]
+    write_paths: tuple[AbsolutePath, ...]
     skip_permissions: bool
+    allow_unconfined: bool
     max_turns: Count
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
     budget_usd: Dollars
@@ -222,6 +234,13 @@ class Shutdown(Group):
     drain_s: Annotated[float, Number, Field(ge=0, le=86_400)]
 
 
+class CrashLoop(Group):
+    """More than *max_starts* within *window_s* seconds without a clean stop: nothing is started. 0: never held."""
+
+    max_starts: Annotated[int, Number, Field(ge=0, le=100)]
+    window_s: Annotated[float, Number, Field(ge=1, le=86_400)]
+
+
 class Telegram(Group):
     """The bot. Without *allowed_users* nobody may use it."""
 
@@ -249,6 +268,7 @@ class Settings(Group):
     limits: Limits
     logs: Logs
     shutdown: Shutdown
+    crash_loop: CrashLoop
     telegram: Telegram
     ollama: Ollama
 

@@ -19,6 +19,8 @@ VARIABLES: Mapping[str, str] = {
     "TELEGRAM_ALLOWED_USERS": "telegram.allowed_users",
     "TELEGRAM_CHAT_ID": "telegram.chat_id",
     "CLAUDE_SKIP_PERMISSIONS": "agents.claude.skip_permissions",
+    "ORCHESTRATOR_ALLOW_UNCONFINED": "agents.claude.allow_unconfined",
+    "ORCHESTRATOR_CONFINEMENT": "agents.claude.confinement",
     "CLAUDE_BASE_CWD": "paths.base_cwd",
     "CLAUDE_ALLOWED_ROOT": "paths.allowed_root",
     "CLAUDE_TIMEOUT_SEC": "agents.claude.timeout_s",
@@ -26,6 +28,7 @@ VARIABLES: Mapping[str, str] = {
     "LOG_LEVEL": "logs.level",
     "MAX_CONCURRENT_TASKS": "pool.max_concurrent_tasks",
     "ORCHESTRATOR_CLAUDE_COMMAND": "agents.claude.command",
+    "ORCHESTRATOR_MAX_STARTS": "crash_loop.max_starts",
     "ORCHESTRATOR_ROOT": "paths.root",
 }
 """The environment variables that are settings, and the setting each one is. A contract."""

@@ -19,6 +19,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask
+from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.report import COMMAND
 from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Priority, Task, TaskSpec
@@ -34,6 +35,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     running: Owner | None = None
     findings: tuple[Finding, ...] = ()
+    repaired: RepairReport = field(default_factory=RepairReport)
     files: dict[str, TaskSpec] = field(default_factory=dict)
     put: list[tuple[str, bytes]] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class World:
             owner=lambda: self.running,
             components=self._components,
             findings=self._findings,
+            repair=self._repair,
             check_file=self._check,
             put_task=self._put,
             run_daemon=self._run_daemon,
@@ -100,6 +103,9 @@ class World:
 
     async def _components(self) -> Sequence[Component]:
         return (Component("claude", usable=False, words="not usable: not installed"),)
+
+    async def _repair(self) -> RepairReport:
+        return self.repaired
 
     async def _findings(self) -> Sequence[Finding]:
         return self.findings

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.bridges.claude_orders import SESSION, order
 
 from orchestrator.bridges import claude_command
-from orchestrator.bridges.claude_command import ClaudeConfig, Confinement, Sandbox, Session
+from orchestrator.bridges.claude_command import ClaudeConfig, Session
+from orchestrator.bridges.claude_levels import Level
 
 NEW = Session(SESSION)
-S, C = Sandbox, Confinement
 
 
 def argv(tmp_path: Path, config: ClaudeConfig, session: Session = NEW, **changes: Any) -> list[str]:
@@ -25,47 +25,90 @@ def after(args: list[str], flag: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sandbox", "available", "skip", "held"),
+    ("wanted", "available", "skip", "words"),
     [
-        (S.AUTO, True, False, C.SANDBOXED),
-        (S.AUTO, False, False, C.EDITS_ONLY),
-        (S.ON, True, False, C.SANDBOXED),
-        (S.ON, False, False, C.SANDBOXED),  # the agent itself refuses to start then
-        (S.OFF, True, False, C.EDITS_ONLY),
-        (S.OFF, False, False, C.EDITS_ONLY),
-        (S.AUTO, True, True, C.UNCONFINED),
-        (S.OFF, True, True, C.UNCONFINED),
-        (S.ON, True, True, C.SANDBOXED_SHELL_ONLY),
+        (Level.AUTO, True, False, "whole process confined, shell without network"),
+        (Level.AUTO, False, False, "file edits only, no shell"),
+        (Level.PROCESS, True, False, "whole process confined, shell without network"),
+        (Level.SHELL, True, False, "only the shell confined"),
+        (Level.RULES, True, False, "file edits only, no shell"),
+        (Level.CONTAINER, False, False, "container or virtual machine, as configured"),
+        (Level.AUTO, True, True, "whole process confined, shell without network, permissions skipped"),
+        (Level.CONTAINER, False, True, "container or virtual machine, as configured, permissions skipped"),
+        (Level.SHELL, True, True, "UNCONFINED (CLAUDE_SKIP_PERMISSIONS, ORCHESTRATOR_ALLOW_UNCONFINED)"),
+        (Level.AUTO, False, True, "UNCONFINED (CLAUDE_SKIP_PERMISSIONS, ORCHESTRATOR_ALLOW_UNCONFINED)"),
     ],
 )
 def test_what_holds_the_agent_follows_from_the_configuration(
-    tmp_path: Path, sandbox: Sandbox, available: bool, skip: bool, held: Confinement
+    tmp_path: Path, wanted: Level, available: bool, skip: bool, words: str
 ) -> None:
-    config = ClaudeConfig(sandbox=sandbox, sandbox_available=available, skip_permissions=skip)
+    config = ClaudeConfig(confinement=wanted, sandbox_available=available, skip_permissions=skip)
     args = argv(tmp_path, config)
-    sandboxed = held in (C.SANDBOXED, C.SANDBOXED_SHELL_ONLY)
-    assert claude_command.confinement(config) is held
+    assert claude_command.confinement(config) == words
     assert after(args, "--permission-mode") == ("bypassPermissions" if skip else "acceptEdits")
-    assert ("--settings" in args) is sandboxed
-    assert ("Bash" in after(args, "--tools").split(",")) is (held is not C.EDITS_ONLY)
+    assert ("Bash" in after(args, "--tools").split(",")) is (words != "file edits only, no shell")
 
 
-@pytest.mark.parametrize("sandbox", S)
+@pytest.mark.parametrize("wanted", Level)
 @pytest.mark.parametrize("available", [True, False])
 @pytest.mark.parametrize("skip", [True, False])
-def test_the_shell_is_allowed_only_where_a_sandbox_holds_it(
-    tmp_path: Path, sandbox: Sandbox, available: bool, skip: bool
+def test_the_shell_is_allowed_only_where_something_holds_it_or_a_person_said_so(
+    tmp_path: Path, wanted: Level, available: bool, skip: bool
 ) -> None:
-    args = argv(tmp_path, ClaudeConfig(sandbox=sandbox, sandbox_available=available, skip_permissions=skip))
-    if "--allowedTools" in args:
-        settings = json.loads(after(args, "--settings"))["sandbox"]
-        assert settings["enabled"] is True
-        assert settings["failIfUnavailable"] is True
-        assert settings["allowUnsandboxedCommands"] is False
+    config = ClaudeConfig(confinement=wanted, sandbox_available=available, skip_permissions=skip)
+    args = argv(tmp_path, config)
+    if "--allowedTools" in args and not claude_command.refusal(config) and wanted is not Level.CONTAINER:
+        sandbox = json.loads(after(args, "--settings"))["sandbox"]
+        assert sandbox["enabled"] is True
+        assert sandbox["failIfUnavailable"] is True
+        assert sandbox["allowUnsandboxedCommands"] is False
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "skip", "allowed", "reason"),
+    [
+        (Level.AUTO, True, True, False, ""),
+        (Level.CONTAINER, False, True, False, ""),
+        (Level.AUTO, False, False, False, ""),
+        (Level.AUTO, False, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
+        (Level.SHELL, True, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
+        (Level.SHELL, True, True, True, ""),
+        (Level.PROCESS, False, False, True, "bubblewrap or socat is missing here"),
+        (Level.SHELL, False, False, False, "bubblewrap or socat is missing here"),
+    ],
+)
+def test_permissions_are_skipped_only_where_the_whole_agent_is_held(
+    wanted: Level, available: bool, skip: bool, allowed: bool, reason: str
+) -> None:
+    config = ClaudeConfig(
+        confinement=wanted, sandbox_available=available, skip_permissions=skip, allow_unconfined=allowed
+    )
+    said = claude_command.refusal(config)
+    assert reason in said
+    assert bool(said) is bool(reason)
+
+
+def test_what_a_work_area_could_make_others_run_is_denied_at_every_level(tmp_path: Path) -> None:
+    for level in Level:
+        denied = json.loads(after(argv(tmp_path, ClaudeConfig(confinement=level)), "--settings"))["permissions"]["deny"]
+        assert denied == [
+            f"Edit(/{tmp_path}/cwd/{name})" for name in (".claude/**", ".mcp.json", ".git/hooks/**", ".git/config")
+        ]
+
+
+def test_the_shell_gets_no_credential_of_the_cli_itself(tmp_path: Path) -> None:
+    environ = {"ANTHROPIC_API_KEY": "k", "CLAUDE_CODE_OAUTH_TOKEN": "t", "MY_TOKEN": "m", "HOME": "/h"}
+    config = ClaudeConfig(environ=environ, pass_env=("MY_TOKEN",), sandbox_available=True)
+    sandbox = json.loads(after(argv(tmp_path, config), "--settings"))["sandbox"]
+    assert [one["name"] for one in sandbox["credentials"]["envVars"]] == [
+        "ANTHROPIC_API_KEY",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+    ]
+    assert "//h/.claude/.credentials.json" in sandbox["filesystem"]["denyRead"]
 
 
 def test_a_task_without_a_shell_is_allowed_none(tmp_path: Path) -> None:
-    args = argv(tmp_path, ClaudeConfig(sandbox=S.ON), tools=("Read",))
+    args = argv(tmp_path, ClaudeConfig(sandbox_available=True), tools=("Read",))
     assert "--allowedTools" not in args
     assert after(args, "--tools") == "Read"
 
@@ -162,7 +205,7 @@ def test_only_listed_variables_are_passed_on() -> None:
 def test_a_variable_may_be_added_by_name_or_by_value() -> None:
     config = ClaudeConfig(environ={"IS_SANDBOX": "1"}, pass_env=("IS_SANDBOX",), set_env={"A": "b"}, tmp_dir="/t")
     env = claude_command.environment(config)
-    assert (env["IS_SANDBOX"], env["A"], env["CLAUDE_CODE_TMPDIR"]) == ("1", "b", "/t")
+    assert (env["IS_SANDBOX"], env["A"], env["CLAUDE_CODE_TMPDIR"], env["TMPDIR"]) == ("1", "b", "/t", "/t")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from tests.bridges.claude_orders import SESSION, Said, order
 
+from orchestrator.bridges.bubblewrap import pid_namespace
 from orchestrator.bridges.claude import ClaudeAgent
-from orchestrator.bridges.claude_command import ClaudeConfig, Sandbox, environment
+from orchestrator.bridges.claude_command import ClaudeConfig, environment
 from orchestrator.bridges.claude_find import auth_status, locate
+from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.process import marked_pids
 from orchestrator.core.attempt import (
     AgentMessage,
@@ -247,27 +249,54 @@ async def test_without_a_sandbox_there_is_no_shell(make: Make, tmp_path: Path) -
 
 async def test_a_required_sandbox_runs_the_shell_inside_or_nothing_at_all(make: Make, tmp_path: Path) -> None:
     asked = order(tmp_path)
+    installed = bool(shutil.which("bwrap") and shutil.which("socat"))
     command = "touch inside; touch ../outside; true"
-    ended = await make(scenarios.shell(command), sandbox=Sandbox.ON).run(asked, silent)
-    installed = shutil.which("bwrap") and shutil.which("socat")
+    agent = make(scenarios.shell(command), confinement=Level.SHELL, sandbox_available=installed)
+    ended = await agent.run(asked, silent)
     assert kind_of(ended) is (None if installed else FailureKind.START_REFUSED), ended
-    assert Path(asked.cwd, "inside").exists() is bool(installed)
+    assert Path(asked.cwd, "inside").exists() is installed
     assert not (tmp_path / "outside").exists()
 
 
-@pytest.mark.parametrize("vouched", [True, False])
-async def test_skipping_permissions_as_root_needs_somebody_to_vouch(make: Make, tmp_path: Path, vouched: bool) -> None:
+async def test_the_sandbox_of_the_shell_works_inside_the_container_of_the_attempt(make: Make, tmp_path: Path) -> None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None or shutil.which("socat") is None:
+        pytest.skip("bubblewrap (bwrap) and socat are not both installed")
     asked = order(tmp_path)
-    credential = KEY | ({"IS_SANDBOX": "1"} if vouched else {})
-    agent = make(scenarios.shell("touch made"), credential=credential, skip_permissions=True, pass_env=("IS_SANDBOX",))
+    agent = make(
+        scenarios.shell("touch inside; touch ../outside; true"),
+        confinement=Level.SHELL,
+        sandbox_available=True,
+        container=pid_namespace(bwrap),
+    )
     ended = await agent.run(asked, silent)
-    allowed = vouched or os.geteuid() != 0
+    assert kind_of(ended) is None, ended
+    assert ended.report.container.startswith("pid namespace")
+    assert Path(asked.cwd, "inside").exists()
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_permissions_are_skipped_without_confinement_only_where_a_person_says_so(
+    make: Make, tmp_path: Path, allowed: bool
+) -> None:
+    asked = order(tmp_path)
+    credential = KEY | {"IS_SANDBOX": "1"}
+    agent = make(
+        scenarios.shell("touch made"),
+        credential=credential,
+        skip_permissions=True,
+        allow_unconfined=allowed,
+        pass_env=("IS_SANDBOX",),
+    )
+    ended = await agent.run(asked, silent)
     assert kind_of(ended) is (None if allowed else FailureKind.START_REFUSED), ended
     assert Path(asked.cwd, "made").exists() is allowed
-    if not allowed:
+    if allowed:
+        assert ended.report.confinement.startswith("UNCONFINED")
+    else:
         assert isinstance(ended, Failed)
-        assert "IS_SANDBOX" in ended.detail
-    assert ended.report.confinement == "unconfined (CLAUDE_SKIP_PERMISSIONS)"
+        assert "nothing would hold the agent" in ended.detail
 
 
 async def test_the_project_cannot_make_the_agent_run_its_hooks(make: Make, tmp_path: Path) -> None:
@@ -299,7 +328,7 @@ async def test_a_running_agent_sees_only_what_is_listed_and_dies_with_its_run(
     listed = {"PATH", "HOME", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "DISABLE_TELEMETRY"}
     listed |= {"DISABLE_ERROR_REPORTING", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER"}
     listed |= {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "CLAUDE_CODE_STARTUP_FAILURE_RESULTS", "API_TIMEOUT_MS"}
-    listed |= {"CLAUDE_CODE_MAX_RETRIES", "CLAUDE_CODE_TMPDIR", "ORCHESTRATOR_ATTEMPT"}
+    listed |= {"CLAUDE_CODE_MAX_RETRIES", "CLAUDE_CODE_TMPDIR", "TMPDIR", "ORCHESTRATOR_ATTEMPT"}
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run

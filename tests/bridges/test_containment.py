@@ -233,6 +233,8 @@ async def test_what_left_every_trace_but_its_control_group_is_found_by_the_next_
         assert await becomes(lambda: bool(carrying(word)))
         manifest = json.loads((order.attempt_dir / "manifest.json").read_bytes())
         assert all(Path(group).exists() for group in manifest["cgroups"])
-        os.kill(manifest["pid"], signal.SIGKILL)
+        os.kill(manifest["pid"], signal.SIGSTOP)
+        for pid in marked_pids(order.mark):  # all that would lead to it
+            os.kill(pid, signal.SIGKILL)
         assert await settle(order.attempt_dir, order.mark) is None
         assert (carrying(word), groups_of(order)) == ([], [])

@@ -4,14 +4,16 @@ import hashlib
 import os
 import resource
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.bridges.inbox_rig import LIMIT, ODD_NAMES, UID, everything, task
+from tests.harness import until
 
 from orchestrator.bridges.inbox import TaskFolder, is_task_name
-from orchestrator.bridges.settled import Lease
+from orchestrator.bridges.settled import RECENT_NS, Lease
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.ports import FileBytes, NotReady
 
@@ -274,3 +276,34 @@ async def test_what_is_written_into_a_file_that_runs_does_not_reach_the_archive(
     await inbox.archive(one, b"body", "processed")
     edited = b"body and an afterthought"
     assert everything(root) == {"processed/x.task.md": b"body", "processed/x.task.md.edited": edited}
+
+
+async def test_the_folder_itself_tells_whether_a_name_came_went_or_was_exchanged(root: Path, inbox: TaskFolder) -> None:
+    tasks = root / "tasks"
+    assert not await inbox.same_names()  # never looked at
+
+    async def settled() -> None:
+        """Scan until the last change is old enough to be told from the next one."""
+        await until(lambda: time.time_ns() - tasks.stat().st_mtime_ns > RECENT_NS, what="a settled folder")
+        await inbox.scan()
+
+    (tasks / "x.task.md").write_bytes(b"body")
+    await inbox.scan()
+    assert not await inbox.same_names()  # another change could carry the same time
+    await settled()
+    assert await inbox.same_names()
+    (tasks / "x.task.md").write_bytes(b"other")  # the name stays
+    assert await inbox.same_names()
+    for change in (
+        lambda: (tasks / "y.task.md").touch(),
+        lambda: (tasks / "y.task.md").replace(tasks / "x.task.md"),
+        lambda: (tasks / "x.task.md").unlink(),
+    ):
+        change()
+        assert not await inbox.same_names()
+        await settled()
+        assert await inbox.same_names()
+    tasks.rename(root / "away")
+    assert not await inbox.same_names()
+    tasks.mkdir()
+    assert not await inbox.same_names()

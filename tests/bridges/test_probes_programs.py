@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +24,10 @@ from orchestrator.bridges.probes import (
 )
 from orchestrator.bridges.probes_programs import (
     ClaudeProbe,
-    SandboxFacts,
     claude_findings,
     git_findings,
     ollama_finding,
-    privilege_finding,
     python_finding,
-    sandbox_facts,
-    sandbox_findings,
     telegram_findings,
 )
 from orchestrator.bridges.root_lock import Holder, take_root
@@ -112,51 +108,6 @@ async def test_the_cli_is_judged_by_being_there_its_age_and_its_login(
     probe: ClaudeProbe, wanted: dict[str, Level]
 ) -> None:
     assert levels(await claude_findings(probe, floor="2.1.214")) == wanted
-
-
-@pytest.mark.parametrize(
-    ("facts", "which", "wanted"),
-    [
-        (SandboxFacts("auto"), nothing, {"programs": WARN}),
-        (SandboxFacts("on"), nothing, {"programs": FAIL}),
-        (SandboxFacts("off"), everything, {"confinement": WARN}),
-        (SandboxFacts("auto", 1000), everything, {"programs": PASS, "user namespaces": PASS}),
-        (SandboxFacts("auto", 0), everything, {"programs": PASS, "user namespaces": WARN}),
-        (SandboxFacts("on", 0), everything, {"programs": PASS, "user namespaces": FAIL}),
-        (SandboxFacts("auto", 1000, 1), everything, {"programs": PASS, "user namespaces": WARN}),
-    ],
-)
-def test_confinement_is_judged_by_programs_kernel_and_what_was_wanted(
-    facts: SandboxFacts, which: Callable[[str], str | None], wanted: dict[str, Level]
-) -> None:
-    assert levels(sandbox_findings(facts, which)) == wanted
-
-
-def test_missing_confinement_names_what_is_lost_and_the_command() -> None:
-    (finding,) = sandbox_findings(SandboxFacts("auto"), nothing)
-    assert finding.message == "bwrap and socat not on the PATH: agents get file edits only, no shell"
-    assert finding.fix == "sudo apt install -y bubblewrap socat"
-
-
-def test_kernel_settings_are_read_where_there_are_any(tmp_path: Path) -> None:
-    (tmp_path / "sys/user").mkdir(parents=True)
-    (tmp_path / "sys/user/max_user_namespaces").write_text("96365\n")
-    assert sandbox_facts("on", tmp_path) == SandboxFacts("on", 96365, None)
-
-
-@pytest.mark.parametrize(
-    ("uid", "skip", "is_sandbox", "level"),
-    [
-        (0, True, "", FAIL),
-        (0, True, "true", FAIL),
-        (0, True, "1", WARN),
-        (0, False, "", WARN),
-        (1000, True, "", WARN),
-        (1000, False, "", PASS),
-    ],
-)
-def test_root_without_permissions_is_what_the_cli_refuses(uid: int, skip: bool, is_sandbox: str, level: Level) -> None:
-    assert privilege_finding(uid=uid, skip_permissions=skip, is_sandbox=is_sandbox).level is level
 
 
 @asynccontextmanager
@@ -293,7 +244,8 @@ def given_root(root: Path) -> Given:
         base_cwd=root / "workspace",
         allowed_root=root / "workspace",
         min_free_bytes=1,
-        sandbox="auto",
+        confinement="auto",
+        allow_unconfined=False,
         skip_permissions=False,
         min_version="2.1.214",
         ollama_host="http://127.0.0.1:9",

@@ -77,3 +77,13 @@ def test_a_question_is_not_asked_twice() -> None:
 )
 def test_only_what_was_cut_off_is_resumed(reason: str, resumed: bool) -> None:
     assert resumes(reason) is resumed
+
+
+def test_tasks_that_fail_together_are_tried_again_apart() -> None:
+    failure = Failed(FailureKind.TRANSIENT, "")
+    times = [
+        decide_retry(failure, tries=1, uncharged=0, retries=None, now=NOW, chance=chance).not_before - NOW
+        for chance in (0.0, 0.5, 0.99)
+    ]
+    assert min(abs(one - other) for one in times for other in times if one is not other) > 5
+    assert all(15 <= wait <= 30 for wait in times)

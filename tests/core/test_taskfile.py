@@ -328,12 +328,17 @@ def test_the_work_grows_no_faster_than_the_file(bait: str, section: str) -> None
 
 @pytest.mark.parametrize("bait", BAITS)
 def test_no_pattern_takes_longer_than_its_text_is_long(bait: str) -> None:
-    def cpu_s(section: str, size: int) -> float:
-        return min(timeit.repeat(bait_reader(bait, section, size), time.process_time, number=1, repeat=3))
+    def ratio(section: str) -> float:
+        small, large = (
+            min(timeit.repeat(bait_reader(bait, section, size), time.process_time, number=1, repeat=3))
+            for size in (2_000, 32_000)
+        )
+        return large / max(small, 0.001)
 
     for section in SECTIONS:
-        # sixteen times the text: linear work is 16 times as long, quadratic work 256 times
-        assert cpu_s(section, 32_000) <= 64 * cpu_s(section, 2_000) + 0.02
+        # Sixteen times the text: linear work is 16 times as long, quadratic work 256 times, in every round. A machine
+        # that does something else meanwhile can spoil some rounds, never all.
+        assert any(ratio(section) <= 64 for _ in range(10))
 
 
 def test_every_reason_and_notice_has_words_for_people() -> None:

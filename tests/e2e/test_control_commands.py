@@ -1,11 +1,12 @@
 """pause, resume and hold, as a person types them: beside a running daemon, and without one."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.e2e.command_root import GOOD, CommandRoot
-from tests.harness import wait_until
+from tests.e2e.command_root import GOOD, CommandRoot, script
+from tests.harness import left_running, result, wait_until
 
 
 @pytest.fixture
@@ -117,3 +118,43 @@ def test_a_run_in_the_foreground_says_what_it_waits_for(root: CommandRoot) -> No
     assert running.returncode == 0
     assert "t: SUCCEEDED" in out
     assert json.loads((root.path / "results" / "t_result.json").read_text())["status"] == "succeeded"
+
+
+def test_a_running_task_is_cancelled_with_all_it_started_and_its_partial_work_is_kept(root: CommandRoot) -> None:
+    half = root.path / "half.txt"
+    prompt = script(
+        {"init": 0},
+        {"write": {"path": str(half), "text": "half of it"}},
+        {"orphan": {"ignore": True, "empty_env": True}},
+        {"ignore": ["INT", "TERM"]},
+        {"say": "I go on."},
+        {"hang": 0},
+    )
+    with root.daemon() as running:
+        root.drop("stubborn", prompt)
+        root.wait_event("progress", 2)
+        root.call("cancel", "stubborn")
+        root.wait("stubborn")
+        assert left_running(root.path) == []
+        assert running.stop() == 0
+    asked, gone = (root.events(kind)[0]["ts"] for kind in ("cancel_requested", "task_cancelled"))
+    assert (datetime.fromisoformat(gone) - datetime.fromisoformat(asked)).total_seconds() < 15
+    assert half.read_text() == "half of it"
+    assert result(root.path, "stubborn")["status"] == "cancelled"
+
+
+def test_a_queued_task_is_cancelled_at_once_and_one_that_waits_for_its_retry_too(root: CommandRoot) -> None:
+    with root.daemon() as running:
+        root.drop("retries", script({"init": 0}, {"exit": 3}), more="retries: 3\n")
+        root.wait_event("retry")
+        root.call("pause", "retries")
+        assert root.json("show", "retries")["task"]["state"] == "held"
+        root.call("pause")
+        root.drop("queued")
+        root.wait_event("parsed", 2)
+        assert root.json("show", "queued")["task"]["waits_for"] == "the queue is held: paused by request"
+        for name in ("queued", "retries"):
+            assert root.json("cancel", name)["task"]["state"] == "cancelled"
+        root.wait("queued", "retries")
+        assert running.stop() == 0
+    assert len(root.events("claude_started")) == 1

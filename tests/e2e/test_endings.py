@@ -9,6 +9,16 @@ from tests.e2e.command_root import script
 from tests.harness import daemon, drop, environment, left_running, result, scripted_command, task_text, wait_until
 
 PATIENT = {"ignore": ["TERM", "INT"]}
+RETRIES = json.dumps(
+    {
+        "type": "system",
+        "subtype": "api_retry",
+        "attempt": 2,
+        "max_retries": 4,
+        "retry_delay_ms": 500,
+        "error_status": 529,
+    }
+)
 ENDINGS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     # name: (status, reason, steps)
     "good": ("succeeded", "", [{"init": 0}, {"say": "Done."}, {"result": "Done."}]),
@@ -33,6 +43,15 @@ ENDINGS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     "stops_itself": ("failed", "timeout", [{"init": 0}, {"signal": "STOP"}]),
     "leaves_an_orphan": ("succeeded", "", [{"init": 0}, {"orphan": {"ignore": True}}, {"result": "Done."}]),
     "leaves_a_child": ("succeeded", "", [{"init": 0}, {"child": 0}, {"result": "Done."}]),
+    "silent_from_the_start": ("failed", "timeout", [{"hang": 0}]),
+    "execution_error": (
+        "failed",
+        "agent_error",
+        [{"init": 0}, {"error": {"subtype": "error_during_execution", "text": "it broke"}}],
+    ),
+    "result_then_hangs_and_ignores": ("succeeded", "", [PATIENT, {"init": 0}, {"result": "Done."}, {"hang": 2}]),
+    "deletes_its_folder": ("succeeded", "", [{"init": 0}, {"delete_cwd": 0}, {"result": "Done."}]),
+    "api_retry_storm": ("succeeded", "", [{"init": 0}, *[{"line": RETRIES}] * 300, {"result": "Done."}]),
     "empty_answer": ("failed", "empty_answer", [{"init": 0}, {"result": ""}]),
     "asks": ("failed", "asked_a_question", [{"init": 0}, {"result": "Which file do you mean?"}]),
     "gives_up": ("failed", "gave_up", [{"init": 0}, {"result": "I could not find the file."}]),
@@ -50,7 +69,10 @@ def test_every_ending_is_told_for_what_it_is_and_nothing_is_left_running(tmp_pat
     env = environment(tmp_path, ORCHESTRATOR_CLAUDE_COMMAND=scripted_command(), MAX_CONCURRENT_TASKS="4")
     with daemon(tmp_path, env) as running:
         for name, (_, _, steps) in ENDINGS.items():
-            drop(tmp_path, name, task_text(name, script(*steps), more="timeout_sec: 4\nretries: 1\n"))
+            own = tmp_path / "workspace" / name  # one of them deletes it, which must not be the others' as well
+            own.mkdir(parents=True)
+            more = f"timeout_sec: 4\nretries: 1\ncwd: {own}\n"
+            drop(tmp_path, name, task_text(name, script(*steps), more=more))
         wait_until(
             lambda: len(list((tmp_path / "tasks").glob("[pf]*/*.task.md"))) == len(ENDINGS),
             what="all endings",

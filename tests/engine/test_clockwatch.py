@@ -26,7 +26,8 @@ class World:
     def __init__(self) -> None:
         self.clock, self.store, self.jumps = FakeClock(NOW), MemoryStore(), 0
         policy: Any = Policy()
-        self.watch = ClockWatch(store=self.store, clock=self.clock, policy=lambda: policy, jumped=self._count)
+        self.watch = ClockWatch(store=self.store, clock=self.clock, policy=lambda: policy)
+        self.watch.on_jump.append(self._count)
 
     def _count(self) -> None:
         self.jumps += 1
@@ -103,8 +104,12 @@ async def test_a_clock_that_was_set_back_while_nobody_watched_is_noticed_at_the_
     world = World()
     await world.wait(1, "transient", 60.0)
     world.clock.wall -= DAY
-    again = ClockWatch(store=world.store, clock=world.clock, policy=world.watch._policy, jumped=world._count)
-    await again.begin()
+    again = ClockWatch(store=world.store, clock=world.clock, policy=world.watch._policy)
+    again.on_jump.append(world._count)
+    await again.look()
     assert (await world.waits(), world.jumps) == ([60.0], 1)
-    await again.begin()
+    await again.look()
     assert (await world.waits(), world.jumps) == ([60.0], 1)
+    third = ClockWatch(store=world.store, clock=world.clock, policy=world.watch._policy)
+    await third.look()
+    assert await world.waits() == [60.0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.engine.intake_rig import Rig, body, parse
 from tests.fakes import MemoryStore
+from tests.harness import until
 
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.files import TargetFiles
@@ -19,10 +20,10 @@ from orchestrator.bridges.watch import FolderWatch
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask
+from orchestrator.core.ports import InboxScan, NewTask
 from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task, TaskRules, TaskSpec
-from orchestrator.engine.intake import Intake, IntakeLimits
+from orchestrator.engine.intake import SPARED_LOOKS, Intake, IntakeLimits
 
 
 @pytest.fixture
@@ -125,6 +126,47 @@ async def test_without_any_hint_the_scan_finds_everything(rig: Rig) -> None:
     await running
     assert max(rig.silent.waits) <= 10.0
     assert len({task.spec.id for task in await rig.tasks()}) == 400
+
+
+class CountingFolder(TaskFolder):
+    """Counts the looks at every file, and those at the folder alone, which find it as *calm* says."""
+
+    scans = looks = 0
+    calm = True
+
+    async def scan(self) -> InboxScan:
+        self.scans += 1
+        return await super().scan()
+
+    async def same_names(self) -> bool:
+        self.looks += 1
+        return self.calm
+
+
+@pytest.mark.parametrize(
+    ("calm", "why", "looks_for_one_scan"), [(True, "", SPARED_LOOKS), (False, "", 1), (True, "polling", 0)]
+)
+async def test_a_calm_folder_costs_one_look_at_itself_and_is_still_read_now_and_then(
+    tmp_path: Path, calm: bool, why: str, looks_for_one_scan: int
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    inbox = CountingFolder(tmp_path, state=tmp_path / ".orchestrator")
+    inbox.calm = calm
+    rig = Rig(tmp_path, inbox=inbox)
+    rig.silent.why = why
+    path = rig.drop("x.task.md", body("x"))
+    stop = asyncio.Event()
+    running = asyncio.create_task(rig.intake.run(stop))
+    await until(lambda: inbox.scans >= 4, what="four scans")
+    first = inbox.looks, inbox.scans
+    await until(lambda: inbox.scans >= first[1] + 4, what="four scans more")
+    assert inbox.looks - first[0] == pytest.approx(looks_for_one_scan * (inbox.scans - first[1]), abs=SPARED_LOOKS + 1)
+    path.write_bytes(body("x", "Edited in place, and nobody was notified."))
+    while (await rig.only()).revision == 1:
+        await asyncio.sleep(0)
+    stop.set()
+    await running
+    inbox.close()
 
 
 async def test_with_hints_a_file_is_accepted_long_before_the_next_full_look(tmp_path: Path) -> None:

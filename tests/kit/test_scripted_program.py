@@ -106,3 +106,18 @@ def test_the_journal_tells_a_start_an_end_and_an_overlap(tmp_path: Path) -> None
         "end def 1",
         "end abc 1",
     ]
+
+
+def test_what_is_scripted_for_the_first_attempt_is_left_out_of_the_second(tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"steps": [{"first_time": [{"exit": 3}]}, {"exit": 4}]}))
+    codes = [
+        subprocess.run(
+            [sys.executable, "-I", "-S", scripted_program.__file__, "--script", str(script)],
+            env={"ORCHESTRATOR_ATTEMPT": f"abc.{number}"},
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+        for number in (1, 2)
+    ]
+    assert codes == [3, 4]

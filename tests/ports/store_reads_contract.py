@@ -8,8 +8,8 @@ from tests.ports.sample_tasks import DONE, K, event, go, new, uids
 from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Label, Pause, Store
-from orchestrator.core.task import FileStamp, Priority
+from orchestrator.core.ports import Pause, Store
+from orchestrator.core.task import FileStamp, Label, Priority
 
 HELD = Pause("claude", 100.0, "usage_limit", "resets at 15:45")
 

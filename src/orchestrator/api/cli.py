@@ -162,6 +162,7 @@ def _run_commands(commands: Commands) -> None:
     run.add_argument("file", nargs="?", default="", metavar="FILE", help="one task file, with live progress")
     doctor = _add(commands, "doctor", cli_run.doctor, "check everything the daemon needs", "doctor --quiet")
     doctor.add_argument("--quiet", "-q", action="store_true", help="only what is not in order")
+    doctor.add_argument("--repair", action="store_true", help="mend a damaged database; refused while a daemon runs")
     kept = "keep the daemon running by systemd or launchd"
     service = _add(commands, "service", cli_service.service, kept, "service install --dry-run")
     service.add_argument("action", choices=cli_service.ACTIONS, metavar="|".join(cli_service.ACTIONS))

@@ -1,12 +1,14 @@
 """Commands that run something: the daemon, one file, doctor, demo."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.api.cli_tasks import ended_line
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program, Show
 from orchestrator.api.render import event_text
+from orchestrator.api.repair_words import repair_lines
+from orchestrator.core.codec import to_json
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.finding import Finding, Level
@@ -62,7 +64,9 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
 
 
 async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int:
-    """Check everything; fails only if something prevents work."""
+    """Check everything; fails only if something prevents work. With --repair, mend the database instead."""
+    if args.repair:
+        return await _repair(program, out)
     findings = await program.findings()
     failures = sum(finding.level is Level.FAIL for finding in findings)
     warnings = sum(finding.level is Level.WARN for finding in findings)
@@ -77,6 +81,20 @@ async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int
     out.say()
     out.say(f"failures: {failures}, warnings: {warnings}" if failures or warnings else "Everything is in order.")
     return ExitCode.FAILED if failures else ExitCode.OK
+
+
+async def _repair(program: Program, out: Output) -> int:
+    report = await program.repair()
+    if out.as_json:
+        told = to_json(report)
+        assert isinstance(told, Mapping)
+        out.data({"schema_version": SCHEMA_VERSION, "repair": told})
+        return ExitCode.OK
+    for line in repair_lines(report):
+        out.say(line)
+    if report.problems:
+        out.say(f"go on: {program.command}")
+    return ExitCode.OK
 
 
 def _say_findings(out: Output, findings: Sequence[Finding]) -> None:

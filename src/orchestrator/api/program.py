@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
 from orchestrator.core.ports import EndedTask
+from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Task, TaskSpec
 
@@ -49,6 +50,7 @@ class Program:
     owner: Callable[[], Owner | None]
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]
+    repair: Callable[[], Awaitable[RepairReport]]
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
     run_daemon: Callable[[Show, Callable[[], Awaitable[None]]], Awaitable[int]]  # the second once the root is ours

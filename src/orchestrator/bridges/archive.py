@@ -28,6 +28,7 @@ from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import InboxEntry
 from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.torn import is_torn
 
 SUFFIX = ".task.md"
 RUNNING = "running"
@@ -149,6 +150,23 @@ def _archived(folder_fd: int, task: Task, body: bytes) -> str:
     name = own_name(task)
     both = (second_name(name, task.uid), name)
     return next((one for one in both if read_regular(folder_fd, one, limit=len(body)) == body), "")
+
+
+def mend_file(tasks_fd: int, below: str, body: bytes, *, create: bool) -> bool:
+    """Make `tasks/<below>` (a name, or a folder and a name) whole; see the port."""
+    folder, _, name = below.rpartition("/")
+    if not name or name in (".", "..") or "/" in folder or folder in (".", ".."):
+        raise ValueError(f"not a file in tasks/: {below!r}")
+    with opened(open_below(tasks_fd, folder or ".", create=create and bool(folder))) as folder_fd:
+        if not exists(folder_fd, name):
+            if create:
+                _restore(folder_fd, name, body)
+            return create
+        found = read_regular(folder_fd, name, limit=len(body))
+        if found is None or not is_torn(found, body):
+            return False
+        atomic_write(folder_fd, name, body)
+        return True
 
 
 def _drop_folder(running_fd: int, uid: str) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.bridges import claude_command
+from orchestrator.bridges import claude_command, claude_enclosure
+from orchestrator.bridges.bubblewrap import enclosure
 from orchestrator.bridges.claude_command import ClaudeConfig, Session
+from orchestrator.bridges.claude_enclosure import Places
 from orchestrator.bridges.claude_find import Finder
+from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.claude_messages import Message, Result, decode_line
 from orchestrator.bridges.claude_outcome import AUTH_REFUSALS, Begun, Tally, outcome
 from orchestrator.bridges.claude_progress import Teller
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
 from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
+from orchestrator.bridges.redacted_files import redact_output
 from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
 from orchestrator.core.events import Json
@@ -26,6 +32,7 @@ from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
 from orchestrator.core.shortage import is_shortage
 
+MAX_TMP_BYTES = 56  # of 108 that the name of a socket may have
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
 
 
@@ -43,6 +50,8 @@ class ClaudeAgent:
         probe = await self.finder.probe()
         if probe.kind is not None:
             return Failed(probe.kind, probe.detail, not_begun(order))
+        if reason := claude_command.refusal(self._config):
+            return Failed(FailureKind.START_REFUSED, reason, not_begun(order))
         if not _can_enter(order.cwd):
             detail = f"the working directory {order.cwd} does not exist or cannot be entered"
             return Failed(FailureKind.PREPARE_FAILED, detail, not_begun(order))
@@ -51,25 +60,30 @@ class ClaudeAgent:
             session_id=session.id,
             resumed=session.resumed,
             spent_usd=order.session_cost_usd if session.resumed else 0.0,
-            confinement=claude_command.confinement(self._config).value,
+            confinement=claude_command.confinement(self._config),
             version=probe.version,
         )
         try:
             self._prepare(order, begun)
+            launch = self._launch(order, probe.located.command, session)
             hit("prepare.begun")
         except OSError as error:
             where = error.filename or order.attempt_dir
             kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.START_REFUSED
-            return Failed(
-                kind,
-                f"{where}: {error.strerror}",
-                replace(not_begun(order), session_id=session.id),
-            )
-        async with supervise(self._launch(order, probe.located.command, session)) as run:
-            watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
-            await watch.follow()
-            record = await run.wait()
-            return outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+            detail = f"{where}: {error.strerror}"
+            return Failed(kind, detail, replace(not_begun(order), session_id=session.id))
+        except claude_enclosure.UnfitError as error:
+            return Failed(FailureKind.PREPARE_FAILED, str(error), replace(not_begun(order), session_id=session.id))
+        try:
+            async with supervise(launch) as run:
+                watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
+                await watch.follow()
+                record = await run.wait()
+                ended = outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+            await self._redacted(order)
+            return ended
+        finally:
+            self._tidy(order)
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
         """Return how an attempt ended that ran under an earlier daemon, None if it left no exit record.
@@ -78,11 +92,15 @@ class ClaudeAgent:
         """
         folder = Path(order.attempt_dir)
         record = await settle(folder, order.mark)
+        self._tidy(order)
         hit("collect.settled")
         if record is None:
+            await self._redacted(order)
             return None
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
-        return await asyncio.to_thread(_fold_files, folder, record, begun)
+        found = await asyncio.to_thread(_fold_files, folder, record, begun)
+        await self._redacted(order)
+        return found
 
     def _session(self, order: WorkOrder) -> Session:
         """Take the old session up where it is wanted and there; else begin one under an id that was never used."""
@@ -102,8 +120,11 @@ class ClaudeAgent:
         """Make the folders and remember what the program's output will not tell."""
         folder = Path(order.attempt_dir)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._config.tmp_dir:
-            Path(self._config.tmp_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if private := self._private(order):
+            shutil.rmtree(private, ignore_errors=True)
+            private.mkdir(
+                mode=0o700, parents=True
+            )  # FileExistsError where somebody else's file or link is in its place
         (folder / _BEGUN).write_text(
             json.dumps(
                 {
@@ -116,23 +137,88 @@ class ClaudeAgent:
             )
         )
 
+    def _private(self, order: WorkOrder) -> Path | None:
+        """The attempt's own place for temporary files. Sockets are made there, and their names must be short."""
+        if not self._config.tmp_dir:
+            return None
+        name = f"{order.uid[-12:]}.{order.attempt}"
+        inside = Path(self._config.tmp_dir, name)
+        if len(os.fsencode(inside)) <= MAX_TMP_BYTES or claude_command.level(self._config) is Level.PROCESS:
+            return inside
+        return Path(tempfile.gettempdir(), f"orchestrator-{name}")
+
+    async def _redacted(self, order: WorkOrder) -> None:
+        """Only now: until it was folded, the output had to be the agent's own."""
+        await asyncio.to_thread(redact_output, Path(order.attempt_dir), self._config.redact)
+
+    def _tidy(self, order: WorkOrder) -> None:
+        if private := self._private(order):
+            shutil.rmtree(private, ignore_errors=True)
+
     def _launch(self, order: WorkOrder, command: tuple[str, ...], session: Session) -> Launch:
+        private = self._private(order)
+        config = replace(self._config, tmp_dir=str(private or ""))
+        container = self._config.container
+        if claude_command.level(config) is Level.PROCESS:
+            container = self._container(order, command)
+            config = replace(config, tmp_dir="/tmp")  # noqa: S108 - the private one, as it is seen inside
         return Launch(
-            argv=claude_command.argv(self._config, command, order, session),
+            argv=claude_command.argv(config, command, order, session),
             cwd=order.cwd,
-            env=self._env,
+            env=claude_command.environment(config),
             stdin=claude_command.stdin(order, resumed=session.resumed),
             attempt_dir=Path(order.attempt_dir),
             mark=order.mark,
             timeout_s=order.timeout_s,
             grace_s=self._config.grace_s,
             max_output_bytes=self._config.max_output_bytes,
-            container=self._config.container,
+            container=container,
             cgroups=self._config.cgroups,
             stall_s=self._config.stall_s,
             max_processes=self._config.max_processes,
             memory_bytes=self._config.memory_bytes,
         )
+
+    def _container(self, order: WorkOrder, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the words that confine the whole program. Raises UnfitError and OSError."""
+        config, private = self._config, self._private(order)
+        home = self._env.get("HOME", "")
+        if not home or private is None:
+            raise claude_enclosure.UnfitError("the agent cannot be confined without HOME and a folder of its own")
+        real_home = os.path.realpath(home)
+        places = Places(
+            cwd=os.path.realpath(order.cwd),
+            home=real_home,
+            config=os.path.realpath(claude_command.config_dir(config)),
+            private=str(private),
+            program=[word for word in command if word.startswith("/")],
+            read=[*_expanded(config.read_paths, real_home), *_certificates(self._env)],
+            write=_expanded(config.write_paths, real_home),
+            hidden=config.hidden,
+        )
+        claude_enclosure.prepare(places)
+        tools = {name: _which(name, self._env) for name in ("bwrap", "unshare", "setpriv")}
+        return enclosure(
+            tools["bwrap"],
+            claude_enclosure.mounts(places),
+            cwd=places.cwd,
+            as_root=os.geteuid() == 0,
+            unshare=tools["unshare"],
+            setpriv=tools["setpriv"],
+        )
+
+
+def _expanded(paths: Sequence[str], home: str) -> list[str]:
+    return [home + path[1:] if path.startswith("~/") else path for path in paths]
+
+
+def _certificates(env: Mapping[str, str]) -> list[str]:
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+    return [env[name] for name in names if env.get(name, "").startswith("/")]
+
+
+def _which(name: str, env: Mapping[str, str]) -> str:
+    return shutil.which(name, path=env.get("PATH", os.defpath)) or name
 
 
 class _Watch:

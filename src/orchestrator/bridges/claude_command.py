@@ -8,10 +8,12 @@ work would outlive the answer; the daemon's environment would be readable by the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from orchestrator.bridges import claude_levels
+from orchestrator.bridges.claude_levels import Level
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.events import Json
 
@@ -27,23 +29,9 @@ PASSED: frozenset[str] = frozenset(
 )
 PASSED_PREFIXES = ("LC_", "ANTHROPIC_")
 _SHELL_TOOL = "Bash"
-
-
-class Sandbox(StrEnum):
-    """When the agent's shell runs inside an operating system sandbox."""
-
-    AUTO = "auto"  # with a sandbox where there is one, without a shell where there is none
-    ON = "on"  # always; the agent refuses to start where there is none
-    OFF = "off"  # never: no shell
-
-
-class Confinement(StrEnum):
-    """What the agent could reach, in the words of the result file."""
-
-    SANDBOXED = "sandboxed Bash"
-    EDITS_ONLY = "file edits only, no shell"
-    UNCONFINED = "unconfined (CLAUDE_SKIP_PERMISSIONS)"
-    SANDBOXED_SHELL_ONLY = "sandboxed Bash, unconfined file edits (CLAUDE_SKIP_PERMISSIONS)"
+_SECRET_NAME = re.compile(r"(?:ANTHROPIC|CLAUDE)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
+# By these a work area makes the next program that opens it run code of its choice.
+_RUN_BY_OTHERS = (".claude/**", ".mcp.json", ".git/hooks/**", ".git/config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +39,9 @@ class ClaudeConfig:
     """How to run Claude Code on this machine.
 
     *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
+    *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and *write_paths* are seen in
+    the confinement beside the work area; `~/` is the home folder. *hidden* never is.
+    *redact* takes secrets out of a text.
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
     *linger_s* is how long the process may stay after its final result. *extra_args* come last on the command line.
@@ -61,9 +52,14 @@ class ClaudeConfig:
     environ: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     skip_permissions: bool = False
-    sandbox: Sandbox = Sandbox.AUTO
+    allow_unconfined: bool = False
+    confinement: Level = Level.AUTO
     sandbox_available: bool = False
     deny_read: tuple[str, ...] = ("~/.ssh", "~/.aws", "~/.gnupg")
+    read_paths: tuple[str, ...] = ()
+    write_paths: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    redact: Callable[[str], str] = str
     model: str = ""
     fallback_model: str = ""
     extra_args: tuple[str, ...] = ()
@@ -91,18 +87,29 @@ class Session:
     resumed: bool = False
 
 
-def confinement(config: ClaudeConfig) -> Confinement:
-    """Return what is in force for every run under *config*."""
-    if config.skip_permissions:
-        return Confinement.SANDBOXED_SHELL_ONLY if config.sandbox is Sandbox.ON else Confinement.UNCONFINED
-    if config.sandbox is Sandbox.ON or (config.sandbox is Sandbox.AUTO and config.sandbox_available):
-        return Confinement.SANDBOXED
-    return Confinement.EDITS_ONLY
+def level(config: ClaudeConfig) -> Level:
+    """Return what holds every run under *config*."""
+    return claude_levels.in_force(config.confinement, available=config.sandbox_available)
+
+
+def confinement(config: ClaudeConfig) -> str:
+    """Return the same in the words of the result file."""
+    return claude_levels.words(level(config), skip_permissions=config.skip_permissions)
+
+
+def refusal(config: ClaudeConfig) -> str:
+    """Return why nothing may be started under *config*, "" if it may."""
+    return claude_levels.refusal(
+        level(config),
+        available=config.sandbox_available,
+        skip_permissions=config.skip_permissions,
+        allow_unconfined=config.allow_unconfined,
+    )
 
 
 def tools(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
     """Return the tools the agent gets: those of the order, but no shell that nothing would hold."""
-    if confinement(config) is Confinement.EDITS_ONLY:
+    if level(config) is Level.RULES and not config.skip_permissions:
         return tuple(tool for tool in order.tools if tool != _SHELL_TOOL)
     return order.tools
 
@@ -126,35 +133,57 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
 
 
 def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
-    held = confinement(config)
     mode = "bypassPermissions" if config.skip_permissions else "acceptEdits"
     given = tools(config, order)
     args = ["--permission-mode", mode, "--permission-prompts", "none", "--tools", ",".join(given)]
-    if held in (Confinement.SANDBOXED, Confinement.SANDBOXED_SHELL_ONLY):
-        args += ["--settings", json.dumps(sandbox_settings(config))]
-        if _SHELL_TOOL in given:  # an allow rule is safe only because the sandbox holds what it allows
-            args += ["--allowedTools", _SHELL_TOOL]
+    args += ["--settings", json.dumps(settings(config, order.cwd))]
+    if _SHELL_TOOL in given:  # an allow rule is safe only because of what holds what it allows
+        args += ["--allowedTools", _SHELL_TOOL]
+    for path in config.write_paths:
+        args += ["--add-dir", path]
     return tuple(args)
 
 
-def sandbox_settings(config: ClaudeConfig) -> dict[str, Json]:
-    """Return the settings that hold the shell: no network, no write outside of the working directory."""
-    return {
-        "sandbox": {
+def settings(config: ClaudeConfig, cwd: str) -> dict[str, Json]:
+    """Return the settings of every run: what may never be written, and what holds the shell.
+
+    The deny rules count even where permissions are skipped. In the shell's sandbox there is no network, nothing can be
+    written outside of the working directory, and the credentials of the CLI itself are neither files nor variables.
+    """
+    deny: list[Json] = [f"Edit(/{cwd}/{name})" for name in _RUN_BY_OTHERS]
+    found: dict[str, Json] = {"disableAllHooks": True, "permissions": {"deny": deny}}
+    if level(config) in (Level.PROCESS, Level.SHELL):
+        own = config_dir(config) or "~/.claude"
+        secret = [f"{own}/.credentials.json", f"{own}/.claude.json", "~/.claude.json", f"{own}/projects"]
+        found["sandbox"] = {
             "enabled": True,
             "failIfUnavailable": True,
             "autoAllowBashIfSandboxed": True,
             "allowUnsandboxedCommands": False,
-            "filesystem": {"denyRead": list(config.deny_read)},
+            "filesystem": {
+                "denyRead": [*config.deny_read, *(_double_slash(path) for path in (*secret, *config.hidden))],
+                **({"allowWrite": list(config.write_paths)} if config.write_paths else {}),
+            },
+            "credentials": {"envVars": [{"name": name, "mode": "deny"} for name in _secret_names(config)]},
         }
-    }
+    return found
+
+
+def _double_slash(path: str) -> str:
+    """The CLI reads `/x` as a path within the folder of a settings file."""
+    return f"/{path}" if path.startswith("/") else path
+
+
+def _secret_names(config: ClaudeConfig) -> list[str]:
+    """Of what the CLI gets, that which only the CLI itself needs; the person may hand on others to the shell."""
+    return sorted(name for name in environment(config) if _SECRET_NAME.fullmatch(name) and name not in config.pass_env)
 
 
 def environment(config: ClaudeConfig) -> dict[str, str]:
     """Return the agent's whole environment.
 
-    IS_SANDBOX is not among PASSED: it tells the agent that skipping permissions as root is safe, and only the owner
-    of the machine can know that.
+    IS_SANDBOX is not among PASSED: it tells the agent that skipping permissions as root is safe. Only what holds the
+    whole agent makes it so.
     """
     allowed = PASSED | frozenset(config.pass_env)
     env = {name: value for name, value in config.environ.items() if name in allowed or name.startswith(PASSED_PREFIXES)}
@@ -167,6 +196,9 @@ def environment(config: ClaudeConfig) -> dict[str, str]:
     }
     if config.tmp_dir:
         env["CLAUDE_CODE_TMPDIR"] = config.tmp_dir
+        env["TMPDIR"] = config.tmp_dir
+    if config.skip_permissions and level(config) in (Level.PROCESS, Level.CONTAINER):
+        env["IS_SANDBOX"] = "1"  # it is one: without that word the CLI refuses to skip permissions as root
     return env | dict(config.set_env)
 
 

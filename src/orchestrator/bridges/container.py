@@ -44,7 +44,7 @@ async def choose(*, env: Mapping[str, str], which: Which, settle: bool, now: flo
     if bwrap is not None and os.stat(bwrap).st_mode & stat.S_ISUID:  # noqa: PTH116 - one look, no Path needed
         bwrap, without = None, f"{bwrap} is set-uid: inside of it the agent's own sandbox could not start"
     words = pid_namespace(bwrap) if bwrap else ()
-    record = await _try(words, cgroups, env)
+    record = await _try(words, cgroups, env, inside=_another(bwrap) if bwrap else ())
     if words and (record.reason, record.exit_code) != ("exited", 0):
         without = f"bubblewrap does not work here: {record.detail or f'exit code {record.exit_code}'}"
         words, record = (), await _try((), cgroups, env)
@@ -52,10 +52,17 @@ async def choose(*, env: Mapping[str, str], which: Which, settle: bool, now: flo
     return Container(words, held, record.container, without)
 
 
-async def _try(words: tuple[str, ...], cgroups: tuple[str, ...], env: Mapping[str, str]) -> ExitRecord:
+def _another(bwrap: str) -> tuple[str, ...]:
+    """Return the words of a sandbox such as the agent puts around its shell: it has to start inside of ours."""
+    return (bwrap, "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "--unshare-net", "--proc", "/proc", "--")
+
+
+async def _try(
+    words: tuple[str, ...], cgroups: tuple[str, ...], env: Mapping[str, str], *, inside: tuple[str, ...] = ()
+) -> ExitRecord:
     with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
         launch = Launch(
-            argv=("true",),
+            argv=(*inside, "true"),
             cwd="/",
             env=env,
             stdin=b"",

@@ -19,6 +19,7 @@ from orchestrator.bridges.archive import (
     claim_file,
     held,
     is_unchanged,
+    mend_file,
     reject_file,
     reject_in_place,
     rejects_in_place,
@@ -33,7 +34,7 @@ from orchestrator.bridges.files import (
     opened,
     sync_names,
 )
-from orchestrator.bridges.settled import Lease, read_settled, stamp_of, take_lease
+from orchestrator.bridges.settled import RECENT_NS, Lease, read_settled, stamp_of, take_lease
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import FileBytes, InboxEntry, InboxScan, NotReady
@@ -81,6 +82,7 @@ class TaskFolder:
         self._lease = lease
         self._seen: dict[str, InboxEntry] = {}
         self._held: int | None = None
+        self._names_as_of: tuple[int, int, int] | None = None  # device, inode, mtime_ns of the folder at the last scan
         self._settling: dict[str, tuple[FileStamp, float]] = {}
 
     async def scan(self) -> InboxScan:
@@ -93,13 +95,21 @@ class TaskFolder:
         try:
             with opened(open_folder(self._tasks)) as tasks_fd:
                 facts = self._hold(tasks_fd)
+                self._names_as_of = _names_as_of(facts)
                 with os.scandir(tasks_fd) as found:
                     for item in found:
                         self._sort_in(item, entries, ignored)
         except OSError as error:
+            self._names_as_of = None
             return InboxScan(trouble=_TROUBLE.get(error.errno or 0, "unreadable"))
         self._seen = entries
         return InboxScan(entries=entries, ignored=ignored, identity=(facts.st_dev, facts.st_ino))
+
+    async def same_names(self) -> bool:
+        try:
+            return self._names_as_of is not None and _names_as_of(self._tasks.stat()) == self._names_as_of
+        except OSError:
+            return False
 
     def _hold(self, tasks_fd: int) -> os.stat_result:
         """Keep the folder open: its inode number is then not given to another that is made in its place."""
@@ -223,6 +233,13 @@ class TaskFolder:
             raise ConflictError("the file exists already", where=f"tasks/{file_name}", hint=hint) from None
         return f"tasks/{file_name}"
 
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        below = path.removeprefix("tasks/")
+        try:
+            return await asyncio.to_thread(self._inside, lambda fd: mend_file(fd, below, body, create=create))
+        except FileNotFoundError:
+            return False  # not even its folder is there
+
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:
         await asyncio.to_thread(self._remove_stale_temporaries)
         moved: list[str] = []
@@ -267,6 +284,13 @@ def _kept_by_the_disk(tasks_fd: int, found: Mapping[str, FileBytes | NotReady | 
     except OSError:
         return dict.fromkeys(names, NotReady("disk_error", 5.0))
     return {}
+
+
+def _names_as_of(facts: os.stat_result) -> tuple[int, int, int] | None:
+    """Return by what a later change of the folder is noticed; None if one could carry the same time stamp."""
+    if abs(time.time_ns() - facts.st_mtime_ns) < RECENT_NS:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns
 
 
 def _is_same(before: InboxEntry, facts: os.stat_result) -> bool:

@@ -103,7 +103,7 @@ def refusal(stderr: bytes) -> tuple[str, int]:
     line = stderr.rstrip().rpartition(b"\n")[2].decode(errors="replace")
     what, _, why = line.partition(": ")[2].rpartition(": ")
     number = next((each for each in range(1, 134) if os.strerror(each) == why), 0)
-    for said in ("bwrap: execvp ", "setpriv: failed to execute "):
+    for said in ("bwrap: execvp ", "setpriv: failed to execute ", "unshare: failed to execute "):
         if line.startswith(said) and number:
             return f"cannot start {what.partition(' ' if said[0] == 'b' else 'execute ')[2]}: {why}", number
     return (f"the container cannot be made: {line}", number) if line.startswith("bwrap: ") else ("", 0)

@@ -1,5 +1,8 @@
 """A file whose reading ends the daemon is read at most twice: the count is on the disk before the reading begins.
 
+A daemon that was killed while it read proves nothing against the file. So before a file is refused a child of ours
+reads it once more, and only if that ends too, or does not come to an end, was it the file.
+
 What is counted is the content, not the name: the corrected file is another one. Nothing is synced, since what ends a
 process leaves the kernel's memory alone; and a power cut is no fault of the file that was being read.
 """
@@ -8,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import signal
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +25,7 @@ from orchestrator.core.text import printable
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 2
+PATIENCE_S = 10
 READING = "reading"  # the digest of what is being read now, blanks in between
 ENDED = "reading-ended-us.json"  # digest to the number of daemons that ended while they read it
 _KEY_CHARS = 64
@@ -52,12 +58,28 @@ class ParseGuard:
         key = hashlib.sha256(data).hexdigest()
         tries = self._ended.get(key, 0)
         if tries >= MAX_TRIES:
-            raise _refusal(file_name, tries)
+            if not self._is_survived(data, file_name, rules):
+                raise _refusal(file_name, tries)
+            self._ended[key] = 0
         self._at(key)
         try:
             return self._parse(data, file_name, rules)
         finally:
             self._at("")
+
+    def _is_survived(self, data: bytes, file_name: str, rules: TaskRules) -> bool:
+        """Return whether a process that reads this lives on. What the reading finds is not asked for here."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork among threads: this child only reads
+            pid = os.fork()
+        if pid == 0:
+            try:
+                signal.alarm(PATIENCE_S)  # it also holds the lock of the root: it must not outlive us by long
+                with suppress(Exception):
+                    self._parse(data, file_name, rules)
+            finally:
+                os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
     def _at(self, key: str) -> None:
         if self._fd >= 0:

@@ -9,16 +9,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.bridges import probes_confinement as confinement
 from orchestrator.bridges import probes_files as files
 from orchestrator.bridges import probes_programs as programs
 from orchestrator.bridges.root_lock import holder
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
+from orchestrator.core.home import Arrival
+from orchestrator.core.report import COMMAND
 
 Findings = Finding | Sequence[Finding]
 _WAL_RESET_FIXED = (3, 51, 3)
 _WAL_RESET_FIXED_IN_BRANCH = {(3, 44): 6, (3, 50): 7}
 _FEW_FILES = 1024
+_CAME = {
+    Arrival.MOVED: "all goes on",
+    Arrival.RESTORED: "what was done since the backup may be done again",
+    Arrival.COPIED: "its original may be alive, so the next daemon starts nothing until `resume`",
+}
 _BUILT_AFTER = 1_767_225_600.0  # 2026-01-01: a clock that shows less is wrong
 
 
@@ -26,13 +34,15 @@ _BUILT_AFTER = 1_767_225_600.0  # 2026-01-01: a clock that shows less is wrong
 class DatabaseFacts:
     """What the store says about itself. *quick_check* is "ok" or what SQLite complains about; *schema* and
     *schema_known* are the version of the file and the one this program writes; *writers_share_checkpoints* says
-    that more than one connection may checkpoint at a time."""
+    that more than one connection may checkpoint at a time; *held* is why a daemon holds the queue, or ""."""
 
     sqlite: tuple[int, int, int]
     quick_check: str
     schema: int
     schema_known: int
     writers_share_checkpoints: bool
+    held: str = ""
+    came: Arrival = Arrival.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class Configured:
     base_cwd: Path
     allowed_root: Path
     min_free_bytes: int
-    sandbox: str
+    confinement: str
+    allow_unconfined: bool
     skip_permissions: bool
     min_version: str
     ollama_host: str
@@ -101,14 +112,17 @@ async def examine(given: Given) -> tuple[Finding, ...]:
 
 async def _programs(given: Given) -> list[Finding]:
     configured = given.configured
-    facts = programs.sandbox_facts(configured.sandbox, given.proc)
-    permissions = programs.privilege_finding(
-        uid=given.uid, skip_permissions=configured.skip_permissions, is_sandbox=given.is_sandbox
+    facts = confinement.sandbox_facts(configured.confinement, given.uid, given.proc)
+    permissions = confinement.privilege_finding(
+        facts,
+        given.which,
+        skip_permissions=configured.skip_permissions,
+        allow_unconfined=configured.allow_unconfined,
     )
     return [
         *await programs.git_findings(given.run, given.which),
         *await programs.claude_findings(given.claude, floor=configured.min_version),
-        *programs.sandbox_findings(facts, given.which),
+        *confinement.sandbox_findings(facts, given.which),
         permissions,
         await programs.ollama_finding(configured.ollama_host),
         *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
@@ -151,10 +165,15 @@ def database_findings(facts: DatabaseFacts | None) -> tuple[Finding, ...]:
     if facts.writers_share_checkpoints and not _wal_reset_is_fixed(facts.sqlite):
         message = f"{version} can, very rarely, damage a database when two programs checkpoint at the same moment"
         findings = [warned(group, "sqlite", message, "Use a Python with SQLite 3.51.3 or newer.")]
+    if facts.came is not Arrival.SAME:
+        message = f"{facts.came}: it lies elsewhere than when a daemon last owned it; {_CAME[facts.came]}"
+        findings.append(warned("daemon", "root", message, "None is needed if that was meant."))
+    if facts.held:
+        findings.append(warned("daemon", "held", facts.held, f"Find out what ends it, then: {COMMAND} resume"))
     if facts.quick_check == "ok":
         findings.append(passed(group, "integrity", "ok"))
     else:
-        fix = "Stop the daemon, copy .orchestrator away, then restore the last good copy."
+        fix = f"Stop the daemon, then: {COMMAND} doctor --repair"
         findings.append(failed(group, "integrity", facts.quick_check.splitlines()[0][:200], fix))
     if facts.schema > facts.schema_known:
         message = f"version {facts.schema} was written by a newer program; this one knows {facts.schema_known}"
@@ -194,9 +213,9 @@ async def _database(given: Given) -> Sequence[Finding]:
         return database_findings(await given.database())
     except (OSError, OrchestratorError) as error:
         message = error.message if isinstance(error, OrchestratorError) else str(error)
-        return [
-            failed("database", "file", message, "Stop the daemon and copy .orchestrator away before anything else.")
-        ]
+        lasting = isinstance(error, StoreError) and error.lasting
+        fix = f"Stop the daemon, then: {COMMAND} doctor --repair" if lasting else "See what it says, then ask again."
+        return [failed("database", "file", message, fix)]
 
 
 def _guarded(group: str, name: str, probe: Callable[[], Findings]) -> Sequence[Finding]:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.core.finding import Finding, failed, passed, warned
@@ -21,7 +20,6 @@ Run = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs a short program to its end and returns (exit code, what it wrote to standard output). May raise OSError."""
 
 _INSTALL_CLAUDE = "pip install -e '.[claude]', or npm install -g @anthropic-ai/claude-code"
-_INSTALL_SANDBOX = "sudo apt install -y bubblewrap socat"
 _GIT_FLOOR = (2, 31)
 _PYTHON_FLOOR = (3, 11)
 _BOT_TOKEN = re.compile(r"\d{6,12}:[\w-]{35,}")
@@ -37,15 +35,6 @@ class ClaudeProbe:
     version: Callable[[], Awaitable[str]]
     login: Callable[[], Awaitable[str]]
     misnamed: Callable[[], str] = str
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxFacts:
-    """*wanted* is agents.claude.sandbox. The two others are kernel settings; None where the kernel has none."""
-
-    wanted: str
-    max_user_namespaces: int | None = None
-    apparmor_restricts: int | None = None
 
 
 def python_finding(version: tuple[int, int, int], *, in_venv: bool) -> Finding:
@@ -129,46 +118,6 @@ async def claude_findings(probe: ClaudeProbe, *, floor: str) -> tuple[Finding, .
     return tuple(findings)
 
 
-def sandbox_findings(facts: SandboxFacts, which: Which) -> tuple[Finding, ...]:
-    """Report on whether an agent's shell can be confined, and what follows when it cannot."""
-    group = "sandbox"
-    if facts.wanted == "off":
-        fix = "Set agents.claude.sandbox: auto, unless this is a container or virtual machine of its own."
-        return (warned(group, "confinement", "switched off: shell commands of agents reach everything you can", fix),)
-    missing = [name for name in ("bwrap", "socat") if which(name) is None]
-    say = failed if facts.wanted == "on" else warned
-    without = "tasks with a shell are refused" if facts.wanted == "on" else "agents get file edits only, no shell"
-    if missing:
-        message = f"{' and '.join(missing)} not on the PATH: {without}"
-        return (say(group, "programs", message, _INSTALL_SANDBOX),)
-    findings = [passed(group, "programs", "bwrap and socat are there")]
-    if facts.max_user_namespaces == 0:
-        message = f"the kernel allows no user namespaces: {without}"
-        findings.append(say(group, "user namespaces", message, "sudo sysctl user.max_user_namespaces=15000"))
-    elif facts.apparmor_restricts == 1:
-        message = "AppArmor restricts user namespaces; bwrap needs a profile of its own"
-        fix = "sudo apt install -y apparmor-profiles, or sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        findings.append(warned(group, "user namespaces", message, fix))
-    else:
-        findings.append(passed(group, "user namespaces", "allowed"))
-    return tuple(findings)
-
-
-def privilege_finding(*, uid: int, skip_permissions: bool, is_sandbox: str) -> Finding:
-    """Report on root and bypassed permissions. *is_sandbox* is the value of the variable IS_SANDBOX."""
-    group, name = "sandbox", "permissions"
-    if skip_permissions and uid == 0 and is_sandbox != "1":
-        message = "CLAUDE_SKIP_PERMISSIONS as root: the CLI refuses to start"
-        fix = "Run as an ordinary user, or in a container set IS_SANDBOX=1."
-        return failed(group, name, message, fix)
-    if skip_permissions:
-        message = "CLAUDE_SKIP_PERMISSIONS: agents may do everything this user may"
-        return warned(group, name, message, "Set CLAUDE_SKIP_PERMISSIONS=false, unless this is a container of its own.")
-    if uid == 0:
-        return warned(group, name, "running as root: an agent's mistake reaches everything", "Run as an ordinary user.")
-    return passed(group, name, "an ordinary user, permissions are asked for")
-
-
 async def ollama_finding(host: str, *, timeout_s: float = 1.0) -> Finding:
     """Ask *host* (http://name:port) for its version. Nobody there is no fault: the built-in reader is used."""
     group, name = "ollama", "service"
@@ -220,20 +169,6 @@ def telegram_findings(token: str, allowed_users: Sequence[int], chat_id: int | N
     else:
         findings.append(passed(group, "chat", "set"))
     return tuple(findings)
-
-
-def sandbox_facts(wanted: str, proc: Path) -> SandboxFacts:
-    """Read what `sandbox_findings` needs to know of the kernel. *proc* is /proc."""
-
-    def number(name: str) -> int | None:
-        try:
-            return int((proc / "sys" / name).read_text("ascii"))
-        except (OSError, ValueError):
-            return None
-
-    return SandboxFacts(
-        wanted, number("user/max_user_namespaces"), number("kernel/apparmor_restrict_unprivileged_userns")
-    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.bridges import proctable, supervisor
+from orchestrator.bridges.files import write_all
 from orchestrator.bridges.follow import LineSplitter, follow, head, tail
 from orchestrator.bridges.proctable import MARK_NAME
 from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
@@ -296,10 +297,10 @@ def _start_supervisor(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int
         lock, stdin, stdout, stderr = files
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         failpoint.hit("prepare.files")
-        _write_all(stdin, launch.stdin)
+        write_all(stdin, launch.stdin)
         os.lseek(stdin, 0, os.SEEK_SET)
         spec = ours.enter_context(tempfile.TemporaryFile(buffering=0, dir=folder))
-        _write_all(spec.fileno(), _pack(launch, folder))
+        write_all(spec.fileno(), _pack(launch, folder))
         spec.seek(0)
         control_r, control_w, life_r, life_w = *_pipe(ours), *_pipe(ours)
         theirs = (spec.fileno(), control_r, lock, life_w)
@@ -342,11 +343,6 @@ def _pipe(ours: ExitStack) -> tuple[int, int]:
     for end in ends:
         ours.callback(os.close, end)
     return ends
-
-
-def _write_all(fd: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(fd, content) :]
 
 
 def _pack(launch: Launch, folder: Path) -> bytes:

@@ -15,15 +15,17 @@ from typing import TypeVar
 
 from orchestrator.bridges import sqlite_read as read
 from orchestrator.bridges import sqlite_write as write
+from orchestrator.bridges.homes import arrive, home_of, how_it_came, tag_of
 from orchestrator.bridges.sqlite_file import check_current, check_owner, connect, prepare, told
 from orchestrator.bridges.sqlite_lane import Lane, Writer, snapshot
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
+from orchestrator.core.home import Arrival
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, Label, NewTask, Pause
-from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.ports import EndedTask, NewTask, Pause
+from orchestrator.core.task import FileStamp, Label, Task
 
 T = TypeVar("T")
 
@@ -200,6 +202,20 @@ class SqliteStore:
         changed = version != self._seen
         self._seen = version
         return bool(changed)
+
+    async def arrive(self, host: str, now: float) -> Arrival:
+        """Remember where this root lies; one that was copied becomes another root. For its owner."""
+        here = home_of(self._path, host)
+        return await self._write(lambda con: arrive(con, self._path, here, now))
+
+    async def how_it_came(self, host: str) -> Arrival:
+        """Return how this root came to be where it is since a daemon last owned it."""
+        here = home_of(self._path, host)
+        return await self._read(lambda con: how_it_came(con, self._path, here))
+
+    async def root_tag(self) -> str:
+        """Return what the marks of this root's attempts carry beside uid and number."""
+        return await self._read(tag_of)
 
     async def integrity(self) -> Sequence[str]:
         """Return what is wrong with the file, in sentences; nothing when it is sound. Reads the whole file."""

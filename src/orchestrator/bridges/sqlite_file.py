@@ -28,7 +28,7 @@ _PRAGMAS = (
     "wal_autocheckpoint=0",  # the daemon's writer says when; see sqlite_lane
 )
 _KEPT = "The file is kept as it is."
-_DAMAGED = f"{_KEPT} Stop the daemon, copy the file and its -wal aside, then run `python main.py doctor`."
+DAMAGED = f"{_KEPT} `python main.py doctor --repair` sets it aside, saves what is readable and takes the rest anew."
 _WORDS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_BUSY: (
         "another process has kept the database locked",
@@ -51,8 +51,8 @@ _WORDS: dict[int, tuple[str, str]] = {
         "Nothing is acknowledged that is not stored, and the write is not tried again. "
         "Check space, quota and health of the disk, then start the daemon again: it recovers by itself.",
     ),
-    sqlite3.SQLITE_CORRUPT: ("the database is damaged", _DAMAGED),
-    sqlite3.SQLITE_NOTADB: ("this is no database, or a damaged one", _DAMAGED),
+    sqlite3.SQLITE_CORRUPT: ("the database is damaged", DAMAGED),
+    sqlite3.SQLITE_NOTADB: ("this is no database, or a damaged one", DAMAGED),
 }
 _LASTING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WORDS[sqlite3.SQLITE_LOCKED] = _WORDS[sqlite3.SQLITE_BUSY]

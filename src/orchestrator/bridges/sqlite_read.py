@@ -12,8 +12,8 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import EndedTask, Label, Pause
-from orchestrator.core.task import FileStamp, Task, id_key
+from orchestrator.core.ports import EndedTask, Pause
+from orchestrator.core.task import FileStamp, Label, Task, id_key
 
 SHORTEST_PREFIX = 4
 UID_END = 8  # what messages show of a uid, and ask people to type

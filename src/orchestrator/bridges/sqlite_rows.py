@@ -9,8 +9,8 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Label, Pause
-from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.ports import Pause
+from orchestrator.core.task import FileStamp, Label, Task
 
 Row: TypeAlias = tuple[Any, ...]
 Value: TypeAlias = str | bytes | int | float | None

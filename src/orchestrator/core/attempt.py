@@ -154,11 +154,17 @@ class WorkOrder:
     resume: bool = False
     continue_prompt: str = ""  # said instead of *prompt* where the session really is resumed
     session_cost_usd: float | None = 0.0
+    root_tag: str = ""  # of a root that is a copy: its original has tasks of the same uids
 
     @property
     def mark(self) -> str:
         """The value of ORCHESTRATOR_ATTEMPT in every process of this attempt."""
-        return f"{self.uid}.{self.attempt}"
+        return attempt_mark(f"{self.uid}.{self.attempt}", self.root_tag)
+
+
+def attempt_mark(name: str, root_tag: str) -> str:
+    """Return the mark of the attempt *name* (uid and number) in a root of this tag."""
+    return f"{name}.{root_tag}" if root_tag else name
 
 
 def not_begun(order: WorkOrder) -> AgentReport:

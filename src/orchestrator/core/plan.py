@@ -9,6 +9,9 @@ from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task
 
 EVERYTHING = "*"
+CRASH_LOOP = "crash_loop"  # the reason of a pause that a daemon has put which dies again and again
+ROOT_COPIED = "root_copied"  # the same, of a root that is a copy of another one
+HELD_BY_US = frozenset({CRASH_LOOP, ROOT_COPIED})
 SWITCHED_OFF = "switched_off"  # the reason of a pause that is a setting
 
 

@@ -1,7 +1,7 @@
 """All ports on one page: what the engine needs of the outside world."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
@@ -10,8 +10,12 @@ from orchestrator.core.budget import Spending
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.evidence import Changes
+from orchestrator.core.inbox_facts import FileBytes as FileBytes
+from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
+from orchestrator.core.inbox_facts import InboxScan as InboxScan
+from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
-from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.task import FileStamp, Label, Task
 
 Say = Callable[[AgentMessage], Awaitable[None]]
 
@@ -35,14 +39,6 @@ class EndedTask:
     ended_ts: float
     artifacts: bool
     cleaned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """How a task is called in the event log."""
-
-    task_id: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +133,8 @@ class Store(Protocol):
         ...
 
     async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
-        """Return for each (task id, sha256) the tasks of an equal id_key that a new file of it has to respect, newest
-        first: the newest two that have not ended, and the newest that succeeded with just this sha256."""
+        """Return for each (task id, sha256), newest first, of the tasks whose id_key equals it the newest two that have
+        not ended and the newest that succeeded with this sha256."""
         ...
 
     async def labels(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Label]:
@@ -230,52 +226,6 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
-    """A candidate in `tasks/`: its name (undecodable bytes as surrogates), its stamp, and when its metadata changed."""
-
-    file_name: str
-    stamp: FileStamp
-    changed_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class InboxScan:
-    """What lay in `tasks/` at one look.
-
-    *ignored* maps names that look like task files and can never be one to the reason (directory, fifo, socket,
-    device, suffix_case). *identity* is (device, inode) of the folder. *trouble* is "" or why nothing could be
-    seen (missing, unreadable, no_descriptors); then the other fields say nothing.
-    """
-
-    entries: Mapping[str, InboxEntry] = field(default_factory=dict)
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    identity: tuple[int, int] = (0, 0)
-    trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FileBytes:
-    """A complete file at one instant. *recent*: changed so lately that another change could carry the same stamp."""
-
-    body: bytes
-    entry: InboxEntry
-    links: int = 1
-    mode: int = 0o600
-    recent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """Not to be read yet; look again in *retry_after_s*.
-
-    *reason*: open_writer, settling, changing, gone, no_descriptors or disk_error.
-    """
-
-    reason: str
-    retry_after_s: float
-
-
 class Inbox(Protocol):
     """The folder `tasks/` with `running/<uid>/`, `processed/`, `failed/` and `cancelled/`. Never overwrites a file.
 
@@ -284,6 +234,10 @@ class Inbox(Protocol):
     """
 
     async def scan(self) -> InboxScan: ...
+
+    async def same_names(self) -> bool:
+        """Return whether surely no name came, went or was exchanged since the last scan. Costs microseconds."""
+        ...
 
     async def read(
         self, file_names: Sequence[str], *, limit: int
@@ -322,6 +276,11 @@ class Inbox(Protocol):
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a task file, all of it at once. Returns its path relative to the root.
         Raises UsageError for a name that is no task file's, ConflictError if it exists."""
+        ...
+
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        """Make a file below `tasks/` whole that was left torn (see `core.torn`), or, to *create*, that is missing.
+        *path* is relative to the root. Returns whether it had to; what anybody has edited stays as it is."""
         ...
 
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:

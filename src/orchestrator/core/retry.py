@@ -118,8 +118,9 @@ def decide_retry(
     policy = policies[failure.kind]
     if policy.remedy is Remedy.HOLD_AGENT:
         until = failure.resets_at or now + min(policy.first_delay_s * 2.0 ** min(uncharged, 20), policy.cap_s)
-        soonest = now + min(SHORTEST_HOLD_S, policy.first_delay_s)  # a reset in the past must not become a storm
-        return RetryDecision(policy.remedy, min(max(until, soonest), now + LONGEST_HOLD_S), policy.hint)
+        if until <= now:  # a reset in the past must not become a storm
+            until = now + min(SHORTEST_HOLD_S, policy.first_delay_s)
+        return RetryDecision(policy.remedy, min(until, now + LONGEST_HOLD_S), policy.hint)
     allowed = policy.max_tries if retries is None else retries + 1
     if policy.remedy is Remedy.GIVE_UP or tries >= allowed:
         return RetryDecision(Remedy.GIVE_UP, 0.0, policy.hint)

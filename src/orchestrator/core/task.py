@@ -180,6 +180,14 @@ class Task:
         return id_key(self.spec.id)
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How a task is called in the event log."""
+
+    task_id: str
+    name: str
+
+
 def id_key(task_id: str) -> str:
     """Return the form of an id under which `Task_1` and `task_1` are the same."""
     return task_id.casefold()

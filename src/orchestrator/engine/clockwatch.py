@@ -6,6 +6,7 @@ step back every hold is tried at once, since nobody knows by which clock its end
 no try.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,27 +32,16 @@ _BOUND_TO_THE_DAY = (HEADROOM, DAY_BUDGET)
 
 
 class ClockWatch:
-    """Compares the two clocks at every look. *jumped* is called after what waits was put right."""
+    """Compares the two clocks at every look. *on_jump* is called after what waits was put right."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        policy: Callable[[], RunPolicy],
-        jumped: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, *, store: Store, clock: Clock, policy: Callable[[], RunPolicy]) -> None:
+        self.on_jump: list[Callable[[], None]] = []
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._jumped = jumped
         self._wall, self._mono = clock.now(), clock.monotonic()
-
-    async def begin(self) -> None:
-        """The last events may be of the future: then the clock was set back while no daemon ran."""
-        latest = await patiently(self._clock, self._latest)
-        if (jump := self._clock.now() - latest) <= -JUMP_S:
-            await self._put_right(jump)
+        self._begun = False
+        self._one_at_a_time = asyncio.Lock()
 
     async def _latest(self) -> float:
         """Return the latest time among the last events, since a jump was last told of."""
@@ -62,10 +52,20 @@ class ClockWatch:
         return latest
 
     async def look(self) -> None:
-        """Notice a jump since the last look."""
+        """Notice a jump since the last look; at the first one, also a step back since the last daemon.
+
+        When this returns, what waits does so by the clock as it is now.
+        """
+        async with self._one_at_a_time:
+            await self._look()
+
+    async def _look(self) -> None:
         wall, mono = self._clock.now(), self._clock.monotonic()
         jump = (wall - self._wall) - (mono - self._mono)
         self._wall, self._mono = wall, mono
+        if abs(jump) < JUMP_S and not self._begun:  # events of the future: it was set back while nobody watched
+            jump = min(0.0, wall - await patiently(self._clock, self._latest))
+        self._begun = True
         if abs(jump) >= JUMP_S:
             await self._put_right(jump)
 
@@ -77,7 +77,8 @@ class ClockWatch:
             except IllegalEventError:
                 continue  # a task moved on this very moment: it waits no more
             break
-        self._jumped()
+        for tell in self.on_jump:
+            tell()
 
     async def _replanned(self, jump: float) -> None:
         now = self._clock.now()

@@ -101,8 +101,6 @@ class Daemon:
 
     async def _upkeep(self, signals: Signals) -> None:
         """Notice a clock that was set, an edited configuration, and a lock that is not ours any more."""
-        if self._clockwatch is not None:
-            await self._clockwatch.begin()
         while not signals.stopping.is_set():
             try:
                 async with asyncio.timeout(UPKEEP_EVERY_S):

@@ -62,8 +62,10 @@ class Executor:
         policy: Callable[[], RunPolicy],
         redact: Callable[[Json], Json],
         account_of: Callable[[str], str] = lambda _: "",
+        root_tag: str = "",
     ) -> None:
         """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
+        self._root_tag = root_tag
         self._store = store
         self._agents = agents
         self._inbox = inbox
@@ -164,6 +166,7 @@ class Executor:
             budget_usd=budget_usd,
             resume=resume,
             session_cost_usd=task.session_cost_usd,
+            root_tag=self._root_tag,
         )
 
     def _profile(self, task: Task) -> AgentProfile:

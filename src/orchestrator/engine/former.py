@@ -57,3 +57,12 @@ def _owner(result: bytes) -> str:
         return str(json.loads(result)["task"]["uid"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return hashlib.sha256(result).hexdigest()
+
+
+def is_json(data: bytes) -> bool:
+    """Return whether *data* is one whole JSON document."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True

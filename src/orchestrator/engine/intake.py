@@ -25,6 +25,7 @@ __all__ = ["Intake", "IntakeLimits", "Parse", "ScanOutcome"]
 log = logging.getLogger(__name__)
 
 TROUBLE_S = 5.0
+SPARED_LOOKS = 5  # in a row; then the whole folder is looked at though no name has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,22 @@ class Intake:
                 continue
             # A look at a huge folder is not free: hints may use a third of the time for it, never all of it.
             await self._rest(stop, 2 * self._scan_took_s)
-            await self._until_hint(stop, self._next_look_s())
+            await self._until_worth_a_look(stop)
+
+    async def _until_worth_a_look(self, stop: asyncio.Event) -> None:
+        for _ in range(SPARED_LOOKS):
+            if await self._until_hint(stop, self._next_look_s()) or not await self._may_spare():
+                return
+        await self._until_hint(stop, self._next_look_s())
+
+    async def _may_spare(self) -> bool:
+        """Return whether a look at every file can be left out: nobody hinted, no name changed, nothing is awaited.
+
+        A file that is written to while it waits is notified; if that was lost, its task does not start on the old
+        bytes, and one of the next looks reads it.
+        """
+        awaited = self._paused or self._reception.later or self._absence.since
+        return not awaited and not self._watch.polling() and await self._inbox.same_names()
 
     def look_soon(self) -> None:
         """Do not wait for a hint or the next regular look: something happened to the machine."""
@@ -267,18 +283,14 @@ class Intake:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), seconds)
 
-    async def _until_hint(self, stop: asyncio.Event, timeout_s: float) -> None:
-        waits: list[asyncio.Future[bool]] = [
-            asyncio.ensure_future(self._watch.wait(timeout_s)),
-            asyncio.ensure_future(stop.wait()),
-            asyncio.ensure_future(self._soon.wait()),
-        ]
+    async def _until_hint(self, stop: asyncio.Event, timeout_s: float) -> bool:
+        """Return whether it was a hint, or the stop, that ended the waiting, not the time."""
+        hint = asyncio.ensure_future(self._watch.wait(timeout_s))
+        stopped = asyncio.ensure_future(stop.wait())
         try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                one.result()
+            await asyncio.wait([hint, stopped], return_when=asyncio.FIRST_COMPLETED)
+            return stop.is_set() or (hint.done() and hint.result())
         finally:
-            for one in waits:
+            for one in (hint, stopped):
                 one.cancel()
-            await asyncio.wait(waits)
-            self._soon.clear()
+            await asyncio.wait([hint, stopped])

@@ -15,6 +15,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Inbox, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.executor import Executor, uninterrupted
 
 log = logging.getLogger(__name__)
@@ -46,12 +47,14 @@ class Pool:
         only: TaskUid | None = None,
         kept: Callable[[Task], bool] = lambda _: False,
         shortage: Callable[[], str] = lambda: "",
+        clockwatch: ClockWatch | None = None,
     ) -> None:
         """*only* runs that task alone. *kept* tells which tasks may start though their file is gone.
 
         *shortage* says what the machine lacks to start anything, "" when it lacks nothing.
         """
         self._shortage = shortage
+        self._clockwatch = clockwatch
         self._kept = kept
         self._store = store
         self._executor = executor
@@ -124,6 +127,8 @@ class Pool:
             return LOOK_AT_LEAST_EVERY_S  # the end of one rings the bell
         if self._shortage():
             return LOOK_AT_LEAST_EVERY_S  # what runs goes on; an attempt that cannot write its output is none
+        if self._clockwatch is not None:
+            await self._clockwatch.look()  # before anything is started by a clock that was set a moment ago
         await self._executor.settle()
         now = self._clock.now()
         chosen = await self._choose(now)
@@ -151,7 +156,8 @@ class Pool:
         return plan(candidates, now=now, capacity=capacity, pauses=pauses, agent_of=self._executor.agent_of)
 
     async def _start(self, task: Task) -> None:
-        if not self._kept(task) and not await self._inbox.unchanged(task):
+        # One that was started before runs as it is stored, and claiming makes its file anew: no scan will tell more.
+        if task.attempt == 0 and not self._kept(task) and not await self._inbox.unchanged(task):
             return  # edited or removed this very moment: the next scan tells what it is now
         free_slots = self._policy().slots - len(self._running)
         if (cap_usd := await self._executor.cap(task, free_slots=free_slots)) is None:

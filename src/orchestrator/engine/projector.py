@@ -13,11 +13,12 @@ from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Label, Store
+from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbox, Store
 from orchestrator.core.report import COMMAND, summary_text
-from orchestrator.core.task import Task
+from orchestrator.core.task import Label, Task
+from orchestrator.core.torn import is_torn
 from orchestrator.engine.bell import Bell
-from orchestrator.engine.former import keep_former_result, where_the_log_goes_on
+from orchestrator.engine.former import is_json, keep_former_result, where_the_log_goes_on
 from orchestrator.validation.result import build_result, iso, result_bytes
 from orchestrator.validation.schema import result_problems
 
@@ -139,6 +140,30 @@ class Projector:
                     restored += await self._attempted(f"the result of {one.name}", self._rewrite(one.uid))
         return restored
 
+    async def mend(self, uid: TaskUid) -> Sequence[str]:
+        """Write result and summary of an ended task again where they are torn or gone. Returns the paths that were.
+
+        A whole file is left as it is, also where it differs from what would be written today. A result that is
+        neither whole nor a piece of ours is kept under another name, as a former one.
+        """
+        task = await self._store.task(uid)
+        if task is None or not task.artifacts or task.cleaned:
+            return []
+        paths, contents = await self._built(task)
+        found = [await self._artifacts.read(path) for path in paths]
+        broken = [
+            path
+            for path, there, whole in zip(paths, found, contents, strict=True)
+            if there is None or is_torn(there, whole)
+        ]
+        if paths[0] not in broken and not is_json(found[0] or b""):
+            await keep_former_result(self._artifacts, uid, *paths)
+            broken.append(paths[0])
+        for path, whole in zip(paths, contents, strict=True):
+            if path in broken:
+                await self._artifacts.write(path, whole)
+        return broken
+
     async def _rewrite(self, uid: TaskUid) -> None:
         if (task := await self._store.task(uid)) is not None:
             await self._write_result(task)
@@ -162,18 +187,23 @@ class Projector:
         self._bell.ring()
 
     async def _write_result(self, task: Task) -> tuple[str, str]:
+        paths, contents = await self._built(task)
+        await keep_former_result(self._artifacts, task.uid, *paths)
+        await self._artifacts.write(paths[1], contents[1])
+        hit("project.summary")
+        await self._artifacts.write(paths[0], contents[0])
+        hit("project.result")
+        return paths
+
+    async def _built(self, task: Task) -> tuple[tuple[str, str], tuple[bytes, bytes]]:
+        """Return paths and contents of the result and the summary of *task*."""
         built = build_result(task, await self._store.attempts(task.uid))
         result = self._redact(built)
         assert isinstance(result, Mapping)
         if problems := result_problems(result):
             log.error("result of %s does not satisfy its schema: %s", task.uid, "; ".join(problems))
-        paths = result_path(task), summary_path(task)
-        await keep_former_result(self._artifacts, task.uid, *paths)
-        await self._artifacts.write(paths[1], summary_text(result, self._command).encode("utf-8", "backslashreplace"))
-        hit("project.summary")
-        await self._artifacts.write(paths[0], result_bytes(result))
-        hit("project.result")
-        return paths
+        summary = summary_text(result, self._command).encode("utf-8", "backslashreplace")
+        return (result_path(task), summary_path(task)), (result_bytes(result), summary)
 
     async def _append_events(self) -> None:
         if self._seq < 0:

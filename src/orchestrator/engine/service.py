@@ -11,9 +11,9 @@ from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, Label, NewTask, Pause, Store
+from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.retry import Remedy
-from orchestrator.core.task import Task
+from orchestrator.core.task import Label, Task
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
@@ -159,6 +159,13 @@ class Orchestrator:
         await self._store.pause(pause, Event(EventKind.AGENT_HELD, self._clock.now(), data=data))
         self._bell.ring()
         return Control(scope, changed=True, pause=pause)
+
+    async def hold_everything(self, reason: str, detail: str) -> None:
+        """Start nothing more until a person resumes the queue: the daemon's own wish. A pause that is there stays."""
+        data: dict[str, Json] = {"agent": EVERYTHING, "until": 0, "reason": reason, "detail": detail}
+        held = Event(EventKind.AGENT_HELD, self._clock.now(), data=data)
+        await self._store.pause(Pause(EVERYTHING, 0.0, reason, detail), held)
+        self._bell.ring()
 
     async def hold(self, key: str) -> Control:
         """Do not start the task *key* until it is resumed. Raises as `pause` does."""

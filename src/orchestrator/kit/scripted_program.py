@@ -169,6 +169,10 @@ def _play(steps: "list[dict[str, Any]]") -> None:
 
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    _take(steps)
+
+
+def _take(steps: "list[dict[str, Any]]") -> None:
     for step in steps:
         for name, value in step.items():
             STEPS[name](value)
@@ -300,6 +304,12 @@ def _step_signal(name: str) -> "None":
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+def _step_first_time(steps: "list[dict[str, Any]]") -> None:
+    """Take *steps* in the first attempt of a task only: so an agent fails that would not fail again."""
+    if ENVIRON.get("ORCHESTRATOR_ATTEMPT", ".1").endswith(".1"):
+        _take(steps)
 
 
 def _step_exit(code: int) -> "NoReturn":

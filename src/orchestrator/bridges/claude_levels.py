@@ -1,0 +1,56 @@
+"""What holds an agent: the levels of confinement, what is in force, and why a run under it is refused. Pure.
+
+The table of what each level holds, all of it measured, is docs/confinement.md.
+"""
+
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """The setting agents.claude.confinement."""
+
+    AUTO = "auto"  # the strongest there is of the three below
+    PROCESS = "process"  # L2: bubblewrap around the whole CLI, its own sandbox around the shell inside
+    SHELL = "shell"  # L1: the CLI's own sandbox around the shell only
+    RULES = "rules"  # L0: permission rules, no shell
+    CONTAINER = "container"  # L3: the whole machine is one that may be lost; only a person can know that
+
+
+_WORDS = {
+    Level.PROCESS: "whole process confined, shell without network",
+    Level.SHELL: "only the shell confined",
+    Level.RULES: "file edits only, no shell",
+    Level.CONTAINER: "container or virtual machine, as configured",
+}
+UNCONFINED = "UNCONFINED (CLAUDE_SKIP_PERMISSIONS, ORCHESTRATOR_ALLOW_UNCONFINED)"
+SKIPPED = ", permissions skipped"
+
+
+def in_force(wanted: Level, *, available: bool) -> Level:
+    """Return what *wanted* comes to. *available*: bubblewrap and what else a confined run needs is installed."""
+    if wanted is Level.AUTO:
+        return Level.PROCESS if available else Level.RULES
+    return wanted
+
+
+def words(level: Level, *, skip_permissions: bool) -> str:
+    """Return for people what holds the agent."""
+    if not skip_permissions:
+        return _WORDS[level]
+    return _WORDS[level] + SKIPPED if level in (Level.PROCESS, Level.CONTAINER) else UNCONFINED
+
+
+def refusal(level: Level, *, available: bool, skip_permissions: bool, allow_unconfined: bool) -> str:
+    """Return why nothing may be started like this and what to do, "" if it may."""
+    if level in (Level.PROCESS, Level.SHELL) and not available:
+        return (
+            f"agents.claude.confinement is {level}, and bubblewrap or socat is missing here; "
+            "install them (doctor names the command) or set it to auto"
+        )
+    if skip_permissions and level in (Level.SHELL, Level.RULES) and not allow_unconfined:
+        return (
+            f"CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent (agents.claude.confinement: {level}); "
+            "unset it, install bubblewrap and socat, or in a container of its own set agents.claude.confinement: "
+            "container; ORCHESTRATOR_ALLOW_UNCONFINED=1 runs it nevertheless"
+        )
+    return ""

@@ -1,0 +1,124 @@
+"""Looks at what can hold an agent here, for `doctor`: programs, kernel, root, skipped permissions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.bridges.claude_levels import Level, in_force, refusal, words
+from orchestrator.bridges.probes_programs import Which
+from orchestrator.core.finding import Finding, failed, passed, warned
+
+GROUP = "sandbox"
+_INSTALLERS = {
+    "apt": "sudo apt install -y",
+    "dnf": "sudo dnf install -y",
+    "pacman": "sudo pacman -S --noconfirm",
+    "zypper": "sudo zypper install -y",
+    "apk": "sudo apk add",
+}
+_PACKAGES = {"bwrap": "bubblewrap", "socat": "socat", "unshare": "util-linux", "setpriv": "util-linux"}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFacts:
+    """*wanted* is agents.claude.confinement. The others are the user and kernel settings; None where there is none."""
+
+    wanted: str
+    uid: int = 1000
+    max_user_namespaces: int | None = None
+    apparmor_restricts: int | None = None
+    unprivileged: int | None = None
+
+
+def sandbox_facts(wanted: str, uid: int, proc: Path) -> SandboxFacts:
+    """Read what `sandbox_findings` needs to know of the kernel. *proc* is /proc."""
+
+    def number(name: str) -> int | None:
+        try:
+            return int((proc / "sys" / name).read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    return SandboxFacts(
+        wanted,
+        uid,
+        number("user/max_user_namespaces"),
+        number("kernel/apparmor_restrict_unprivileged_userns"),
+        number("kernel/unprivileged_userns_clone"),
+    )
+
+
+def sandbox_findings(facts: SandboxFacts, which: Which) -> tuple[Finding, ...]:
+    """Report on what holds an agent, and on what is lost where something is missing."""
+    wanted = Level(facts.wanted)
+    missing = _missing(facts, which)
+    level = in_force(wanted, available=not missing)
+    findings = [_level_finding(level)]
+    if wanted in (Level.RULES, Level.CONTAINER):
+        return tuple(findings)
+    say = warned if wanted is Level.AUTO else failed
+    lost = "agents get file edits only, no shell" if wanted is Level.AUTO else "no task is started"
+    if missing:
+        return (
+            *findings,
+            say(GROUP, "programs", f"{' and '.join(missing)} not on the PATH: {lost}", _install(missing, which)),
+        )
+    findings.append(passed(GROUP, "programs", "bwrap and socat are there"))
+    findings.append(_namespaces(facts))
+    return tuple(findings)
+
+
+def _level_finding(level: Level) -> Finding:
+    name, said = "confinement", words(level, skip_permissions=False)
+    if level is Level.PROCESS:
+        return passed(GROUP, name, f"{said}; the CLI itself reaches the network, as it needs its provider")
+    if level is Level.SHELL:
+        fix = "Set agents.claude.confinement: auto; docs/confinement.md has the table."
+        return warned(GROUP, name, f"{said}: the agent's shell can read your files", fix)
+    if level is Level.CONTAINER:
+        return warned(GROUP, name, f"{said}: nothing of ours holds the agent", "Set it to auto, unless this is one.")
+    return warned(GROUP, name, f"{said}: tests and builds cannot be run", "See docs/confinement.md.")
+
+
+def _missing(facts: SandboxFacts, which: Which) -> list[str]:
+    needed = ["bwrap", "socat", *(["unshare", "setpriv"] if facts.uid == 0 else [])]
+    return [name for name in needed if which(name) is None]
+
+
+def _install(missing: list[str], which: Which) -> str:
+    """The one command for the package manager that is here; that of Debian where none is known."""
+    packages = list(dict.fromkeys(_PACKAGES[name] for name in missing))
+    manager = next((name for name in _INSTALLERS if which(name)), "apt")
+    return f"{_INSTALLERS[manager]} {' '.join(packages)}"
+
+
+def _namespaces(facts: SandboxFacts) -> Finding:
+    name = "user namespaces"
+    if facts.max_user_namespaces == 0:
+        return failed(
+            GROUP, name, "the kernel allows none: no task is started", "sudo sysctl user.max_user_namespaces=15000"
+        )
+    if facts.unprivileged == 0 and facts.uid:
+        fix = "sudo sysctl kernel.unprivileged_userns_clone=1"
+        return failed(GROUP, name, "the kernel allows them to root only: no task is started", fix)
+    if facts.apparmor_restricts == 1 and facts.uid:
+        message = "AppArmor restricts user namespaces; bwrap needs a profile of its own"
+        fix = "sudo apt install -y apparmor-profiles, or sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        return warned(GROUP, name, message, fix)
+    return passed(GROUP, name, "allowed")
+
+
+def privilege_finding(facts: SandboxFacts, which: Which, *, skip_permissions: bool, allow_unconfined: bool) -> Finding:
+    """Report on root and on skipped permissions."""
+    name, available = "permissions", not _missing(facts, which)
+    level = in_force(Level(facts.wanted), available=available)
+    reason = refusal(level, available=True, skip_permissions=skip_permissions, allow_unconfined=allow_unconfined)
+    if reason:
+        return failed(GROUP, name, "CLAUDE_SKIP_PERMISSIONS without confinement: no task is started", reason)
+    if skip_permissions:
+        said = words(level, skip_permissions=True)
+        return warned(GROUP, name, said, "Set CLAUDE_SKIP_PERMISSIONS=false, unless tasks cannot do without.")
+    if allow_unconfined:
+        return warned(GROUP, name, "ORCHESTRATOR_ALLOW_UNCONFINED has no effect now", "Unset it.")
+    if facts.uid == 0:
+        return warned(GROUP, name, "running as root: an agent's mistake reaches more", "Run as an ordinary user.")
+    return passed(GROUP, name, "an ordinary user, permissions are asked for")

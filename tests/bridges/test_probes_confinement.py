@@ -1,0 +1,98 @@
+"""What `doctor` says of that which holds an agent."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.bridges.findings import levels
+
+from orchestrator.bridges.probes_confinement import SandboxFacts, privilege_finding, sandbox_facts, sandbox_findings
+from orchestrator.core.finding import Level
+
+FAIL, PASS, WARN = Level.FAIL, Level.PASS, Level.WARN
+Which = Callable[[str], str | None]
+
+
+def nothing(_: str) -> str | None:
+    return None
+
+
+def everything(name: str) -> str | None:
+    return f"/usr/bin/{name}"
+
+
+def dnf_only(name: str) -> str | None:
+    return "/usr/bin/dnf" if name == "dnf" else None
+
+
+@pytest.mark.parametrize(
+    ("facts", "which", "wanted"),
+    [
+        (SandboxFacts("auto"), nothing, {"confinement": WARN, "programs": WARN}),
+        (SandboxFacts("process"), nothing, {"confinement": PASS, "programs": FAIL}),
+        (SandboxFacts("rules"), everything, {"confinement": WARN}),
+        (SandboxFacts("container"), everything, {"confinement": WARN}),
+        (SandboxFacts("shell"), everything, {"confinement": WARN, "programs": PASS, "user namespaces": PASS}),
+        (SandboxFacts("auto", 1000, 9), everything, {"confinement": PASS, "programs": PASS, "user namespaces": PASS}),
+        (SandboxFacts("auto", 1000, 0), everything, {"confinement": PASS, "programs": PASS, "user namespaces": FAIL}),
+        (
+            SandboxFacts("auto", 1000, 9, 1),
+            everything,
+            {"confinement": PASS, "programs": PASS, "user namespaces": WARN},
+        ),
+        (
+            SandboxFacts("auto", 1000, 9, 0, 0),
+            everything,
+            {"confinement": PASS, "programs": PASS, "user namespaces": FAIL},
+        ),
+        (
+            SandboxFacts("auto", 0, 9, 1, 0),
+            everything,
+            {"confinement": PASS, "programs": PASS, "user namespaces": PASS},
+        ),
+    ],
+)
+def test_confinement_is_judged_by_programs_kernel_and_what_was_wanted(
+    facts: SandboxFacts, which: Which, wanted: dict[str, Level]
+) -> None:
+    assert levels(sandbox_findings(facts, which)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("uid", "which", "fix"),
+    [
+        (1000, nothing, "sudo apt install -y bubblewrap socat"),
+        (0, nothing, "sudo apt install -y bubblewrap socat util-linux"),
+        (1000, dnf_only, "sudo dnf install -y bubblewrap socat"),
+    ],
+)
+def test_missing_confinement_names_what_is_lost_and_the_one_command(uid: int, which: Which, fix: str) -> None:
+    finding = sandbox_findings(SandboxFacts("auto", uid), which)[-1]
+    assert finding.message.endswith("not on the PATH: agents get file edits only, no shell")
+    assert finding.fix == fix
+
+
+def test_kernel_settings_are_read_where_there_are_any(tmp_path: Path) -> None:
+    (tmp_path / "sys/user").mkdir(parents=True)
+    (tmp_path / "sys/user/max_user_namespaces").write_text("96365\n")
+    assert sandbox_facts("auto", 7, tmp_path) == SandboxFacts("auto", 7, 96365)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "uid", "which", "skip", "allowed", "level"),
+    [
+        ("auto", 1000, everything, False, False, PASS),
+        ("auto", 0, everything, False, False, WARN),
+        ("auto", 1000, everything, True, False, WARN),
+        ("auto", 1000, nothing, True, False, FAIL),
+        ("auto", 1000, nothing, True, True, WARN),
+        ("shell", 1000, everything, True, False, FAIL),
+        ("container", 1000, nothing, True, False, WARN),
+        ("auto", 1000, everything, False, True, WARN),
+    ],
+)
+def test_skipped_permissions_are_judged_by_what_holds_the_agent(
+    wanted: str, uid: int, which: Which, skip: bool, allowed: bool, level: Level
+) -> None:
+    found = privilege_finding(SandboxFacts(wanted, uid), which, skip_permissions=skip, allow_unconfined=allowed)
+    assert found.level is level
