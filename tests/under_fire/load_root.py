@@ -19,7 +19,11 @@ from tests.under_fire.process_figures import Reading, look
 
 BAD = [case for case in CASES if case.reason]
 TASK = "---\nid: {id}\ntype: analyze\npriority: {priority}\n---\n\n# Task {id}\n\n**Prompt:**\n{prompt}\n"
-CONFIG = "pool:\n  max_concurrent_tasks: 1\nlogs:\n  level: WARNING\nshutdown:\n  drain_s: 2\n"
+# The task that holds the slot may take as long as the loading does.
+CONFIG = (
+    "agents:\n  claude:\n    timeout_s: 86400\n    stall_s: 86400\npool:\n  max_concurrent_tasks: 1\n"
+    "logs:\n  level: WARNING\nshutdown:\n  drain_s: 2\n"
+)
 HOLDER, URGENT = "holder", "urgent"
 
 
