@@ -133,6 +133,17 @@ class MemoryInbox:
         self._folder.write(file_name, body)
         return f"tasks/{file_name}"
 
+    async def same_names(self) -> bool:
+        return False  # it remembers no scan, so it is never sure
+
+    async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
+        """A write of this folder is whole or did not happen: nothing is ever torn, only missing."""
+        below = path.removeprefix("tasks/")
+        if below in self._folder.files or not create:
+            return False
+        self._folder.write(below, body)
+        return True
+
     async def adopt_strays(self, known: Callable[[TaskUid], Awaitable[bool]]) -> Sequence[str]:
         moved = []
         for path in [path for path in sorted(self._folder.files) if path.startswith("running/")]:

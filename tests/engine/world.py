@@ -207,33 +207,10 @@ class World:
         service = Orchestrator(**seen, bell=bell, policy=lambda: POLICY, redact=_plain)
         inbox, area = Mortal(MemoryInbox(self.folder), life), Mortal(NoArea(), life)
         agents: dict[str, Any] = dict.fromkeys(AGENTS, Agents(self, life))
-        executor = Executor(
-            **seen,
-            agents=agents,
-            inbox=inbox,
-            workspace=area,
-            policy=lambda: POLICY,
-            redact=_plain,
-        )
-        projector = Projector(
-            **seen,
-            artifacts=Mortal(self.artifacts, life),
-            events=Mortal(self.log, life),
-            inbox=inbox,
-            bell=bell,
-            redact=_plain,
-        )
-        intake = Intake(
-            Mortal(self.store, life, door),
-            Mortal(MemoryInbox(self.folder), life, door),
-            NoHints(),
-            self.clock,
-            lambda: RULES,
-            parse=parse,
-            targets=NoTargets(),
-            free_bytes=lambda: 1 << 40,
-            redact=_plain,
-        )
+        executor = Executor(**seen, agents=agents, inbox=inbox, workspace=area, policy=lambda: POLICY, redact=_plain)
+        artifacts, events = Mortal(self.artifacts, life), Mortal(self.log, life)
+        projector = Projector(**seen, artifacts=artifacts, events=events, inbox=inbox, bell=bell, redact=_plain)
+        intake = self._intake(life, door)
         pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: POLICY, kept=intake.kept)
         generation = Generation(life, door, signals, service, None)  # type: ignore[arg-type]  # follows below
         daemon = Daemon(
@@ -245,7 +222,7 @@ class World:
             projector=projector,
             config_changed=lambda: False,
             still_owner=lambda: generation.owner,
-            clockwatch=ClockWatch(**seen, policy=lambda: POLICY, jumped=bell.ring),
+            clockwatch=ClockWatch(**seen, policy=lambda: POLICY),
         )
 
         async def live() -> None:
@@ -255,6 +232,19 @@ class World:
         generation.work = self.loop.create_task(live())
         self.loop.settle()
         return generation
+
+    def _intake(self, life: Life, door: Life) -> Intake:
+        return Intake(
+            Mortal(self.store, life, door),
+            Mortal(MemoryInbox(self.folder), life, door),
+            NoHints(),
+            self.clock,
+            lambda: RULES,
+            parse=parse,
+            targets=NoTargets(),
+            free_bytes=lambda: 1 << 40,
+            redact=_plain,
+        )
 
     def door(self) -> Orchestrator:
         """Return the service as a command in another process has it."""
