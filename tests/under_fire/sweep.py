@@ -170,6 +170,7 @@ def all_cases() -> list[Case]:
 
 def chosen(options: argparse.Namespace) -> list[Case]:
     cases = [case for case in all_cases() if options.point in ("", case.point) and options.action in ("", case.action)]
+    cases = cases[options.first :]
     if options.sample:
         cases = random.Random(options.seed).sample(cases, options.sample)
     return cases
@@ -191,11 +192,18 @@ def report(done: Sequence[CaseFigures]) -> dict[str, object]:
     }
 
 
-def sweep(cases: Sequence[Case], folder: Path, jobs: int, say: bool = True) -> list[CaseFigures]:
-    """Run *cases*, *jobs* at once."""
+def sweep(
+    cases: Sequence[Case], folder: Path, jobs: int, *, say: bool = True, minutes: float = 1e6
+) -> list[CaseFigures]:
+    """Run *cases*, *jobs* at once; begin none after *minutes*."""
+    deadline = time.monotonic() + 60 * minutes
     done: list[CaseFigures] = []
+
+    def in_time(case: Case) -> CaseFigures | None:
+        return play(folder, case) if time.monotonic() < deadline else None
+
     with ThreadPoolExecutor(jobs) as pool:
-        for told in pool.map(partial(play, folder), cases):
+        for told in filter(None, pool.map(in_time, cases)):
             done.append(told)
             if say:
                 words = "; ".join(told.breaches[:2]) or ("ok" if told.fired else "not reached so often")
@@ -212,15 +220,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--action", default="", choices=["", *ACTIONS], help="this act only")
     parser.add_argument("--sample", type=int, default=0, help="so many cases")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--first", type=int, default=0, help="go on with this case: they are always in one order")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no case after that")
     parser.add_argument("--jobs", type=int, default=2, help="daemons at once")
     parser.add_argument("--report", help="file for the figures, as JSON")
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where the roots are made")
     options = parser.parse_args(argv)
-    found = report(sweep(chosen(options), Path(options.folder), options.jobs))
+    found = report(sweep(chosen(options), Path(options.folder), options.jobs, minutes=options.minutes))
     if options.report:
         Path(options.report).write_text(json.dumps(found, indent=2) + "\n")
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    return int(bool(found["breaches"] or (found["points_never_hit"] and not options.sample)))
+    return int(bool(found["breaches"] or (found["points_never_hit"] and not (options.sample or options.first))))
 
 
 if __name__ == "__main__":
