@@ -9,10 +9,12 @@ from tests.bridges.inbox_rig import ODD_NAMES, UID, everything, task
 
 from orchestrator.bridges import archive, files
 from orchestrator.bridges.inbox import TaskFolder
+from orchestrator.core import failpoint
 from orchestrator.core.errors import ConflictError, UsageError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.ports import InboxEntry
 from orchestrator.core.task import Task
+from orchestrator.kit import failpoints
 
 
 class Crash(BaseException):
@@ -119,6 +121,20 @@ async def test_a_file_that_cannot_be_moved_is_rejected_in_place(root: Path, inbo
     assert json.loads((root / note).read_bytes())["not_moved"]
     assert (root / "tasks" / "x.task.md").read_bytes() == b"bad"
     assert await inbox.rejected_in_place() == [entry]
+
+
+async def test_a_rejected_file_that_was_moved_keeps_its_error_though_the_sync_was_refused(
+    root: Path, inbox: TaskFolder
+) -> None:
+    (root / "tasks" / "x.task.md").write_bytes(b"bad")
+    entry = (await inbox.scan()).entries["x.task.md"]
+    failpoint.install(failpoints.act_of("files.renamed:2:enospc"))  # the first is that of the error itself
+    try:
+        note = await inbox.reject(entry, {"code": "empty_file", "uid": UID}, UID)
+    finally:
+        failpoint.install(None)
+    assert note == "tasks/failed/x.task.md.error.json"
+    assert set(everything(root)) == {"failed/x.task.md", "failed/x.task.md.error.json"}
 
 
 # put, adopt_strays

@@ -249,6 +249,8 @@ def reject_file(tasks_fd: int, name: str, error: Mapping[str, Json], uid: TaskUi
             except FileNotFoundError:
                 return note
             except OSError:
+                if exists(failed_fd, new_name) and not exists(tasks_fd, name):
+                    return note  # it was moved, only the sync was refused: its error has to stay beside it
                 os.unlink(note, dir_fd=failed_fd)
                 raise
             return note
