@@ -1,6 +1,7 @@
 """The pool on real bridges: bounds, order, retries, holds, cancellation, stop."""
 
 import asyncio
+import errno
 import json
 from dataclasses import replace
 
@@ -222,6 +223,19 @@ async def test_a_bug_of_ours_ends_the_attempt_and_not_the_daemon(open_engine: Op
         await engine.run_until(lambda: engine.archived("t"), "the end")
         ended = await engine.task(task.uid)
         assert (ended.state, ended.reason) == (State.FAILED, "agent_error")
+
+
+async def test_an_error_of_ours_while_an_agent_runs_costs_no_run_that_ended_well(open_engine: Open) -> None:
+    class Unheard(FakeAgent):
+        async def run(self, order, say):  # type: ignore[no-untyped-def]
+            await super().run(order, say)
+            raise OSError(errno.EIO, "what it said could not be read on")
+
+    async with open_engine(Unheard()) as engine:
+        task = await engine.add("t")
+        await engine.run_until(lambda: engine.archived("t"), "the end")
+        ended = await engine.task(task.uid)
+        assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
 
 
 async def test_retry_makes_a_new_run_and_keeps_the_old_result(open_engine: Open) -> None:

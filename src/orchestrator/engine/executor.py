@@ -196,13 +196,16 @@ class Executor:
         except StoreError:
             raise
         except OrchestratorError as error:
-            return Failed(FailureKind.AGENT_ERROR, error.message)
+            failure = Failed(FailureKind.AGENT_ERROR, error.message)
         except OSError as error:
             kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
-            return Failed(kind, f"{error.filename or order.cwd}: {error.strerror or error}")
+            failure = Failed(kind, f"{error.filename or order.cwd}: {error.strerror or error}")
         except Exception as error:
             log.exception("attempt %s", order.mark)
-            return Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
+            failure = Failed(FailureKind.AGENT_ERROR, f"a bug of ours, please report it: {type(error).__name__}")
+        # The error is ours, and the agent is gone: what it left behind may still be its whole result.
+        found = await self._agent(task).collect(order)
+        return found if isinstance(found, Finished) else failure
 
     def _speaker(self, order: WorkOrder) -> Speaker:
         async def commit(data: Mapping[str, Json]) -> None:
