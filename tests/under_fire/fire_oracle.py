@@ -91,7 +91,7 @@ def _kept(root: Path, facts: Facts, dropped: Sequence[Dropped]) -> Iterator[str]
         if len(places) != max(1, rows[one.sha256]):
             yield f"G1 {one.name}: its bytes lie in {places or 'no place at all'}, of {rows[one.sha256]} tasks"
         if one.ends == "rejected":
-            if not all((root / f"{place}.error.json").exists() for place in places):
+            if not all((root / f"{place}.error.json").exists() or _is_told_of(root, place) for place in places):
                 yield f"G1 {one.name}: refused without a word"
         elif not any(row.sha256 == one.sha256 and row.state != "rejected" for row in facts.rows):
             yield f"G1 {one.name}: there is no task of exactly its bytes"
@@ -99,6 +99,14 @@ def _kept(root: Path, facts: Facts, dropped: Sequence[Dropped]) -> Iterator[str]
     for row in facts.rows:
         if row.body_sha256 != row.sha256 and row.state != "rejected":
             yield f"G1 {row.name}: the bytes kept in the database are not those that were accepted"
+
+
+def _is_told_of(root: Path, place: str) -> bool:
+    """Return whether a refused file that could not be moved has its error in the state folder."""
+    notes = (root / ".orchestrator" / "rejects").glob("*.error.json")
+    return any(
+        json.loads(note.read_text())["seen"]["file_name_hex"] == Path(place).name.encode().hex() for note in notes
+    )
 
 
 # --- G2: one outcome -------------------------------------------------------------------------------------------------

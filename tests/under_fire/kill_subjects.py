@@ -78,7 +78,9 @@ class Product:
         return found is not None and found.pid == pid
 
     def is_drained(self, root: Path, dropped: Sequence[Dropped]) -> bool:
-        if any((root / "tasks").glob("*.task.md")) or not database(root).exists():
+        lying = {path.name for path in (root / "tasks").glob("*.task.md")}
+        stays = {f"{one.name}.task.md" for one in dropped if one.ends == "rejected" and _is_refused_in_place(root)}
+        if lying - stays or not database(root).exists():
             return False
         with closing(sqlite3.connect(f"{database(root).as_uri()}?mode=ro", uri=True, timeout=5)) as con:
             open_ones = "state NOT IN ('succeeded', 'failed', 'cancelled', 'rejected') OR archived = 0"
@@ -90,6 +92,11 @@ class Product:
 
     def facts(self, root: Path) -> Facts:
         return facts_of(root)
+
+
+def _is_refused_in_place(root: Path) -> bool:
+    """A file that could not be moved, be it for a full disk, stays where it is, with its error in the state folder."""
+    return any((root / ".orchestrator" / "rejects").glob("*.error.json"))
 
 
 class Naive:
