@@ -268,9 +268,9 @@ class MemoryStore:
     async def counts(self) -> Mapping[State, int]:
         return {state: sum(task.state is state for task in self._held.tasks.values()) for state in State}
 
-    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
+    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid, int]]:
         waiting = (task for task in self._held.tasks.values() if task.state in PENDING and task.file_name)
-        return [(task.file_name, task.stamp, task.uid) for task in waiting]
+        return [(task.file_name, task.stamp, task.uid, task.order) for task in waiting]
 
     async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:
         return [self._namesakes(id_key(task_id), sha256) for task_id, sha256 in asked]

@@ -17,7 +17,9 @@ async def test_no_acknowledged_commit_is_lost_by_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     chance = random.Random(7)
     acknowledged = 0
-    for round_number in range(ROUNDS):
+    for round_number in range(10 * ROUNDS):
+        if round_number >= ROUNDS and acknowledged > ROUNDS:
+            break  # a busy machine acknowledges little in a round, and nothing is proved by nothing
         lines = await _killed(path, round_number * 1_000_000, after_s=chance.uniform(0.0, 0.15))
         acknowledged += len(lines)
         async with open_store(path, checkpoint=round_number % 2 == 0) as store:

@@ -154,9 +154,9 @@ class StoreReadsContract:
         await go(store, tasks[3], K.STARTED, K.LIMITED)
         found = sorted(await store.waiting_files())
         assert found == [
-            ("task_1.task.md", FileStamp(1, 1, 1), tasks[0].uid),
-            ("task_4.task.md", FileStamp(4, 4, 4), tasks[3].uid),
-            ("task_5.task.md", FileStamp(5, 5, 5), tasks[4].uid),
+            ("task_1.task.md", FileStamp(1, 1, 1), tasks[0].uid, tasks[0].order),
+            ("task_4.task.md", FileStamp(4, 4, 4), tasks[3].uid, tasks[3].order),
+            ("task_5.task.md", FileStamp(5, 5, 5), tasks[4].uid, tasks[4].order),
         ]
 
     async def test_unprojected_are_ended_tasks_whose_files_are_not_all_in_place(self, store: Store) -> None:

@@ -82,7 +82,7 @@ class StoreWritesContract:
         stamp = FileStamp(2**64 - 1, 2**65, 2**40)
         given = new(1)
         (task,) = await store.accept([replace(given, task=replace(given.task, stamp=stamp))])
-        assert await store.waiting_files() == [(task.file_name, stamp, task.uid)]
+        assert await store.waiting_files() == [(task.file_name, stamp, task.uid, task.order)]
 
     # names
 

@@ -4,9 +4,9 @@
     python tests/under_fire/cut_actors.py put ROOT TOLD MUTATION
     python tests/under_fire/cut_actors.py watch ROOT SEEN
 
-All append JSON lines to a file outside of the file system under test. TOLD gets {"name", "sha256", "durable"} before
-a file is published (durable false), and again (true) once its producer may rely on it. SEEN gets every row of the
-task table as it comes or changes: who reads a row has been told that it is committed.
+All append JSON lines to a file outside of the file system under test. TOLD gets {"name", "sha256", "durable", "whole"}
+before a file is written (both false), and again once it is whole: durable says whether its producer may rely on it.
+SEEN gets every row of the task table as it comes or changes: who reads a row has been told that it is committed.
 """
 
 import asyncio
@@ -89,11 +89,10 @@ def produce(root: Path, told: Path, seed: str, prefix: str, mutation: str) -> No
         body = task_text(f"{prefix}{number:04}", f"Say hello.\n\n{padding}").encode()
         style = STYLES[number % len(STYLES)]
         fact = {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "style": style.__name__}
-        say(told, {**fact, "durable": False})
+        say(told, {**fact, "durable": False, "whole": False})
         # Producers are careful whatever the product is; only `put` is the product.
         setattr(os, "fsync", careless if style is put else synced)  # noqa: B010 - mypy allows no assignment
-        if style(root, name, body):
-            say(told, {**fact, "durable": True})
+        say(told, {**fact, "durable": style(root, name, body), "whole": True})
         threading.Event().wait(chance.uniform(*PAUSE_S))
 
 
@@ -127,7 +126,9 @@ def put_one(root: Path, told: Path, mutation: str) -> None:
     mutations.apply(mutation)
     name, body = "alone.task.md", task_text("alone", "Say hello.").encode()
     put(root, name, body)
-    say(told, {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "style": "put", "durable": True})
+    say(
+        told, {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "style": "put", "durable": True, "whole": True}
+    )
 
 
 if __name__ == "__main__":

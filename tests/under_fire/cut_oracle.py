@@ -26,24 +26,37 @@ PLACES = ("", "processed/", "failed/", "cancelled/")
 class Promises:
     """What was acknowledged before a cut.
 
-    *told* maps each file name to the sha256 of its body, *durable* holds the names whose producer had synced them,
+    *told* maps each file name to the sha256 of its body, *whole* holds the names whose producer was done with them,
+    *durable* those which it had synced as well, *early* those that were accepted while their producer lived,
     *rows* the last state in which each row was read, by uid. *ended* are the uids of
     which an attempt had durably ended well.
     """
 
     told: dict[str, str] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
     durable: set[str] = field(default_factory=set)
+    early: set[str] = field(default_factory=set)
     rows: dict[str, Row] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
-    def read(self, told: Path, seen: Path) -> None:
-        """Take in what producers and the watcher have said until now."""
+    def read(self, told: Path, seen: Path, *, first: bool) -> None:
+        """Take in what producers and the watcher have said until now; *first*: the producers lived until now."""
         for fact in _lines(told):
             self.told[fact["name"]] = fact["sha256"]
-            if fact["durable"]:
-                self.durable.add(fact["name"])
+            self.whole |= {fact["name"]} if fact["whole"] else set()
+            self.durable |= {fact["name"]} if fact["durable"] else set()
         for row in _lines(seen):
             self.rows[row["uid"]] = row
+            self.early |= {row["file_name"]} if first else set()
+
+    def wanted(self, name: str) -> str:
+        """Return the sha256 of what must run as *name*.
+
+        Where the cut came upon a producer that was writing, the new daemon may take what is left of the file.
+        """
+        if name in self.whole | self.early:
+            return self.told[name]
+        return next((row["sha256"] for row in self.rows.values() if row["file_name"] == name), "")
 
     @property
     def names(self) -> set[str]:
@@ -154,7 +167,7 @@ def after_drain(root: Path, promises: Promises, journal: Path) -> list[str]:
 
 def _carried_out(root: Path, name: str, promises: Promises, rows: list[dict[str, Any]]) -> Iterator[str]:
     mine = [row for row in rows if row["file_name"] == name]
-    wanted = promises.told[name]
+    wanted = promises.wanted(name)
     if [row["state"] for row in mine] != ["succeeded"]:
         yield f"lost: {name} was acknowledged and is {[(row['state'], row['reason']) for row in mine]}"
         return

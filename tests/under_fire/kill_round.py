@@ -22,6 +22,7 @@ SHORTEST_S, LONGEST_S = 0.02, 1.2
 UP_S = 30.0
 DRAIN_S = 180.0
 ORPHANS_S = 10.0
+TREE_S = 3.0  # so long somebody to be killed is waited for
 CALM, CHAOS = "calm", "chaos"
 
 
@@ -133,7 +134,10 @@ class Round:
 
     def _shoot_tree(self) -> None:
         """Kill supervisors, agents and what agents started, up to three of them."""
-        for _ in range(self.chance.randrange(4)):
+        shots = self.chance.randrange(4)
+        if shots:
+            self._until(lambda: bool(alive_of(self.root)), TREE_S)
+        for _ in range(shots):
             self.moment.wait(self.chance.uniform(0.0, 0.3))
             alive = alive_of(self.root)
             if alive:

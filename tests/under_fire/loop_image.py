@@ -12,6 +12,8 @@ from tests.harness import wait_until
 KINDS = ("ext4", "xfs", "btrfs")
 SIZE = 512 << 20  # sparse: only what is written takes space; xfs refuses less than 300 MB
 COPIES = 500
+# Mounts that nobody else sees or keeps, and that go with the process: a sandbox started elsewhere copies what it sees.
+ALONE = ("unshare", "--mount", "--propagation", "private")
 _QUIET = {"ext4": ("-q", "-F"), "xfs": ("-q", "-f"), "btrfs": ("-q", "-f")}
 
 
@@ -27,7 +29,7 @@ def why_not(kind: str, folder: Path) -> str:
     """Return why a file system of *kind* cannot be had in an image file here; "" if it can."""
     if os.geteuid() != 0:
         return "needs root, for loop devices and mounts"
-    missing = [name for name in (f"mkfs.{kind}", "losetup", "mount", "umount") if shutil.which(name) is None]
+    missing = [name for name in (f"mkfs.{kind}", "losetup", "mount", "umount", "unshare") if shutil.which(name) is None]
     if missing:
         return f"needs the program {missing[0]}"
     image = folder / f"probe.{kind}"
@@ -58,12 +60,12 @@ def mounted(image: Path, point: Path) -> Iterator[str]:
     device = run("losetup", "--find", "--show", str(image))
     try:
         run("mount", device, str(point))
-        try:
-            yield Path(device).name
-        finally:
-            wait_until(lambda: _unmounted(point), what=f"{point} to be left", deadline_s=20)
     finally:
-        run("losetup", "--detach", device)
+        run("losetup", "--detach", device)  # in use, it goes by itself with the mount, even if we are killed
+    try:
+        yield Path(device).name
+    finally:
+        wait_until(lambda: _unmounted(point), what=f"{point} to be left", deadline_s=20)
         wait_until(lambda: not run("losetup", "--associated", str(image)), what=f"{device} to be let go")
 
 

@@ -36,6 +36,7 @@ from orchestrator.kit.script import Answer, Scenario, ToolCall, as_block
 KILLS_A_ROUND = 10
 SHORTEST_S, LONGEST_S = 0.3, 4.0
 DRAIN_S = 300.0
+TURN_S = 30.0  # so long a second turn is waited for
 SLOTS = 2
 LONG = 4  # messages: a conversation that begins has two
 
@@ -112,7 +113,12 @@ class RealRound(Round):
         self._drop(names)
         process = self.start()
         self._until(lambda: self.subject.is_up(self.root, process.pid) or process.poll() is not None, UP_S)
-        self.moment.wait(self.chance.uniform(SHORTEST_S, LONGEST_S))
+        if self.chance.random() < 0.5:  # in the middle of a conversation, however slow the machine is
+            seen = len(self.model.requests("night"))
+            self._until(lambda: any(r.turn > 0 for r in self.model.requests("night")[seen:]), TURN_S)
+            self.moment.wait(self.chance.uniform(0.0, 1.0))
+        else:
+            self.moment.wait(self.chance.uniform(SHORTEST_S, LONGEST_S))
         if self.plan.mode == CHAOS and (alive := alive_of(self.root)):
             with suppress(ProcessLookupError):
                 os.kill(self.chance.choice(sorted(alive)), signal.SIGKILL)

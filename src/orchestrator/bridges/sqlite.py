@@ -166,7 +166,7 @@ class SqliteStore:
     async def counts(self) -> Mapping[State, int]:
         return await self._read(read.counts)
 
-    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
+    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid, int]]:
         return await self._read(read.waiting_files)
 
     async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:

@@ -51,7 +51,7 @@ SPENT = (
     " WHERE ended_ts > 0 AND ended_ts >= ?"
 )
 RESERVED = "SELECT total(cap_usd), total(cap_usd = 0) FROM attempt INDEXED BY attempt_ended WHERE ended_ts = 0"
-_FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid"
+_FILE_COLUMNS = "file_name, inode, mtime_ns, size, uid, ord"
 FILES = f"SELECT {_FILE_COLUMNS} FROM task INDEXED BY task_waiting_file WHERE {rows.PENDING} AND file_name <> ''"  # noqa: S608 - our own condition
 
 
@@ -130,10 +130,10 @@ def counts(con: sqlite3.Connection) -> Mapping[State, int]:
     return {state: found.get(state.value, 0) for state in State}
 
 
-def waiting_files(con: sqlite3.Connection) -> Sequence[tuple[str, FileStamp, TaskUid]]:
+def waiting_files(con: sqlite3.Connection) -> Sequence[tuple[str, FileStamp, TaskUid, int]]:
     return [
-        (rows.text(name), rows.stamp_of(inode, mtime_ns, size), TaskUid(uid))
-        for name, inode, mtime_ns, size, uid in con.execute(FILES)
+        (rows.text(name), rows.stamp_of(inode, mtime_ns, size), TaskUid(uid), order)
+        for name, inode, mtime_ns, size, uid, order in con.execute(FILES)
     ]
 
 

@@ -128,8 +128,8 @@ class Store(Protocol):
 
     async def counts(self) -> Mapping[State, int]: ...
 
-    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid]]:
-        """Return (file name, stamp, uid) of every task that waits or is held with its file in `tasks/`."""
+    async def waiting_files(self) -> Sequence[tuple[str, FileStamp, TaskUid, int]]:
+        """Return (file name, stamp, uid, order) of every task that waits or is held with its file in `tasks/`."""
         ...
 
     async def namesakes(self, asked: Sequence[tuple[str, str]]) -> Sequence[Sequence[Task]]:

@@ -89,15 +89,15 @@ class Reception:
 
     async def remember(self) -> None:
         """Learn which files belong to tasks already stored, and which were refused and could not be moved."""
-        own: dict[str, tuple[TaskUid, FileStamp, bool]] = {}
+        own: dict[str, tuple[int, TaskUid, FileStamp, bool]] = {}
         ended = await self._store.unprojected(limit=_REMEMBERED)
         active = await self._store.tasks((State.RUNNING, State.CHECKING, State.CANCELLING), limit=_REMEMBERED)
-        rows = [(task.file_name, task.stamp, task.uid, False) for task in (*ended, *active)]
-        rows += [(name, stamp, uid, True) for name, stamp, uid in await self._store.waiting_files()]
-        for name, stamp, uid, waits in rows:
-            if name and (name not in own or own[name][0] < uid):  # uids grow: the newest task owns the name
-                own[name] = (uid, stamp, waits)
-        self._known.update({name: Known(uid, stamp, waiting=waits) for name, (uid, stamp, waits) in own.items()})
+        rows = [(task.file_name, task.stamp, task.uid, task.order, False) for task in (*ended, *active)]
+        rows += [(*row, True) for row in await self._store.waiting_files()]
+        for name, stamp, uid, order, waits in rows:
+            if name and (name not in own or own[name][0] < order):  # the task accepted last owns the name
+                own[name] = (order, uid, stamp, waits)
+        self._known.update({name: Known(uid, stamp, waiting=waits) for name, (_, uid, stamp, waits) in own.items()})
         for entry in await self._inbox.rejected_in_place():
             if entry.file_name not in self._known:
                 self._known[entry.file_name] = Known(TaskUid(""), entry.stamp, entry, waiting=False)
