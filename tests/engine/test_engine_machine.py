@@ -1,8 +1,8 @@
 """Random lives of a root: files come and go, agents end, daemons die at any call, clocks jump; the guarantees hold.
 
-    python -m pytest tests/engine/test_engine_machine.py --hypothesis-profile=long
+    python -m tests.engine.long_lives --steps 20000
 
-runs 20,000 steps. What was found is kept as a test of its own in test_engine_stories.py.
+is the long run. What was found is kept as a test of its own in test_engine_stories.py.
 """
 
 import json
@@ -24,8 +24,6 @@ from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
 from orchestrator.core.task import ATTEMPT_BOUND, Task, id_key
 from orchestrator.validation.schema import result_problems
 
-settings.register_profile("long", max_examples=400, stateful_step_count=50, deadline=None)
-LONG = "long"
 DAY_S = 86_400.0
 names = st.sampled_from(["a", "b", "c", "d"])
 ids = st.sampled_from(["one", "ONE", "two", "three"])
@@ -344,7 +342,7 @@ class Lives(RuleBasedStateMachine):
         assert left == [], "every file lies where it stays"
 
 
-Lives.TestCase.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
+Lives.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.timeout(900)  # to shrink what is found takes its time

@@ -235,6 +235,8 @@ class World:
             redact=_plain,
         )
         pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: POLICY, kept=intake.kept)
+        clockwatch = ClockWatch(**seen, policy=lambda: POLICY)
+        clockwatch.on_jump.append(bell.ring)
         generation = Generation(life, door, signals, service, None)  # type: ignore[arg-type]  # follows below
         daemon = Daemon(
             **seen,
@@ -245,7 +247,7 @@ class World:
             projector=projector,
             config_changed=lambda: False,
             still_owner=lambda: generation.owner,
-            clockwatch=ClockWatch(**seen, policy=lambda: POLICY, jumped=bell.ring),
+            clockwatch=clockwatch,
         )
 
         async def live() -> None:
