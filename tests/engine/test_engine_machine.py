@@ -182,10 +182,11 @@ class Lives(RuleBasedStateMachine):
     def thaw(self) -> None:
         """It wakes up, believes what it knew, and then notices that the root is another's.
 
-        Its intake does not wake: files have no fence, which is why a root has a lock.
+        It takes no more files and starts no more agents: these have no fence, which is why a root has a lock. What it
+        says of attempts must not be believed any more.
         """
         assert self.zombie is not None
-        self.zombie.door.dead = True
+        self.zombie.door.dead, self.zombie.life.may_start = True, False
         before = self.snapshot()
         self.zombie.owner = False
         self.zombie.signals.stop()
@@ -273,7 +274,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def guarantees_hold(self) -> None:
         events, tasks = self.events(), self.snapshot()
-        assert self.world.breaches == []
+        assert not self.world.breaches, self.world.breaches
         assert [event.seq for event in events] == list(range(1, len(events) + 1)), "G12"
         self.started = [event for event in events if event.kind is EventKind.STARTED]
         active = [task.id_key for task in tasks.values() if task.state in ACTIVE]

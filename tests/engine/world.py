@@ -49,6 +49,7 @@ class Life:
 
     def __init__(self) -> None:
         self.dead = False
+        self.may_start = True  # an agent
         self.dies_in = 0
         self.thawed = asyncio.Event()
         self.thawed.set()
@@ -110,6 +111,8 @@ class Agents:
         self._life = life
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        if not self._life.may_start:
+            raise asyncio.CancelledError
         process = Process(order, self._life, asyncio.get_running_loop().create_future())
         await self._world.started(process)
         await say(AgentMessage(MessageKind.SESSION, "begun", {"session_id": order.session_id}))
