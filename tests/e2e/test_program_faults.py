@@ -115,7 +115,12 @@ def test_without_descriptors_the_daemon_waits_and_goes_on_when_they_are_back(roo
         old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), old[1]))
         root.drop("t")
-        wait_until(lambda: "looked at again" in root.log() or root.events("intake_paused"), what="that it has noticed")
+        wait_until(
+            lambda: (
+                "Too many open files" in root.log() or "looked at again" in root.log() or root.events("intake_paused")
+            ),
+            what="that it has noticed",
+        )
         assert running.process.poll() is None
         resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
         root.wait("t")

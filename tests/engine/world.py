@@ -210,33 +210,10 @@ class World:
         service = Orchestrator(**seen, bell=bell, policy=lambda: POLICY, redact=_plain)
         inbox, area = Mortal(MemoryInbox(self.folder), life), Mortal(NoArea(), life)
         agents: dict[str, Any] = dict.fromkeys(AGENTS, Agents(self, life))
-        executor = Executor(
-            **seen,
-            agents=agents,
-            inbox=inbox,
-            workspace=area,
-            policy=lambda: POLICY,
-            redact=_plain,
-        )
-        projector = Projector(
-            **seen,
-            artifacts=Mortal(self.artifacts, life),
-            events=Mortal(self.log, life),
-            inbox=inbox,
-            bell=bell,
-            redact=_plain,
-        )
-        intake = Intake(
-            Mortal(self.store, life, door),
-            Mortal(MemoryInbox(self.folder), life, door),
-            NoHints(),
-            self.clock,
-            lambda: RULES,
-            parse=parse,
-            targets=NoTargets(),
-            free_bytes=lambda: 1 << 40,
-            redact=_plain,
-        )
+        executor = Executor(**seen, agents=agents, inbox=inbox, workspace=area, policy=lambda: POLICY, redact=_plain)
+        artifacts, events = Mortal(self.artifacts, life), Mortal(self.log, life)
+        projector = Projector(**seen, artifacts=artifacts, events=events, inbox=inbox, bell=bell, redact=_plain)
+        intake = self._intake(life, door)
         pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: POLICY, kept=intake.kept)
         clockwatch = ClockWatch(**seen, policy=lambda: POLICY)
         clockwatch.on_jump.append(bell.ring)
@@ -260,6 +237,19 @@ class World:
         generation.work = self.loop.create_task(live())
         self.loop.settle()
         return generation
+
+    def _intake(self, life: Life, door: Life) -> Intake:
+        return Intake(
+            Mortal(self.store, life, door),
+            Mortal(MemoryInbox(self.folder), life, door),
+            NoHints(),
+            self.clock,
+            lambda: RULES,
+            parse=parse,
+            targets=NoTargets(),
+            free_bytes=lambda: 1 << 40,
+            redact=_plain,
+        )
 
     def door(self) -> Orchestrator:
         """Return the service as a command in another process has it."""

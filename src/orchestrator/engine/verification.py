@@ -73,7 +73,7 @@ async def _waiting(store: Store, inbox: Inbox, *, rebooted: bool) -> AsyncIterat
     scan = await inbox.scan()
     if scan.trouble:
         return
-    for name, stamp, uid, _ in await store.waiting_files():
+    for name, stamp, uid, _order in await store.waiting_files():
         entry = scan.entries.get(name)
         if entry is not None and entry.stamp == stamp:
             continue
