@@ -13,6 +13,7 @@ from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import FileBytes, InboxEntry, InboxScan, NotReady
 from orchestrator.core.task import FileStamp, Task
+from orchestrator.core.torn import is_torn
 
 SUFFIX = ".task.md"
 
@@ -44,10 +45,18 @@ class MemoryInbox:
 
     def __init__(self, folder: MemoryFolder) -> None:
         self._folder = folder
+        self._scanned: dict[str, int] = {}
 
     async def scan(self) -> InboxScan:
+        self._scanned = self._inodes()
         found = {name: self._folder.stamps[name] for name in self._folder.files if self._is_task(name)}
         return InboxScan(entries=found, identity=(1, 1))
+
+    async def same_names(self) -> bool:
+        return bool(self._scanned) and self._scanned == self._inodes()
+
+    def _inodes(self) -> dict[str, int]:
+        return {name: entry.stamp.inode for name, entry in self._folder.stamps.items() if "/" not in name}
 
     async def read(
         self, file_names: Sequence[str], *, limit: int
@@ -133,13 +142,10 @@ class MemoryInbox:
         self._folder.write(file_name, body)
         return f"tasks/{file_name}"
 
-    async def same_names(self) -> bool:
-        return False  # it remembers no scan, so it is never sure
-
     async def mend(self, path: str, body: bytes, *, create: bool) -> bool:
-        """A write of this folder is whole or did not happen: nothing is ever torn, only missing."""
         below = path.removeprefix("tasks/")
-        if below in self._folder.files or not create:
+        found = self._folder.files.get(below)
+        if not is_torn(found, body) if found is not None else not create:
             return False
         self._folder.write(below, body)
         return True

@@ -77,6 +77,8 @@ def broken_promise(data: bytes) -> tuple[str, str]:
         return "", error.reason
     except Exception as error:  # noqa: BLE001 - the promise is that there is none
         return f"raised {error!r}", "crash"
+    if parse_task_file(data, file_name="fuzz.task.md", rules=RULES) != spec:
+        return "reads differently the second time", ""
     unknown = {notice.code for notice in spec.notices} - set(TASK_FILE_NOTICES)
     return f"unknown notices {unknown}" if unknown else _comes_back(spec), ""
 

@@ -49,6 +49,7 @@ class Life:
 
     def __init__(self) -> None:
         self.dead = False
+        self.may_start = True  # an agent
         self.dies_in = 0
         self.thawed = asyncio.Event()
         self.thawed.set()
@@ -110,6 +111,8 @@ class Agents:
         self._life = life
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
+        if not self._life.may_start:
+            raise asyncio.CancelledError
         process = Process(order, self._life, asyncio.get_running_loop().create_future())
         await self._world.started(process)
         await say(AgentMessage(MessageKind.SESSION, "begun", {"session_id": order.session_id}))
@@ -212,6 +215,8 @@ class World:
         projector = Projector(**seen, artifacts=artifacts, events=events, inbox=inbox, bell=bell, redact=_plain)
         intake = self._intake(life, door)
         pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: POLICY, kept=intake.kept)
+        clockwatch = ClockWatch(**seen, policy=lambda: POLICY)
+        clockwatch.on_jump.append(bell.ring)
         generation = Generation(life, door, signals, service, None)  # type: ignore[arg-type]  # follows below
         daemon = Daemon(
             **seen,
@@ -222,7 +227,7 @@ class World:
             projector=projector,
             config_changed=lambda: False,
             still_owner=lambda: generation.owner,
-            clockwatch=ClockWatch(**seen, policy=lambda: POLICY),
+            clockwatch=clockwatch,
         )
 
         async def live() -> None:

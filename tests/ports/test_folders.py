@@ -168,6 +168,30 @@ async def test_a_file_is_put_whole_and_never_over_another(tasks: Tasks) -> None:
     assert tasks.files() == {X: b"body"}
 
 
+@pytest.mark.parametrize(
+    ("found", "mended"),
+    [(b"bo", True), (b"\0\0\0\0", True), (b"body", False), (b"mine", False), (b"body, edited", False)],
+)
+async def test_a_torn_file_is_made_whole_and_an_edited_one_left_alone(tasks: Tasks, found: bytes, mended: bool) -> None:
+    tasks.write(X, found)
+    assert await tasks.inbox.mend(f"tasks/{X}", b"body", create=True) is mended
+    assert tasks.files() == {X: b"body" if mended else found}
+
+
+@pytest.mark.parametrize("create", [True, False])
+async def test_a_missing_file_is_made_again_only_where_that_is_asked(tasks: Tasks, create: bool) -> None:
+    assert await tasks.inbox.mend(f"tasks/{X}", b"body", create=create) is create
+    assert tasks.files() == ({X: b"body"} if create else {})
+
+
+async def test_it_is_known_whether_names_came_or_went_since_the_last_look(tasks: Tasks) -> None:
+    assert not await tasks.inbox.same_names()
+    tasks.write(X, b"1")
+    await tasks.inbox.scan()
+    tasks.write("y.task.md", b"1")
+    assert not await tasks.inbox.same_names()
+
+
 async def test_files_of_nobody_go_back(tasks: Tasks) -> None:
     for path in (f"running/{UID}/{X}", f"running/{OTHER}/{X}", X):
         tasks.write(path, path.encode())
