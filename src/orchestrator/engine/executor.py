@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
@@ -311,7 +311,7 @@ class Executor:
 
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
-        if current is not None and current.state is State.CANCELLING:
+        if _is_cancelled(current, order):
             await self._cancelled(current, outcome)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
@@ -345,7 +345,7 @@ class Executor:
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
-        if current is not None and current.state is State.CANCELLING and current.attempt == order.attempt:
+        if _is_cancelled(current, order):
             await self._cancelled(current, None)
             return
         log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
@@ -362,6 +362,11 @@ class Executor:
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._clock, act)
+
+
+def _is_cancelled(current: Task | None, order: WorkOrder) -> TypeGuard[Task]:
+    """Return whether this very attempt is to be cancelled: of a later one the end of this says nothing."""
+    return current is not None and current.state is State.CANCELLING and current.attempt == order.attempt
 
 
 def _not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
