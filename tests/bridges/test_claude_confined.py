@@ -63,10 +63,10 @@ class World:
         (self.cwd / ".git/config").write_text("[core]\n")
         (self.cwd / ".mcp.json").write_text("{}")
 
-    async def run(self, level: Level, *calls: ToolCall, name: str = "", **changes: Any) -> tuple[Outcome, str]:
+    async def run(self, level: Level, *calls: ToolCall, **changes: Any) -> tuple[Outcome, str]:
         """Run the calls one after the other. Returns the outcome and all that came back from the tools."""
         turns = tuple(Answer("Next.", (call,)) for call in calls)
-        url = self.model.play(f"{self.path.name}.{name}", Scenario((*turns, Answer("Done.")), Answer("Done.")))
+        url = self.model.play(self.path.name, Scenario((*turns, Answer("Done.")), Answer("Done.")))
         environ = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.home),
@@ -226,18 +226,20 @@ async def test_what_one_task_plants_is_not_run_by_the_next(world: World) -> None
 
 
 async def test_a_confined_run_lists_only_our_tools_and_shares_no_socket_with_another(world: World) -> None:
+    # Each in a work area of its own: two sandboxes of the CLI in one take away each other's mount points.
+    worlds = (world, World(world.path / "another", world.model))
     names: set[str] = set()
     sockets: set[str | None] = set()
     shell = bash("ls /tmp/cc-socks 2>/dev/null; ls ~/.claude/sessions 2>/dev/null; echo the-end")
     async with asyncio.TaskGroup() as group:
-        both = [group.create_task(world.run(Level.PROCESS, shell, name=name)) for name in ("one", "two")]
+        both = [group.create_task(each.run(Level.PROCESS, shell)) for each in worlds]
     for ended, said in (done.result() for done in both):
         assert isinstance(ended, Finished), ended
         assert "the-end" in said
-    for output in world.path.glob("attempt*/stdout.ndjson"):
+    for output in world.path.rglob("attempt*/stdout.ndjson"):
         (began,) = [m for m in map(json.loads, output.read_text().splitlines()) if m.get("subtype") == "init"]
         names |= set(began["tools"])
         sockets.add(began.get("messaging_socket_path"))
     assert names == {"Bash", "Read", "Edit", "Write", "Glob", "Grep"}
     assert all(socket is None or socket.startswith("/tmp/") for socket in sockets)  # each has a /tmp of its own
-    assert list((world.root / ".orchestrator/tmp").iterdir()) == []
+    assert [list((each.root / ".orchestrator/tmp").iterdir()) for each in worlds] == [[], []]

@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_unit_of_this_root_and_writes_nothing(root: CommandR
     text = root.call("service", "install", "--dry-run", CLAUDE_TIMEOUT_SEC="100", LOG_LEVEL="INFO").stdout
     assert text.startswith(f"would write {told['file']}:\n")
     assert "would run: systemctl --user enable " in text
-    assert "Set in this shell and unknown to the service: CLAUDE_TIMEOUT_SEC, ORCHESTRATOR_CLAUDE_COMMAND. " in text
+    assert "Set in this shell and unknown to the service: CLAUDE_TIMEOUT_SEC, ORCHESTRATOR_CLAUDE_COMMAND, " in text
     assert not Path(told["file"]).exists()
 
 

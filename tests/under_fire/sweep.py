@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,9 +85,14 @@ class CaseRound(Round):
         began = time.monotonic()
         try:
             kinds = (*KINDS, "endless") if self._is_about(BY_CANCELLING) else KINDS
-            self.dropped += [drop(self.root, f"t{n}", kind, self.chance) for n, kind in enumerate(kinds)]
-            if self.case.point in AFTER_A_CRASH or self.case.point == "*":
+            crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
+            # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
+            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}
+            early = {f"t{n}": kind for n, kind in enumerate(kinds) if f"t{n}" not in late}
+            self._drop_all(early)
+            if crash:
                 self._crash()
+            self._drop_all(late)
             self._meet()
             self._drain()
             self.told.breaches += [*self.figures.breaches, *self._found()]
@@ -97,6 +102,9 @@ class CaseRound(Round):
         self.told.counts = {path.name: path.stat().st_size for path in self.reached.iterdir() if path.name in POINTS}
         self.told.fired = (self.reached / FIRED).exists()
         return self.told
+
+    def _drop_all(self, kinds: Mapping[str, str]) -> None:
+        self.dropped += [drop(self.root, name, kind, self.chance) for name, kind in kinds.items()]
 
     def _is_about(self, point: str) -> bool:
         return self.case.point in (point, "*")
@@ -145,7 +153,7 @@ class CaseRound(Round):
             process.wait()
 
     def _cancel(self, process: "subprocess.Popen[bytes]") -> None:
-        name = self.dropped[len(KINDS)].name
+        name = next(one.name for one in self.dropped if one.ends == "cancelled")
         folders = self.root / ".orchestrator" / "attempts"
         self._until(lambda: self._runs(folders, name) or process.poll() is not None, REACHED_S)
         self.commands.append(command_of(self.root, self.env, "cancel", name))
