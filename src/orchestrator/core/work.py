@@ -1,0 +1,57 @@
+"""Where a task works and what comes of it: the work area, the changes as a commit. Facts only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Isolation(StrEnum):
+    """How far a work area is kept from the person's own files. The word stands in every result."""
+
+    CLONE = "clone"  # a git clone of its own: checkout, index and branches of the person are never touched
+    COPY = "copy"  # a copy of a folder without git
+    IN_PLACE = "in place"  # the folder itself, as configured or because nothing else is possible
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A work area that is ready.
+
+    *cwd* is where the agent starts, *root* all that it may write: both absolute, real paths, *cwd* within *root*.
+    *source* is the person's own folder that *root* stands for: the top of the repository, or the folder that was copied;
+    in place it is *root*. *base* is the commit it began from and *branch* the name of what comes of it, "" without git.
+    *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout.
+    """
+
+    cwd: str
+    root: str
+    source: str
+    isolation: Isolation
+    base: str = ""
+    branch: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One changed file of a commit. *status* is git's letter: A M D T. Line counts are None for binary files."""
+
+    path: str
+    status: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What an attempt leaves as a commit. *head* is "" where nothing was changed. *patch* is the path of a file.
+
+    *delivered*: the branch is in the person's repository. *kept* is the hidden ref there that keeps the work.
+    """
+
+    base: str
+    head: str
+    branch: str
+    files: tuple[FileChange, ...] = ()
+    patch: str = ""
+    kept: str = ""
+    delivered: bool = False
