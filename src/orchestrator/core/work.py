@@ -17,7 +17,7 @@ class Area:
     """A work area that is ready.
 
     *cwd* is where the agent starts, *root* all that it may write: both absolute, real paths, *cwd* within *root*.
-    *source* is the person's own folder that *root* stands for: the top of the repository, or the folder that was copied;
+    *source* is the person's own folder that *root* stands for: top of the repository, or the folder that was copied;
     in place it is *root*. *base* is the commit it began from and *branch* the name of what comes of it, "" without git.
     *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout.
     """
