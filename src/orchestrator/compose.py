@@ -5,9 +5,8 @@ import logging
 import os
 import shutil
 import socket
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +14,8 @@ from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
+from orchestrator.bridges.claude_command import ClaudeConfig
+from orchestrator.bridges.claude_levels import programs
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
@@ -76,13 +77,6 @@ def make_folders(root: Path, names: Sequence[str] = FOLDERS) -> None:
             ) from None
 
 
-def sandbox_available(environ: Mapping[str, str]) -> bool:
-    """Return whether what confining an agent needs is installed. Root takes two programs more to mount a /proc."""
-    path = environ.get("PATH", "")
-    needed = ("bwrap", "socat", *(("unshare", "setpriv") if os.geteuid() == 0 else ()))
-    return sys.platform == "linux" and all(shutil.which(program, path=path) for program in needed)
-
-
 async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:
     """Return what will hold the processes of an attempt together here."""
     environ = configuration.environ
@@ -91,6 +85,17 @@ async def choose_container(configuration: Configuration, *, settle: bool, now: f
     container = await choose(env={"PATH": path}, which=which, settle=settle, now=now)
     log.info("attempts are held by %s%s", container.in_force, f" ({container.without})" if container.without else "")
     return container
+
+
+def claude_here(configuration: Configuration, container: Container) -> ClaudeConfig:
+    """Return how Claude Code is run here. Every door asks this, so that none tells of what is not in force.
+
+    Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
+    """
+    path = configuration.environ.get("PATH", "")
+    installed = all(shutil.which(program, path=path) for program in programs(as_root=os.geteuid() == 0))
+    config = configuration.claude(sandbox_available=installed and bool(container.words))
+    return replace(config, container=container.words, cgroups=container.cgroups)
 
 
 class LiveClaude:
@@ -112,10 +117,7 @@ class LiveClaude:
         container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
-            # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
-            usable = bool(container.words) and sandbox_available(self._configuration.environ)
-            config = self._configuration.claude(sandbox_available=usable)
-            config = replace(config, container=container.words, cgroups=container.cgroups)
+            config = claude_here(self._configuration, container)
             self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
         return self._agent[1]
 

@@ -73,8 +73,8 @@ def test_the_shell_is_allowed_only_where_something_holds_it_or_a_person_said_so(
         (Level.AUTO, False, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
         (Level.SHELL, True, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
         (Level.SHELL, True, True, True, ""),
-        (Level.PROCESS, False, False, True, "bubblewrap or socat is missing here"),
-        (Level.SHELL, False, False, False, "bubblewrap or socat is missing here"),
+        (Level.PROCESS, False, False, True, "bubblewrap or socat is missing here or does not work"),
+        (Level.SHELL, False, False, False, "bubblewrap or socat is missing here or does not work"),
     ],
 )
 def test_permissions_are_skipped_only_where_the_whole_agent_is_held(

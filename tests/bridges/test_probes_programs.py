@@ -262,6 +262,8 @@ def given_root(root: Path) -> Given:
         python=sys.version_info[:3],
         in_venv=True,
         is_sandbox="",
+        sandbox_available=False,
+        without="bubblewrap (bwrap) is not on the PATH",
         open_files=1024,
         run=real_run,
         which=nothing,

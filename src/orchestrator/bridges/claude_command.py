@@ -38,9 +38,9 @@ _RUN_BY_OTHERS = (".claude/**", ".mcp.json", ".git/hooks/**", ".git/config")
 class ClaudeConfig:
     """How to run Claude Code on this machine.
 
-    *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
-    *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and *write_paths* are seen in
-    the confinement beside the work area; `~/` is the home folder. *hidden* never is.
+    *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are
+    installed and work. *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and
+    *write_paths* are seen in the confinement beside the work area; `~/` is the home folder. *hidden* never is.
     *redact* takes secrets out of a text.
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.

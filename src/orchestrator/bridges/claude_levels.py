@@ -26,8 +26,13 @@ UNCONFINED = "UNCONFINED (CLAUDE_SKIP_PERMISSIONS, ORCHESTRATOR_ALLOW_UNCONFINED
 SKIPPED = ", permissions skipped"
 
 
+def programs(*, as_root: bool) -> tuple[str, ...]:
+    """Return the programs that a confined run needs. Root takes two more, to mount a /proc that is whole."""
+    return ("bwrap", "socat", *(("unshare", "setpriv") if as_root else ()))
+
+
 def in_force(wanted: Level, *, available: bool) -> Level:
-    """Return what *wanted* comes to. *available*: bubblewrap and what else a confined run needs is installed."""
+    """Return what *wanted* comes to. *available*: the `programs` are installed, and bubblewrap was tried and works."""
     if wanted is Level.AUTO:
         return Level.PROCESS if available else Level.RULES
     return wanted
@@ -44,8 +49,8 @@ def refusal(level: Level, *, available: bool, skip_permissions: bool, allow_unco
     """Return why nothing may be started like this and what to do, "" if it may."""
     if level in (Level.PROCESS, Level.SHELL) and not available:
         return (
-            f"agents.claude.confinement is {level}, and bubblewrap or socat is missing here; "
-            "install them (doctor names the command) or set it to auto"
+            f"agents.claude.confinement is {level}, and bubblewrap or socat is missing here or does not work; "
+            "do what doctor says of it, or set it to auto"
         )
     if skip_permissions and level in (Level.SHELL, Level.RULES) and not allow_unconfined:
         return (

@@ -70,7 +70,7 @@ class Configured:
 @dataclass(frozen=True, slots=True)
 class Given:
     """The outside world as `examine` needs it. *now* in seconds since the epoch; *open_files* the soft limit of
-    open files; *database* returns None while there is no database yet."""
+    open files; *sandbox_available* and *without* as in `SandboxFacts`; *database* returns None while there is none."""
 
     configured: Configured
     now: float
@@ -78,6 +78,8 @@ class Given:
     python: tuple[int, int, int]
     in_venv: bool
     is_sandbox: str
+    sandbox_available: bool
+    without: str
     open_files: int
     run: programs.Run
     which: programs.Which
@@ -112,10 +114,15 @@ async def examine(given: Given) -> tuple[Finding, ...]:
 
 async def _programs(given: Given) -> list[Finding]:
     configured = given.configured
-    facts = confinement.sandbox_facts(configured.confinement, given.uid, given.proc)
+    facts = confinement.sandbox_facts(
+        configured.confinement,
+        given.uid,
+        given.proc,
+        available=given.sandbox_available,
+        without=given.without,
+    )
     permissions = confinement.privilege_finding(
         facts,
-        given.which,
         skip_permissions=configured.skip_permissions,
         allow_unconfined=configured.allow_unconfined,
     )
