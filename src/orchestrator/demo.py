@@ -13,7 +13,7 @@ from orchestrator.api.render import event_text
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_find import Finder
-from orchestrator.compose import Parts, choose_container, claude_here, make_folders, opened
+from orchestrator.compose import Parts, choose_container, claude_in, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import ConfigError, ExitCode, StoppedError
@@ -172,7 +172,7 @@ async def _play(
 
     clock = SystemClock()
     container = await choose_container(demo, settle=False, now=clock.now())
-    agent = ScriptedClaude(claude_here(demo, container), model, clock.new_session_id)
+    agent = ScriptedClaude(claude_in(container, demo), model, clock.new_session_id)
     async with opened(demo, daemon=True, agent=agent) as parts:
         for act in ACTS:
             await parts.inbox.put(f"{act.name}.task.md", act.text.encode())

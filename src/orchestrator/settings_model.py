@@ -141,7 +141,7 @@ class ClaudeSettings(Group):
     """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees.
 
     *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
-    nothing more is started until the reset; 100: all of it.
+    nothing more is started until the reset; 100: all of it. *self_test*: try what holds it before it is started.
     """
 
     enabled: bool
@@ -153,6 +153,7 @@ class ClaudeSettings(Group):
     write_paths: tuple[AbsolutePath, ...]
     skip_permissions: bool
     allow_unconfined: bool
+    self_test: bool
     max_turns: Count
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
     budget_usd: Dollars
