@@ -19,7 +19,7 @@ from orchestrator.bridges.claude_levels import programs
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
-from orchestrator.bridges.files import ArtifactFiles, TargetFiles
+from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
@@ -219,6 +219,7 @@ class Parts:
             projector=self.projector,
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
+            disk_refused=refused,
         )
 
     async def recover(self, journal: StartJournal, start: Start) -> int:
