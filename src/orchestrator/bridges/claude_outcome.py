@@ -27,6 +27,7 @@ from orchestrator.bridges.claude_messages import (
 )
 from orchestrator.bridges.process import ExitRecord
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished, Interrupted, Outcome, Usage
+from orchestrator.core.notes import NoteGiven
 
 AUTH_REFUSALS = 3  # a token that can be refreshed is refused twice at most
 _WRITERS = ("Write", "Edit", "MultiEdit", "NotebookEdit")
@@ -38,7 +39,8 @@ K = FailureKind
 class Begun:
     """How an attempt was begun: what the program itself will not say at its end.
 
-    *resumed*: the session existed before. *spent_usd* is what it had cost, None when that is unknown.
+    *resumed*: the session existed before. *spent_usd* is what it had cost, None when that is unknown. *notes* of the
+    project stood in the prompt.
     """
 
     session_id: str
@@ -46,6 +48,7 @@ class Begun:
     spent_usd: float | None = 0.0
     confinement: str = ""
     version: str = ""
+    notes: tuple[NoteGiven, ...] = ()
 
 
 class Tally:
@@ -323,6 +326,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
         survivors_killed=record.survivors_killed,
         container=record.container,
         confinement=begun.confinement,
+        notes=begun.notes,
     )
 
 
