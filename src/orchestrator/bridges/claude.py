@@ -198,6 +198,7 @@ class ClaudeAgent:
             read=[*_expanded(config.read_paths, real_home), *_certificates(self._env)],
             write=_expanded(config.write_paths, real_home),
             hidden=config.hidden,
+            notes_above=config.project_settings,
         )
         claude_enclosure.prepare(places)
         tools = {name: _which(name, self._env) for name in ("bwrap", "unshare", "setpriv")}
