@@ -49,6 +49,7 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "DISABLE_TELEMETRY": "1",
         "ORCHESTRATOR_MAX_STARTS": "0",  # tests that kill daemons again and again are no crash loop
+        "ORCHESTRATOR_SELF_TEST": "0",  # a scripted program would fail it: it asks no model
         "DISABLE_ERROR_REPORTING": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "ORCHESTRATOR_CONFINEMENT": "shell" if shutil.which("bwrap") else "rules",  # scripted programs look outside

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
+from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
@@ -29,7 +30,7 @@ from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.configuration import READ_AT_START, Configuration
-from orchestrator.core.attempt import Outcome, WorkOrder
+from orchestrator.core.attempt import Failed, Outcome, WorkOrder, not_begun
 from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
@@ -47,6 +48,7 @@ from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.settings import task_rules
+from orchestrator.settings_trial import RECORD, SettingsTrial
 
 log = logging.getLogger(__name__)
 
@@ -93,18 +95,28 @@ async def choose_container(configuration: Configuration, *, settle: bool, now: f
     return container
 
 
+def claude_in(container: Container, configuration: Configuration) -> ClaudeConfig:
+    """Return how the CLI is run where *container* is what the machine offers."""
+    # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
+    usable = bool(container.words) and sandbox_available(configuration.environ)
+    config = configuration.claude(sandbox_available=usable)
+    return replace(config, container=container.words, cgroups=container.cgroups)
+
+
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
     def __init__(self, configuration: Configuration, clock: SystemClock) -> None:
         self._configuration = configuration
         self._clock = clock
-        self._agent: tuple[object, ClaudeAgent] | None = None
+        self._agent: tuple[object, ClaudeConfig, ClaudeAgent] | None = None
         self._container: asyncio.Task[Container] | None = None
         self._account = Account()
+        state = Path(configuration.settings.paths.state)
+        self._trial = SettingsTrial(state / "trial", state / RECORD, clock.new_session_id)
 
-    async def now(self) -> ClaudeAgent:
-        """Return the agent for the configuration in force; built anew only when that changed."""
+    async def now(self) -> tuple[ClaudeConfig, ClaudeAgent]:
+        """Return the configuration in force and its agent; built anew only when that changed."""
         if self._container is None:  # what the machine offers is tried once, by the first who needs it
             self._container = asyncio.create_task(
                 choose_container(self._configuration, settle=True, now=self._clock.now())
@@ -112,18 +124,22 @@ class LiveClaude:
         container = await asyncio.shield(self._container)
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
-            # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
-            usable = bool(container.words) and sandbox_available(self._configuration.environ)
-            config = self._configuration.claude(sandbox_available=usable)
-            config = replace(config, container=container.words, cgroups=container.cgroups)
-            self._agent = (loaded, ClaudeAgent(config, self._clock.new_session_id))
-        return self._agent[1]
+            config = claude_in(container, self._configuration)
+            self._agent = (loaded, config, ClaudeAgent(config, self._clock.new_session_id))
+        return self._agent[1:]
+
+    async def untrusted(self) -> Failed | None:
+        """Return why nothing may be started: what should hold the agent was tried and did not."""
+        config, _ = await self.now()
+        return await self._trial.failure(config) if self._configuration.settings.agents.claude.self_test else None
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
-        return await (await self.now()).run(order, say)
+        if failure := await self.untrusted():
+            return replace(failure, report=not_begun(order))
+        return await (await self.now())[1].run(order, say)
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
-        return await (await self.now()).collect(order)
+        return await (await self.now())[1].collect(order)
 
     def account(self) -> str:
         """Return a digest that tells whose allowance the next attempt would use, "" when nobody knows."""
@@ -142,6 +158,7 @@ class Parts:
     inbox: TaskFolder
     artifacts: ArtifactFiles
     executor: Executor
+    claude: LiveClaude
     projector: Projector
     clockwatch: ClockWatch
 
@@ -217,6 +234,13 @@ class Parts:
             await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)
             journal.verified(await self.store.last_seq())
         return taken_up
+
+    async def try_settings(self) -> str:
+        """Try what holds the agent before a task depends on it; if it does not, hold the agent. Returns why, or ""."""
+        if not self.configuration.settings.agents.claude.enabled or (failure := await self.claude.untrusted()) is None:
+            return ""
+        await self.executor.holds.distrust("claude", failure)
+        return failure.detail
 
     async def ended_well(self, journal: StartJournal) -> None:
         """Note down a clean stop, unless something is still owed to the disk."""
@@ -299,7 +323,7 @@ def _parts(
     )
     service = _service(configuration, store, clock, bell)
     clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, projector, clockwatch)
+    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, claude, projector, clockwatch)
 
 
 def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,18 +17,19 @@ from orchestrator.api.program import Component
 from orchestrator.bridges.claude_command import confinement, environment
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
-from orchestrator.bridges.container import container_finding
+from orchestrator.bridges.container import Container, container_finding
 from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
 from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
-from orchestrator.compose import DATABASE, choose_container, require_root, sandbox_available
+from orchestrator.compose import DATABASE, choose_container, claude_in, require_root, sandbox_available
 from orchestrator.configuration import Configuration
-from orchestrator.core.finding import Finding, Level
+from orchestrator.core.finding import Finding, Level, failed, passed, warned
 from orchestrator.core.plan import HELD_BY_US
 from orchestrator.core.report import COMMAND
 from orchestrator.settings import effective
+from orchestrator.settings_trial import RECORD, SettingsTrial
 
 
 async def findings(configuration: Configuration) -> Sequence[Finding]:
@@ -53,8 +55,25 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     )
     container = await choose_container(configuration, settle=False, now=SystemClock().now())
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
-    whole = [*_invalid(configuration), *found, held]
+    whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container)]
     return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
+
+
+async def _trial_finding(configuration: Configuration, container: Container) -> Finding:
+    """Try what holds the agent as the daemon does, in a folder of our own: a doctor leaves nothing in the root."""
+    group, name, claude = "claude", "settings", configuration.settings.agents.claude
+    if not claude.self_test:
+        return warned(group, name, "not tried", "Set agents.claude.self_test: true, unless its command needs false.")
+    record = Path(configuration.settings.paths.state, RECORD)
+    with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+        trial = SettingsTrial(Path(folder, "trial"), record, SystemClock().new_session_id, remember=False)
+        failure = await trial.failure(claude_in(container, configuration))
+    if failure is not None:
+        fix = "Update Claude Code (`claude update`), or set agents.claude.confinement to another level."
+        return failed(group, name, failure.detail, fix)
+    if trial.passed:
+        return passed(group, name, "those that hold the agent were tried on the real program")
+    return warned(group, name, "nothing to try them on", "See the other findings.")
 
 
 def _invalid(configuration: Configuration) -> Sequence[Finding]:

@@ -21,7 +21,7 @@ from orchestrator.bridges.sd_notify import ServiceSocket, service_socket
 from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
-from orchestrator.core.errors import ExitCode, StoppedError, StoreError
+from orchestrator.core.errors import ExitCode, OrchestratorError, StoppedError, StoreError
 from orchestrator.core.events import Event, Json
 from orchestrator.core.plan import CRASH_LOOP, EVERYTHING
 from orchestrator.core.task import Task
@@ -56,7 +56,7 @@ async def run_daemon(
                 await _held_in_a_crash_loop(parts, start, note)
                 taken_up = await parts.recover(journal, start)
                 facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
-                async with _events_shown(parts, after, show), parts.watch() as watch:
+                async with _events_shown(parts, after, show), _trying(parts, note), parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
                     daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
@@ -76,6 +76,25 @@ async def _held_in_a_crash_loop(parts: Parts, start: Start, note: Note) -> None:
     await parts.service.hold_everything(CRASH_LOOP, detail)
     note(f"held: {detail}")
     log.error("%s", detail)
+
+
+@asynccontextmanager
+async def _trying(parts: Parts, note: Note) -> AsyncIterator[None]:
+    """Try the agent's settings beside everything else: files are taken meanwhile, attempts wait for its end."""
+
+    async def settings() -> None:
+        try:
+            if why := await parts.try_settings():
+                note(f"claude: {why}")
+        except (OrchestratorError, OSError) as error:
+            log.error("the self-test of the agent's settings: %s", error)  # noqa: TRY400 - expected, not a bug
+
+    trying = asyncio.create_task(settings())
+    try:
+        yield
+    finally:
+        trying.cancel()
+        await asyncio.wait([trying])
 
 
 @asynccontextmanager

@@ -143,6 +143,7 @@ class ClaudeSettings(Group):
     *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
     nothing more is started until the reset; 100: all of it. *project_notes* of at most *project_notes_bytes* reach it
     as text; *project_settings*: the CLI loads the project's settings, hooks and servers, and its CLAUDE.md by itself.
+    *self_test*: try what holds it before it is started.
     """
 
     enabled: bool
@@ -157,6 +158,7 @@ class ClaudeSettings(Group):
     write_paths: tuple[AbsolutePath, ...]
     skip_permissions: bool
     allow_unconfined: bool
+    self_test: bool
     max_turns: Count
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
     budget_usd: Dollars

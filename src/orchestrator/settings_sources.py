@@ -21,6 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "CLAUDE_SKIP_PERMISSIONS": "agents.claude.skip_permissions",
     "ORCHESTRATOR_ALLOW_UNCONFINED": "agents.claude.allow_unconfined",
     "ORCHESTRATOR_CONFINEMENT": "agents.claude.confinement",
+    "ORCHESTRATOR_SELF_TEST": "agents.claude.self_test",
     "CLAUDE_BASE_CWD": "paths.base_cwd",
     "CLAUDE_ALLOWED_ROOT": "paths.allowed_root",
     "CLAUDE_TIMEOUT_SEC": "agents.claude.timeout_s",

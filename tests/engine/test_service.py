@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Priority
-from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.service import KNOWN_TASKS, Orchestrator
 
 
 async def test_a_task_is_found_by_every_name_it_has(open_engine: Open) -> None:
@@ -185,3 +186,18 @@ async def test_a_failed_task_is_told_with_its_reason_and_what_to_do(open_engine:
         told = await engine.service.result(await engine.task(task.uid))
         assert (told["status"], told["reason"]) == ("failed", "budget")
         assert "raise budget_usd" in str(told["hint"])
+
+
+async def test_telling_of_many_tasks_keeps_few_of_them_in_memory(open_engine: Open) -> None:
+    size, tasks = 100_000, 4 * KNOWN_TASKS
+    async with open_engine() as engine:
+        for number in range(tasks):
+            await engine.add(f"t{number}", prompt=f"{number:09}." * (size // 10))
+        tracemalloc.start()
+        try:
+            for event in await engine.store.events_after(0, limit=10_000):
+                assert await engine.service.task_of(event) is not None
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held < tasks * size / 2

@@ -41,7 +41,8 @@ class ClaudeConfig:
     *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
     *project_settings*: the CLI loads what the project sets, hooks and servers included.
     *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and *write_paths* are seen in
-    the confinement beside the work area; `~/` is the home folder. *hidden* never is.
+    the confinement beside the work area; `~/` is the home folder. *hidden* never is. *denied* are patterns within
+    the work area that the file tools must not write, beside those that never may be.
     *redact* takes secrets out of a text.
     *environ* is the daemon's environment, of which the agent sees PASSED and *pass_env*; *set_env* is put on top.
     *tmp_dir* "" leaves temporary files where the system puts them. *model* is for orders that name none.
@@ -60,6 +61,7 @@ class ClaudeConfig:
     deny_read: tuple[str, ...] = ("~/.ssh", "~/.aws", "~/.gnupg")
     read_paths: tuple[str, ...] = ()
     write_paths: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     redact: Callable[[str], str] = str
     model: str = ""
@@ -161,7 +163,7 @@ def settings(config: ClaudeConfig, cwd: str) -> dict[str, Json]:
     The deny rules count even where permissions are skipped. In the shell's sandbox there is no network, nothing can be
     written outside of the working directory, and the credentials of the CLI itself are neither files nor variables.
     """
-    deny: list[Json] = [f"Edit(/{cwd}/{name})" for name in _RUN_BY_OTHERS]
+    deny: list[Json] = [f"Edit(/{cwd}/{name})" for name in (*_RUN_BY_OTHERS, *config.denied)]
     found: dict[str, Json] = {"permissions": {"deny": deny}}
     if not config.project_settings:
         found["disableAllHooks"] = True

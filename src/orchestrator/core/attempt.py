@@ -32,6 +32,7 @@ class FailureKind(StrEnum):
     START_REFUSED = "start_refused"  # the agent refused to start: flags, sandbox, root
     AGENT_MISSING = "agent_missing"
     AGENT_OUTDATED = "agent_outdated"
+    AGENT_UNTRUSTED = "agent_untrusted"  # the settings that hold it had no effect when they were tried
     SHORTAGE = "shortage"  # the machine lacks space, descriptors or memory: no fault of the task
     PREPARE_FAILED = "prepare_failed"  # the work area could not be made ready
     AGENT_ERROR = "agent_error"  # the agent reports an error of no better known kind

@@ -57,6 +57,9 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.BILLING: _hold(900, 900, "The account has no credit left; add some, it goes on by itself."),
     K.AGENT_MISSING: _hold(60, 60, "Install the Claude Code CLI, or `python main.py demo` once to bring it."),
     K.AGENT_OUTDATED: _hold(60, 60, "Update the Claude Code CLI (`claude update`)."),
+    K.AGENT_UNTRUSTED: _hold(
+        300, 300, "What holds the agent had no effect when it was tried; `python main.py doctor` tries it again."
+    ),
     # Not resumed: the session itself may be what it refuses.
     K.START_REFUSED: _hold(
         300, 300, "The agent refuses this configuration; `python main.py doctor` tells the fix.", resume=False

@@ -74,7 +74,7 @@ class Executor:
         self._clock = clock
         self._policy = policy
         self._redact = redact
-        self._holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
+        self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
@@ -83,7 +83,7 @@ class Executor:
 
     async def settle(self) -> None:
         """Before it is chosen what to start: let go of holds whose cause is gone, and close a day that is paid up."""
-        await self._holds.of_another_account()
+        await self.holds.of_another_account()
         await self._budget.settle()
 
     async def cap(self, task: Task, *, free_slots: int) -> float | None:
@@ -214,7 +214,7 @@ class Executor:
         async def commit(data: Mapping[str, Json]) -> None:
             await self._commit(self._event(EventKind.PROGRESS, order, data))
 
-        return Speaker(order, clock=self._clock, holds=self._holds, commit=commit)
+        return Speaker(order, clock=self._clock, holds=self.holds, commit=commit)
 
     async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
         try:
@@ -262,7 +262,7 @@ class Executor:
         if verdict.failure is None:
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
             hit("finish.judged")
-            await self._holds.over(order.agent)
+            await self.holds.over(order.agent)
             return
         await self._failed(task, order, validated, verdict.failure)
 
@@ -273,13 +273,13 @@ class Executor:
             failure = replace(failure, kind=FailureKind.BUDGET, detail=f"{spent}; the last one: {failure.detail}")
             decision = self._decision(task, failure)
         kind, not_before = _FOLLOWS[decision.remedy], decision.not_before
-        if failure.kind is FailureKind.START_REFUSED and not await self._holds.held(order.agent):
+        if failure.kind is FailureKind.START_REFUSED and not await self.holds.held(order.agent):
             # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
             kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
         if failure.kind is FailureKind.DAY_BUDGET:
             not_before = self._clock.now() + AFTER_YOU_S  # it goes on as soon as there is money
         elif decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
-            held_until = await self._holds.after(order.agent, failure, decision)
+            held_until = await self.holds.after(order.agent, failure, decision)
             not_before = held_until + AFTER_YOU_S  # let another one probe: it may be this task's fault
         data: dict[str, Json] = {
             "reason": failure.kind.value,

@@ -11,7 +11,7 @@ from orchestrator.core.attempt import AgentMessage, Failed, FailureKind
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Pause, Store
-from orchestrator.core.retry import LONGEST_HOLD_S, RetryDecision
+from orchestrator.core.retry import LONGEST_HOLD_S, RetryDecision, decide_retry
 from orchestrator.engine.patience import patiently
 
 HEADROOM = "headroom"  # the reason of a hold that comes before the limit
@@ -63,6 +63,12 @@ class Holds:
             account = self._account_of(agent) if failure.kind.value in _OF_AN_ACCOUNT else ""
             await self._hold(Pause(agent, until, failure.kind.value, failure.detail, account), decision.hint)
             return until
+
+    async def distrust(self, agent: str, failure: Failed) -> None:
+        """Hold *agent* because of *failure*, which was found before anything was started on it."""
+        now, policies = self._clock.now(), self._policy().retries
+        decision = decide_retry(failure, tries=0, uncharged=0, retries=None, now=now, chance=0.0, policies=policies)
+        await self.after(agent, failure, decision)
 
     async def heed(self, agent: str, limit: AgentMessage) -> None:
         """Hold *agent* until the reset when its account is used beyond the configured headroom.

@@ -22,7 +22,7 @@ from orchestrator.validation.result import build_result
 __all__ = ["Control", "DayBudget", "Orchestrator", "Status"]
 
 FOLLOW_BATCH = 500
-KNOWN_TASKS = 5000
+KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come of again and again
 PIECE = 500  # of ended tasks at once
 PAUSED = "paused"  # the reason of a pause that a person has put
 
@@ -292,7 +292,7 @@ class Orchestrator:
             return None
         if event.uid not in self._known:
             if len(self._known) >= KNOWN_TASKS:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             self._known[event.uid] = await self._store.task(event.uid)
         return self._known[event.uid]
 

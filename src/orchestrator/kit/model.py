@@ -94,11 +94,16 @@ class ScriptedModel:
     ) -> None:
         self.stop()
 
-    def base_url(self, name: str = "default") -> str:
-        """Return the ANTHROPIC_BASE_URL under which scenario *name* is played."""
+    @property
+    def port(self) -> int:
+        """The port it listens on. Raises RuntimeError when it does not run."""
         if self._server is None:
             raise RuntimeError("the model is not running")
-        return f"http://{HOST}:{self._server.server_address[1]}/s/{name}"
+        return int(self._server.server_address[1])
+
+    def base_url(self, name: str = "default") -> str:
+        """Return the ANTHROPIC_BASE_URL under which scenario *name* is played."""
+        return f"http://{HOST}:{self.port}/s/{name}"
 
     def play(self, name: str, scenario: Scenario) -> str:
         """Set scenario *name*, forget its counters, and return its base URL."""
