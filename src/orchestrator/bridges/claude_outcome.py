@@ -105,18 +105,23 @@ class Tally:
             self._writing[use.id] = path
 
 
+# Ends that say nothing against a final result which was there before.
+_AFTER_ITS_LAST_WORD = frozenset({"lingered", "stalled", "stopped", "daemon_gone", "supervisor_killed"})
+
+
 def outcome(
     tally: Tally, exit_record: ExitRecord, begun: Begun, *, stderr: str = "", lingered: bool = False
 ) -> Outcome:
     """Return how the attempt ended.
 
     *stderr* is the tail of what the program complained. *lingered*: we ended the process because it stayed after its
-    final result; the result counts all the same, also where the supervisor did it.
+    final result; the result counts all the same, also where the supervisor did it, or where daemon or supervisor died
+    meanwhile: what was paid for and is there is not done twice.
     """
     report = _report(tally, exit_record, begun)
     result = tally.results[-1] if tally.results else None
     ended_well = exit_record.reason == "exited" and exit_record.exit_code == 0
-    stayed = lingered or exit_record.reason in ("lingered", "stalled")
+    stayed = lingered or exit_record.reason in _AFTER_ITS_LAST_WORD
     if result is not None and _is_good(result) and (ended_well or stayed):
         return Finished(report)
     ended = _ended_by_us(exit_record, tally, report, begun)
