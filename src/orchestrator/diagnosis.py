@@ -124,6 +124,8 @@ def _configured(configuration: Configuration) -> Configured:
         confinement=settings.agents.claude.confinement,
         allow_unconfined=settings.agents.claude.allow_unconfined,
         skip_permissions=settings.agents.claude.skip_permissions,
+        project_settings=settings.agents.claude.project_settings,
+        project_notes=settings.agents.claude.project_notes,
         min_version=settings.agents.claude.min_version,
         ollama_host=settings.ollama.host,
         telegram_token=telegram.token.get_secret_value() if telegram.token else "",

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from tests.bridges.findings import levels
 
-from orchestrator.bridges.probes_confinement import SandboxFacts, privilege_finding, sandbox_facts, sandbox_findings
+from orchestrator.bridges.probes_confinement import (
+    SandboxFacts,
+    privilege_finding,
+    project_finding,
+    sandbox_facts,
+    sandbox_findings,
+)
 from orchestrator.core.finding import Level
 
 FAIL, PASS, WARN = Level.FAIL, Level.PASS, Level.WARN
@@ -105,3 +111,17 @@ def test_skipped_permissions_are_judged_by_what_holds_the_agent(
 ) -> None:
     found = privilege_finding(SandboxFacts(wanted, available, uid=uid), skip_permissions=skip, allow_unconfined=allowed)
     assert found.level is level
+
+
+@pytest.mark.parametrize(
+    ("loaded", "notes", "level", "words"),
+    [
+        (False, True, PASS, "are not loaded; its CLAUDE.md and AGENTS.md reach the agent as text"),
+        (False, False, PASS, "are not loaded; nor are its notes passed on"),
+        (True, True, WARN, "loaded: a project's hooks, servers and variables run with the agent"),
+    ],
+)
+def test_doctor_says_what_a_project_may_say_and_run(loaded: bool, notes: bool, level: Level, words: str) -> None:
+    found = project_finding(loaded=loaded, notes=notes)
+    assert (found.level, words in found.message) == (level, True)
+    assert bool(found.fix) is loaded

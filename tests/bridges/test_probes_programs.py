@@ -247,6 +247,8 @@ def given_root(root: Path) -> Given:
         confinement="auto",
         allow_unconfined=False,
         skip_permissions=False,
+        project_settings=False,
+        project_notes=True,
         min_version="2.1.214",
         ollama_host="http://127.0.0.1:9",
         telegram_token=TOKEN,

@@ -16,8 +16,9 @@ class Level(StrEnum):
     CONTAINER = "container"  # L3: the whole machine is one that may be lost; only a person can know that
 
 
+NO_NETWORK = ", shell without network"
 _WORDS = {
-    Level.PROCESS: "whole process confined, shell without network",
+    Level.PROCESS: f"whole process confined{NO_NETWORK}",
     Level.SHELL: "only the shell confined",
     Level.RULES: "file edits only, no shell",
     Level.CONTAINER: "container or virtual machine, as configured",
@@ -43,6 +44,14 @@ def words(level: Level, *, skip_permissions: bool) -> str:
     if not skip_permissions:
         return _WORDS[level]
     return _WORDS[level] + SKIPPED if level in (Level.PROCESS, Level.CONTAINER) else UNCONFINED
+
+
+def with_project_settings(words: str, level: Level) -> str:
+    """Return *words* where what the project sets is loaded. Its hooks and servers are started by the CLI itself, with
+    the network and the credential that the shell has not, and held only by what holds the whole CLI."""
+    opened = words.replace(NO_NETWORK, "")
+    held = level in (Level.PROCESS, Level.CONTAINER)
+    return f"{opened}, project settings loaded{'' if held else ': hooks and servers UNCONFINED'}"
 
 
 def refusal(level: Level, *, available: bool, skip_permissions: bool, allow_unconfined: bool) -> str:

@@ -58,6 +58,8 @@ class Configured:
     confinement: str
     allow_unconfined: bool
     skip_permissions: bool
+    project_settings: bool
+    project_notes: bool
     min_version: str
     ollama_host: str
     telegram_token: str
@@ -131,6 +133,7 @@ async def _programs(given: Given) -> list[Finding]:
         *await programs.claude_findings(given.claude, floor=configured.min_version),
         *confinement.sandbox_findings(facts, given.which),
         permissions,
+        confinement.project_finding(loaded=configured.project_settings, notes=configured.project_notes),
         await programs.ollama_finding(configured.ollama_host),
         *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
     ]

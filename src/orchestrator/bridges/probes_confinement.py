@@ -89,6 +89,16 @@ def _level_finding(level: Level, *, available: bool) -> Finding:
     return warned(GROUP, name, f"{said}: tests and builds cannot be run", "See docs/confinement.md.")
 
 
+def project_finding(*, loaded: bool, notes: bool) -> Finding:
+    """Report on what a project may say to an agent, and whether it may run code beside it."""
+    name = "project settings"
+    if loaded:
+        fix = "Set agents.claude.project_settings: false, unless you trust every project that tasks work in."
+        return warned(GROUP, name, "loaded: a project's hooks, servers and variables run with the agent", fix)
+    told = "its CLAUDE.md and AGENTS.md reach the agent as text" if notes else "nor are its notes passed on"
+    return passed(GROUP, name, f"a project's settings, hooks and servers are not loaded; {told}")
+
+
 def _install(missing: list[str], which: Which) -> str:
     """The one command for the package manager that is here; that of Debian where none is known."""
     packages = list(dict.fromkeys(_PACKAGES[name] for name in missing))
