@@ -58,6 +58,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     )
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
     whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container)]
+    groups = list(dict.fromkeys(one.group for one in whole))
+    whole.sort(key=lambda one: groups.index(one.group))
     return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
 
 

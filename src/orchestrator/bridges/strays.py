@@ -13,7 +13,6 @@ from pathlib import Path
 from orchestrator.bridges import proctable
 from orchestrator.bridges.leaf import Leaf
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 STDOUT, STDERR = "stdout.ndjson", "stderr.log"
 
 
@@ -62,8 +61,8 @@ def began_since_boot(attempt_dir: Path) -> float:
     """Return when the attempt began, in seconds since the epoch; 0.0 if it never did, or before the machine started."""
     path = attempt_dir / "manifest.json"
     try:
-        boot, now = json.loads(path.read_bytes())["boot_id"], proctable.read_proc(BOOT_ID).decode().strip()
-        return path.stat().st_mtime if boot == now else 0.0
+        boot = json.loads(path.read_bytes())["boot_id"]
+        return path.stat().st_mtime if boot and boot == proctable.boot_id() else 0.0
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
 
