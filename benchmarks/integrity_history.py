@@ -1,4 +1,4 @@
-"""What the integrity of the verifier finds in a history: `python -m benchmarks.integrity_history [N]`.
+"""What the integrity of the verifier finds in a history: `python -m benchmarks.integrity_history [N [COMMIT]]`.
 
 Each commit is taken for the result of a task without target files. Honest work is all of it, presumably: what is found
 there is what a person would have been asked about.
@@ -47,9 +47,10 @@ def changes(commit: str) -> list[ChangedFile]:
 
 
 def main() -> None:
-    """Print every finding in the last N commits (100), then the sums."""
+    """Print every finding in the last N commits (100) until COMMIT (HEAD), then the sums."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    commits = git("log", "--no-merges", "--min-parents=1", "--format=%H", f"-{count}").decode().split()
+    until = sys.argv[2] if len(sys.argv) > 2 else "HEAD"
+    commits = git("log", "--no-merges", "--min-parents=1", "--format=%H", f"-{count}", until).decode().split()
     kinds: Counter[str] = Counter()
     tainted, files, took_s = 0, 0, []
     for commit in commits:

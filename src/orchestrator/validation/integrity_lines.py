@@ -14,7 +14,7 @@ from orchestrator.validation.integrity_facts import ChangedFile, short, weakened
 _ASSERTS = re.compile(
     r"\b(?:assert\w*!?|debug_assert\w*!?|expect\w*|require|should\w*|must|is_expected|XCTAssert\w*|EXPECT_\w+|ASSERT_\w+"
     r"|verify|fail|t\.(?:is|true|false|deepEqual|equal|throws|Error|Errorf|Fatal|Fatalf|Fail|FailNow)|cy\.get)\s*[.(!\s]"
-    r"|\.(?:should|to)\b|\bpytest\.raises"
+    r"|\.(?:should|to)\b|\.to[A-Z]\w*\(|\bpytest\.raises"
 )
 _NOT_ASSERTS = re.compile(
     r"^\s*(?:import|from|use|using|require\s*\(?['\"]|require_relative|#include|package|export)\b|=\s*require\("
@@ -24,6 +24,7 @@ _SHELL = (".bats", ".sh", ".bash")
 _SHELL_ASSERTS = re.compile(
     r"^\s*(?:!\s*)?(?:\[\[? |run |assert|refute|grep |test |diff |cmp )|\|\|\s*(?:exit 1|fail|return 1)"
 )
+_GO_COMPARES = re.compile(r"^\s*(?:\}\s*else\s+)?if (?!.*\berr\w* != nil).*(?:[!=]=|[<>]|!).*\{|^\s*\{.*\},?\s*$")
 _NAMES = (
     re.compile(r"""(?:^|[\s;])(?:it|test|specify|scenario)(?:\.\w+)*\s*\(?\s*(['"`])(?P<name>.+?)\1"""),
     re.compile(r"^\s*func (?P<name>(?:Test|Benchmark|Fuzz|Example)\w*)\("),
@@ -139,6 +140,8 @@ def _is_assertion(path: str, line: str) -> bool:
     bare = _STRINGS.sub("''", line)  # the name of a test may well be "it should ..."
     if path.lower().endswith(_SHELL):
         return bool(_SHELL_ASSERTS.search(bare))
+    if path.lower().endswith(".go") and _GO_COMPARES.search(line):
+        return True
     return bool(_ASSERTS.search(bare)) and not _NOT_ASSERTS.search(bare)
 
 

@@ -50,6 +50,7 @@ class PyFunction:
     cases: tuple[str, ...]
     body: str
     empty: bool
+    patches: tuple[str, ...] = ()
 
     @property
     def short_name(self) -> str:
@@ -59,11 +60,16 @@ class PyFunction:
 
 @dataclass(frozen=True, slots=True)
 class PyTests:
-    """What a file of tests holds. *skips* are those of the module and of classes, *tables* the module's own lists."""
+    """What a file of tests holds. *skips* are those of the module and of classes, *tables* the module's own lists.
+
+    *imported* and *defined* are names of the module: from elsewhere, or made here.
+    """
 
     functions: Mapping[str, PyFunction]
     skips: tuple[Skip, ...]
     tables: Mapping[str, tuple[str, ...]]
+    imported: frozenset[str] = frozenset()
+    defined: frozenset[str] = frozenset()
 
 
 def parsed(text: str | None) -> ast.Module | None:
@@ -88,7 +94,7 @@ def read_tests(path: str, tree: ast.Module) -> PyTests:
         if isinstance(one, ast.ClassDef):
             skips += _of_decorators(one)
             skips += [Skip("__test__ = False", it.lineno, sure=True) for it in one.body if _is_not_collected(it)]
-    return PyTests(functions, tuple(skips), _tables(tree))
+    return PyTests(functions, tuple(skips), _tables(tree), *_names(tree.body))
 
 
 def _functions(body: Sequence[ast.stmt], prefix: str, *, collected: bool) -> Iterator[tuple[str, FunctionNode, bool]]:
@@ -121,7 +127,14 @@ def _function(path: str, name: str, node: FunctionNode, is_test: bool) -> PyFunc
         cases=tuple(_cases(node)),
         body="\n".join(ast.unparse(one) for one in body),
         empty=all(isinstance(one, ast.Pass) for one in body),
+        patches=tuple(ast.unparse(one) for one in ast.walk(node) if isinstance(one, ast.Call) and _patches(one)),
     )
+
+
+def _patches(node: ast.Call) -> bool:
+    """Whether it puts something else in the place of a part of the product."""
+    words = ast.unparse(node.func)
+    return words.split(".")[-1] == "patch" or ".patch." in f".{words}." or words.endswith("monkeypatch.setattr")
 
 
 def _is_words(node: ast.stmt) -> bool:
@@ -313,6 +326,19 @@ def _cases(node: FunctionNode) -> Iterator[str]:
             for arg in decorator.args:
                 if isinstance(arg, (ast.List, ast.Tuple, ast.Set)):
                     yield from (ast.unparse(one) for one in _entries(arg.elts))
+
+
+def _names(body: Sequence[ast.stmt]) -> tuple[frozenset[str], frozenset[str]]:
+    imported: set[str] = set()
+    defined: set[str] = set()
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Assign):
+            defined |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return frozenset(imported), frozenset(defined)
 
 
 def _tables(tree: ast.Module) -> dict[str, tuple[str, ...]]:

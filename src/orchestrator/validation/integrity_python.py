@@ -66,6 +66,8 @@ def compare(pairs: Sequence[Pair]) -> Iterator[Finding]:
     for one in pairs:
         added = [skip for skip in one.result.skips if skip.sure or not one.new]  # a new file may be for some machines
         yield from _skips(one.path, one.base.skips, added, "the file or a class")
+        for name in sorted(one.base.imported & one.result.defined - one.base.defined - one.result.imported):
+            yield weakened(one.path, f"{name} is not imported any more but made in the tests themselves")
         yield from _shorter_tables(one)
 
 
@@ -146,6 +148,10 @@ def _function(before: PyFunction, after: PyFunction, gained: Counter[str]) -> It
         return
     missing = [one for one in _missing(before.assertions, after.assertions) if not one.trivial]
     added = _missing(after.assertions, before.assertions)
+    for words in list((Counter(after.patches) - Counter(before.patches)).elements()):
+        yield weakened(path, f"{name} puts something else in the place of what is tested: `{short(words)}`", after.line)
+    for one, gone in _let_go(before.assertions, after.assertions):
+        yield weakened(path, f"{name}: `{short(one.raw)}` does not look at {', '.join(gone)} any more", one.line)
     trivial = [one for one in after.assertions if one.trivial]
     trivial = trivial[sum(one.trivial for one in before.assertions) :]
     for one in trivial:
@@ -160,6 +166,21 @@ def _function(before: PyFunction, after: PyFunction, gained: Counter[str]) -> It
         else:
             detail = f"{name} does not assert any more, or not where it counts: `{short(one.raw)}`"
             yield Finding(Suspicion.ASSERTION_REMOVED, path, detail, after.line)
+
+
+def _let_go(before: Sequence[Assertion], after: Sequence[Assertion]) -> Iterator[tuple[Assertion, list[str]]]:
+    """Yield assertions that read as before, on something that is not taken from the product any more."""
+    known = {one.full for one in before}
+    for one in after:
+        old = next((other for other in before if other.raw == one.raw), None)
+        if old is not None and one.full not in known and not one.trivial:
+            was, now = _read_names(old.full), _read_names(one.full)
+            if was - now and not now - was:
+                yield one, sorted(was - now)
+
+
+def _read_names(words: str) -> set[str]:
+    return {one.id for one in ast.walk(ast.parse(words, mode="eval")) if isinstance(one, ast.Name)}
 
 
 def _stronger(one: Assertion, fresh: Sequence[Assertion]) -> bool:

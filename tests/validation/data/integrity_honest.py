@@ -56,6 +56,8 @@ PYTHON = (
     py("cases are added", PARAM.replace("[1, 2, 3]", "[1, 2, 3, 4]"), base=PARAM),
     py("a comment that says skip", f"{BASE}\n# never skip this test\n"),
     py("a fixture is added and used", BASE.replace("test_add()", "test_add(numbers)").replace("def test", "@pytest.fixture\ndef numbers():\n    return 1\n\n\ndef test")),
+    py("another way to the same product", BASE.replace("from app import add", "import app").replace("add(1", "app.add(1")),
+    py("what is set up changes with more of the product", BASE.replace("add(1, 2)", "add(one(), 2)").replace("import add", "import add, one")),
     py("what is set up changes", BASE.replace("result = add(1, 2)", "result = add(1, 2)\n    print(result)")),
     py("an assertion goes into a loop", SWEEP.replace("range(3)", "range(9)"), base=SWEEP),
     Edit("a new test that skips on a condition", (new("tests/test_new.py", "import sys\nimport pytest\n\n\n@pytest.mark.skipif(sys.platform == 'win32', reason='x')\ndef test_a():\n    assert a() == 1\n"),)),
