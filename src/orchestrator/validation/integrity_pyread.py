@@ -13,6 +13,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _SKIPS = frozenset(
     {"skip", "skipif", "skipIf", "skipUnless", "xfail", "expectedFailure", "skipTest", "SkipTest", "importorskip"}
 )
+_PATCHES = frozenset({"patch", "object", "dict", "multiple", "setattr"})
 _SWALLOWS = frozenset({"Exception", "BaseException", "AssertionError"})
 _INLINED = 1500  # characters of an assertion with its locals put in
 _PASSES = 3
@@ -133,6 +134,8 @@ def _function(path: str, name: str, node: FunctionNode, is_test: bool) -> PyFunc
 
 def _patches(node: ast.Call) -> bool:
     """Whether it puts something else in the place of a part of the product."""
+    if _last(node.func) not in _PATCHES:
+        return False
     words = ast.unparse(node.func)
     return words.split(".")[-1] == "patch" or ".patch." in f".{words}." or words.endswith("monkeypatch.setattr")
 
