@@ -37,6 +37,7 @@ from orchestrator.core.ports import Agent, Say
 from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
+from orchestrator.engine.batch import BatchReports
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon
@@ -309,6 +310,7 @@ def _parts(
         root_tag=root_tag,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
+    service = _service(configuration, store, clock, bell)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -318,10 +320,26 @@ def _parts(
         bell=bell,
         redact=redact,
         command=configuration.command,
+        reports=_reports(configuration, store, artifacts, clock, service),
     )
-    service = _service(configuration, store, clock, bell)
     clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
     return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, claude, projector, clockwatch)
+
+
+def _reports(
+    configuration: Configuration,
+    store: SqliteStore,
+    artifacts: ArtifactFiles,
+    clock: SystemClock,
+    service: Orchestrator,
+) -> BatchReports:
+    return BatchReports(
+        store=store,
+        artifacts=artifacts,
+        clock=clock,
+        report=lambda seq: service.report(after_seq=seq),
+        command=configuration.command,
+    )
 
 
 def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:
@@ -334,6 +352,7 @@ def _service(configuration: Configuration, store: SqliteStore, clock: SystemCloc
         reload=configuration.reload,
         at_start=READ_AT_START,
         shortage=partial(_shortage, configuration),
+        result_names=partial(ArtifactFiles(configuration.root).names, "results"),
     )
 
 

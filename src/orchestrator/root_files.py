@@ -26,6 +26,7 @@ from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
+from orchestrator.core.report_batch import report_ended
 from orchestrator.core.task import FileStamp, Task, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.core.text import printable, slug
@@ -33,6 +34,7 @@ from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.settings import task_rules
+from orchestrator.validation.result import iso
 
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
@@ -186,7 +188,7 @@ class RootFiles:
         return [path for path in (result_path(task), summary_path(task)) if await act(path)]
 
     async def remove_attempts(self, before_ts: float, dry_run: bool) -> Sequence[str]:
-        """Remove the folders of attempts whose tasks ended before *before_ts*; of an open task never one.
+        """Remove the folders of attempts whose tasks ended before *before_ts*, of an open task never one; old reports.
 
         A folder that no task knows (the database was deleted) counts from its last change. Returns their paths.
         """
@@ -201,6 +203,17 @@ class RootFiles:
                     if not dry_run:
                         await asyncio.to_thread(shutil.rmtree, folder / name, ignore_errors=True)
                     removed.append(f"{os.path.relpath(folder, self._configuration.root)}/{name}/")
+        return [*removed, *await self._remove_reports(before_ts, dry_run)]
+
+    async def _remove_reports(self, before_ts: float, dry_run: bool) -> Sequence[str]:
+        """Remove the reports on batches that ended before *before_ts*. Returns their paths."""
+        artifacts = ArtifactFiles(self._configuration.root)
+        removed = []
+        for name in await artifacts.names("results"):
+            if (ended := report_ended(name)) and ended < iso(before_ts):
+                if not dry_run:
+                    await artifacts.remove(f"results/{name}")
+                removed.append(f"results/{name}")
         return removed
 
     async def results(self) -> Sequence[tuple[str, bytes]]:

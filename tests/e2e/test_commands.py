@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import sys
@@ -95,19 +96,20 @@ def test_events_as_json_are_the_lines_of_the_event_log(past: CommandRoot) -> Non
 
 
 def test_artifacts_are_validated_and_the_damaged_one_is_named(past: CommandRoot) -> None:
-    assert past.call("validate-artifacts").stdout == "3 result files, 0 not valid.\n"
+    assert past.call("validate-artifacts").stdout == "4 result files, 0 not valid.\n"
     path = past.path / "results" / "good_result.json"
     whole = path.read_bytes()
     try:
         path.write_bytes(whole[: len(whole) // 2])
         text = past.call("validate-artifacts", code=1).stdout
         assert text.startswith("results/good_result.json: it is not JSON")
-        assert "3 result files, 1 not valid.\nDelete what is not valid" in text
+        assert "4 result files, 1 not valid.\nDelete what is not valid" in text
         files = past.json("validate-artifacts", code=1)["files"]
         assert [(row["file"], row["ok"]) for row in files] == [
             ("results/broken_result.json", True),
             ("results/fine_result.json", True),
             ("results/good_result.json", False),
+            *((row["file"], True) for row in files if row["file"].startswith("results/report-")),
         ]
     finally:
         path.write_bytes(whole)
@@ -215,9 +217,12 @@ def test_cleaned_artifacts_are_not_written_again(root: CommandRoot) -> None:
     )  # fmt: skip
     would = root.json("clean", "artifacts", "--days", "2", "--dry-run")["paths"]
     assert (root.path / "results" / "one_result.json").exists()
+    for path in (root.path / "results").glob("report-*"):
+        path.rename(path.with_name(re.sub(r"-[0-9]{8}T", "-20200101T", path.name)))
     done = root.json("clean", "artifacts", "--days", "2")["paths"]
-    assert sorted(done) == sorted(would)
-    assert len(done) == 6, "results, summaries and attempts of two tasks"
+    assert sorted(one for one in done if "/report-" not in one) == sorted(would)
+    assert len(would) == 6, "results, summaries and attempts of two tasks"
+    assert sorted(one.rpartition(".")[2] for one in done if "/report-" in one) == ["json", "md"]
     with root.daemon() as running:
         root.wait_event("daemon_started", 2)
         assert running.stop() == 0

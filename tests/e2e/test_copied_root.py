@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.command_root import GOOD, CommandRoot, script
-from tests.harness import left_running, wait_until
+from tests.harness import left_running, results, wait_until
 
 
 def marks(root: CommandRoot) -> set[str]:
@@ -73,7 +73,7 @@ def test_a_copy_of_a_living_root_leaves_its_agents_alone_and_starts_nothing_unas
             assert other.stop() == 0
         assert running.stop() == 0
     for one in (root, copy):
-        assert {json.loads(path.read_text())["status"] for path in (one.path / "results").iterdir()} == {"succeeded"}
+        assert {json.loads(path.read_text())["status"] for path in results(one.path)} == {"succeeded"}
         assert left_running(one.path) == []
         seqs = [event["seq"] for event in one.events()]
         assert seqs == list(range(1, len(seqs) + 1))
@@ -103,4 +103,4 @@ def test_a_state_put_back_from_a_backup_is_told_and_goes_on(root: CommandRoot, t
     assert "event_log_set_aside" in told
     seqs = [event["seq"] for event in root.events()]
     assert seqs == list(range(1, len(seqs) + 1))
-    assert len(list((root.path / "results").iterdir())) == 3
+    assert len(results(root.path)) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.command_root import GOOD, CommandRoot
-from tests.harness import DEADLINE_S, wait_until
+from tests.harness import DEADLINE_S, results, wait_until
 
 QUICK_S = 1.0
 
@@ -60,4 +60,4 @@ def test_a_daemon_whose_lock_file_was_deleted_ends_and_the_next_one_goes_on(root
             root.open_gate()
             root.wait("slow")
             assert second.stop() == 0
-    assert [path.name for path in (root.path / "results").iterdir()] == ["slow_result.json"]
+    assert [path.name for path in results(root.path)] == ["slow_result.json"]

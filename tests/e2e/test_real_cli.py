@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import daemon, drop, environment, events, orchestrator, result, task_text, wait_until
+from tests.harness import daemon, drop, environment, events, orchestrator, result, results, task_text, wait_until
 
 from orchestrator.bridges.claude_find import locate
 from orchestrator.kit.model import ScriptedModel
@@ -143,7 +143,7 @@ def test_the_demo_catches_the_liar_with_no_key_at_all(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SCRIPTED" in done.stdout
     (folder,) = tmp_path.glob("orchestrator-demo-*")
-    kept = {path.name: json.loads(path.read_text()) for path in (folder / "results").iterdir()}
+    kept = {path.name: json.loads(path.read_text()) for path in results(folder)}
     assert {name: (found["status"], found["reason"]) for name, found in kept.items()} == {
         "fix_greeting_result.json": ("succeeded", ""),
         "add_tests_result.json": ("failed", "no_changes"),

@@ -156,7 +156,7 @@ def after_drain(root: Path, promises: Promises, journal: Path) -> list[str]:
     breaches += [breach for row in promises.rows.values() for breach in _forgotten(row, known)]
     ended = [row for row in rows if row["state"] in TERMINAL and row["state"] != "rejected"]
     breaches += [breach for row in ended for breach in _artefacts(root, row)]
-    files = sorted(path.name for path in (root / "results").iterdir() if path.suffix == ".json")
+    files = sorted(path.name for path in (root / "results").iterdir() if path.name.endswith("_result.json"))
     if files != sorted(f"{row['name']}_result.json" for row in ended):
         breaches.append(f"results: {len(files)} files for {len(ended)} ended tasks")
     breaches += _events(root)

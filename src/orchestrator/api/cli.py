@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_control, cli_files, cli_run, cli_service, cli_tasks
+from orchestrator.api import cli_control, cli_files, cli_report, cli_run, cli_service, cli_tasks
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -98,6 +98,13 @@ def _task_commands(commands: Commands) -> None:
     _add(commands, "status", cli_tasks.status, "show what runs, waits and ended last", "status --json")
     one = _add(commands, "show", cli_tasks.show, "show one task with its result", "show fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
+    one = _add(commands, "report", cli_report.report, report, "report --since 12h")
+    when = one.add_mutually_exclusive_group()
+    when.add_argument(
+        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
+    )
+    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
     one = _add(commands, "cancel", cli_tasks.cancel, "cancel a task, running or not", "cancel fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")

@@ -17,6 +17,7 @@ from orchestrator.core.ports import Artifacts, Clock, EndedTask, EventSink, Inbo
 from orchestrator.core.report import COMMAND, summary_text
 from orchestrator.core.task import Label, Task
 from orchestrator.core.torn import is_torn
+from orchestrator.engine.batch import BatchReports
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.former import is_json, keep_former_result, where_the_log_goes_on
 from orchestrator.validation.result import build_result, iso, result_bytes
@@ -72,7 +73,9 @@ class Projector:
         bell: Bell,
         redact: Callable[[Json], Json],
         command: str = COMMAND,
+        reports: BatchReports | None = None,
     ) -> None:
+        self._reports = reports
         self._redact = redact
         self._command = command
         self._store = store
@@ -90,8 +93,20 @@ class Projector:
         while not stopped.is_set():
             seen = self._bell.count
             wait_s = LOOK_AT_LEAST_EVERY_S if await self.catch_up() else RETRY_S
-            await self._bell.wait(seen, wait_s)
+            await self._bell.wait(seen, await self._look_at_the_batch(wait_s))
         await self.catch_up()
+        await self._look_at_the_batch(0.0, last=True)
+
+    async def _look_at_the_batch(self, wait_s: float, *, last: bool = False) -> float:
+        """Write the report on a batch that has ended. Returns in how many seconds to look again, *wait_s* at most."""
+        again: list[float] = []
+
+        async def look() -> None:
+            if self._reports is not None and (rest_s := await self._reports.look(last=last)):
+                again.append(rest_s)
+
+        well = await self._attempted("the batch report", look())
+        return min([wait_s, *again, *([] if well else [RETRY_S])])
 
     async def catch_up(self) -> bool:
         """Write everything that is due. Returns False when something is still owed; the store keeps it.

@@ -14,6 +14,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.retry import Remedy
 from orchestrator.core.task import Label, Task
+from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
@@ -58,8 +59,13 @@ class Orchestrator:
         reload: Callable[[], Sequence[str]] | None = None,
         at_start: frozenset[str] = frozenset(),
         shortage: Callable[[], str] = lambda: "",
+        result_names: Callable[[], Awaitable[Sequence[str]]] | None = None,
     ) -> None:
-        """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on."""
+        """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on.
+
+        *result_names* returns the names of the files in the folder of the results.
+        """
+        self._result_names = result_names
         self._at_start = at_start
         self._shortage = shortage
         self._policy = policy
@@ -267,6 +273,20 @@ class Orchestrator:
             return ""
         found = await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=0)
         return (await waits(self._store, self._policy(), self._clock.now(), self.agent_of, [task], found))[task.uid]
+
+    async def report(self, *, since: float | None = None, after_seq: int | None = None) -> Mapping[str, Json]:
+        """Return the batch report (batch.schema.json) on what ended, and on how things stand now.
+
+        From *since* (seconds since the epoch) or the event *after_seq* on; else on the batch that is going on, and
+        where nothing has ended in it yet, on the last one.
+        """
+        if after_seq is None:
+            names = await self._result_names() if self._result_names is not None else []
+            known = begins_after(self._store, names) if since is None else seq_before(self._store, since)
+            after_seq = await known
+        look_at = (self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage())
+        told = self._redact(await batch_report(*look_at, after_seq=after_seq))
+        return told if isinstance(told, Mapping) else {}
 
     async def recent_events(self, *, lines: int, key: str = "") -> Sequence[Event]:
         """Return the last *lines* events, of one task when *key* names it; oldest first."""

@@ -1,4 +1,4 @@
-"""Checking a result file against its published schema."""
+"""Checking a result file or a batch report against its published schema."""
 
 import json
 from collections.abc import Sequence
@@ -15,28 +15,38 @@ _UNREADABLE = "it is not JSON"
 
 
 @cache
-def _validator() -> "Validator":
+def _validator(name: str) -> "Validator":
     """The compiled schema: building it costs twenty times more than one check, loading the library ten times that."""
     import jsonschema
 
-    schema = json.loads(resources.files("orchestrator.validation").joinpath("result.schema.json").read_text("utf-8"))
+    schema = json.loads(resources.files("orchestrator.validation").joinpath(name).read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
 
 def result_problems(result: Json) -> Sequence[str]:
     """Return what is wrong with *result*, each as `where: what`; empty when it satisfies the schema."""
+    return _problems("result.schema.json", result)
+
+
+def batch_problems(report: Json) -> Sequence[str]:
+    """Return what is wrong with a batch report, as `result_problems` does."""
+    return _problems("batch.schema.json", report)
+
+
+def _problems(schema: str, document: Json) -> Sequence[str]:
     problems = []
-    for error in sorted(_validator().iter_errors(result), key=lambda error: list(map(str, error.absolute_path))):
+    for error in sorted(_validator(schema).iter_errors(document), key=lambda one: list(map(str, one.absolute_path))):
         where = ".".join(str(part) for part in error.absolute_path) or "the whole"
         problems.append(f"{where}: {error.message[:200]}")
     return problems
 
 
 def file_problems(data: bytes) -> Sequence[str]:
-    """Return what is wrong with the bytes of a result file; empty when nothing is."""
+    """Return what is wrong with the bytes of a result file or a batch report; empty when nothing is."""
     try:
         result = json.loads(data)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         return [f"{_UNREADABLE}: {str(error)[:120]}"]
-    return result_problems(result)
+    is_report = isinstance(result, dict) and result.get("kind") == "batch_report"
+    return batch_problems(result) if is_report else result_problems(result)
