@@ -16,7 +16,7 @@ from tests.data.bad_inputs import CASES, RULES
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.reasons import TASK_FILE_NOTICES, TASK_FILE_REASONS
 from orchestrator.core.source import source_of
-from orchestrator.core.task import Criterion, TaskSpec
+from orchestrator.core.task import TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
 
 MAX_SEED_BYTES = 8_000
@@ -26,6 +26,7 @@ TOKENS = (
         "timeout: ¦cwd: ¦title: ¦tags: [¦"
         "? ¦- ¦: ¦<<: ¦&a ¦*a ¦!!int ¦%YAML 1.1\n¦'¦\"¦\\¦|¦>¦{¦}¦[¦]¦#¦|\n¦null¦~¦999999999999999999999¦é¦🚀¦\u0301¦"
         "# ¦## Prompt\n¦**Prompt:**¦**Context:**\n¦**Target Files:**\n- ¦- [ ] ¦"
+        "**Success Criteria:**\n- [ ] ¦: `¦exists: `¦json: `¦` equals `¦(human) ¦$(¦"
         "> ¦1. ¦```\n¦~~~~¦<!--¦-->¦../¦/etc/passwd¦C:\\x¦`¦===\n"
     )
     .encode()
@@ -85,7 +86,7 @@ def broken_promise(data: bytes) -> tuple[str, str]:
 
 def essence(spec: TaskSpec) -> TaskSpec:
     """Return what a spec asks for: without line numbers and without how it was found."""
-    criteria = tuple(Criterion(criterion.text, criterion.ticked) for criterion in spec.criteria)
+    criteria = tuple(replace(criterion, line=0) for criterion in spec.criteria)
     return replace(spec, criteria=criteria, inferred=(), notices=())
 
 
