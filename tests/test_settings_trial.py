@@ -105,6 +105,17 @@ async def test_what_else_may_be_wrong_is_found(trials: Trials, words: tuple[str,
     assert said in failure.detail
 
 
+@pytest.mark.parametrize("level", LEVELS)
+async def test_hooks_and_servers_of_a_project_are_no_fault_where_a_person_allows_them_and_all_else_is_still_tried(
+    trials: Trials, level: Level
+) -> None:
+    assert await trials.failure(level, project_settings=True) is None
+    failure = await trials.failure(level, project_settings=True, extra_args=ONE_BAD_FIELD)
+    assert failure is not None
+    assert "a rule against writing had no effect" in failure.detail
+    assert "of the project" not in failure.detail
+
+
 async def test_a_trial_is_repeated_when_something_changed_and_only_then(trials: Trials, tmp_path: Path) -> None:
     command = _program(tmp_path)
     assert await trials.failure(Level.RULES, command=command) is None

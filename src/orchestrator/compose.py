@@ -5,9 +5,8 @@ import logging
 import os
 import shutil
 import socket
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,10 +16,11 @@ from orchestrator.bridges.check_runner import CheckConfig
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
+from orchestrator.bridges.claude_levels import programs
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
-from orchestrator.bridges.files import ArtifactFiles, TargetFiles
+from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
@@ -79,13 +79,6 @@ def make_folders(root: Path, names: Sequence[str] = FOLDERS) -> None:
             ) from None
 
 
-def sandbox_available(environ: Mapping[str, str]) -> bool:
-    """Return whether what confining an agent needs is installed. Root takes two programs more to mount a /proc."""
-    path = environ.get("PATH", "")
-    needed = ("bwrap", "socat", *(("unshare", "setpriv") if os.geteuid() == 0 else ()))
-    return sys.platform == "linux" and all(shutil.which(program, path=path) for program in needed)
-
-
 async def choose_container(configuration: Configuration, *, settle: bool, now: float) -> Container:
     """Return what will hold the processes of an attempt together here."""
     environ = configuration.environ
@@ -97,10 +90,14 @@ async def choose_container(configuration: Configuration, *, settle: bool, now: f
 
 
 def claude_in(container: Container, configuration: Configuration) -> ClaudeConfig:
-    """Return how the CLI is run where *container* is what the machine offers."""
-    # Installed is not enough: where the kernel lets bubblewrap make nothing, `auto` means no shell.
-    usable = bool(container.words) and sandbox_available(configuration.environ)
-    config = configuration.claude(sandbox_available=usable)
+    """Return how the CLI is run where *container* is what the machine offers.
+
+    Every door asks this, so that none tells of what is not in force. Installed is not enough: where the kernel
+    lets bubblewrap make nothing, `auto` means no shell.
+    """
+    path = configuration.environ.get("PATH", "")
+    installed = all(shutil.which(program, path=path) for program in programs(as_root=os.geteuid() == 0))
+    config = configuration.claude(sandbox_available=installed and bool(container.words))
     return replace(config, container=container.words, cgroups=container.cgroups)
 
 
@@ -231,6 +228,7 @@ class Parts:
             projector=self.projector,
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
+            disk_refused=refused,
         )
 
     async def recover(self, journal: StartJournal, start: Start) -> int:

@@ -18,6 +18,7 @@ from orchestrator.bridges.claude_levels import Level
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
+from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
@@ -136,6 +137,7 @@ class Configuration:
             claude.budget_usd,
             enabled=claude.enabled,
             headroom_percent=claude.headroom_percent,
+            notes=_notes(settings),
         )
         return RunPolicy(
             slots=settings.pool.max_concurrent_tasks,
@@ -159,6 +161,7 @@ class Configuration:
             skip_permissions=claude.skip_permissions,
             allow_unconfined=claude.allow_unconfined,
             confinement=Level(claude.confinement),
+            project_settings=claude.project_settings,
             read_paths=claude.read_paths,
             write_paths=claude.write_paths,
             hidden=self._hidden(),
@@ -248,6 +251,13 @@ def _defaults() -> Layer:
 def _is_secret(name: str, handed_on: Sequence[str]) -> bool:
     """Of what is handed on to the agent by configuration, that which calls itself a secret."""
     return name in handed_on and re.search(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", name, re.IGNORECASE) is not None
+
+
+def _notes(settings: Settings) -> NotesWanted:
+    """What the CLI reads by itself is not to be told to it twice."""
+    claude = settings.agents.claude
+    by_itself = ("CLAUDE.md",) if claude.project_settings else ()
+    return NotesWanted(claude.project_notes_bytes if claude.project_notes else 0, by_itself)
 
 
 def _policies(settings: Settings) -> Mapping[FailureKind, RetryPolicy]:

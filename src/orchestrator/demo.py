@@ -11,8 +11,9 @@ from textwrap import dedent
 
 from orchestrator.api.render import event_text
 from orchestrator.bridges.claude import ClaudeAgent
+from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_find import Finder
-from orchestrator.compose import Parts, make_folders, opened, sandbox_available
+from orchestrator.compose import Parts, choose_container, claude_in, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import ConfigError, ExitCode, StoppedError
@@ -91,8 +92,8 @@ ACTS = (
 class ScriptedClaude:
     """The real CLI, each task of it talking to its own script of the scripted model."""
 
-    def __init__(self, configuration: Configuration, model: ScriptedModel, parts: Callable[[], str]) -> None:
-        self._config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
+    def __init__(self, config: ClaudeConfig, model: ScriptedModel, parts: Callable[[], str]) -> None:
+        self._config = config
         # Asked for once: who is ended last, when nothing is played any more, still has its address.
         self._addresses = {act.name: model.base_url(act.name) for act in ACTS}
         self._new_session_id = parts
@@ -169,7 +170,9 @@ async def _play(
 ) -> Mapping[str, Task]:
     from orchestrator.bridges.clock import SystemClock
 
-    agent = ScriptedClaude(demo, model, SystemClock().new_session_id)
+    clock = SystemClock()
+    container = await choose_container(demo, settle=False, now=clock.now())
+    agent = ScriptedClaude(claude_in(container, demo), model, clock.new_session_id)
     async with opened(demo, daemon=True, agent=agent) as parts:
         for act in ACTS:
             await parts.inbox.put(f"{act.name}.task.md", act.text.encode())

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.api.program import Component
-from orchestrator.bridges.claude_command import confinement, environment
+from orchestrator.bridges.claude_command import confinement, environment, refusal
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, container_finding
@@ -23,7 +23,7 @@ from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
-from orchestrator.compose import DATABASE, choose_container, claude_in, require_root, sandbox_available
+from orchestrator.compose import DATABASE, choose_container, claude_in, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
 from orchestrator.core.plan import HELD_BY_US
@@ -37,7 +37,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     if not configuration.root.is_dir():
         require_root(configuration.root)
     environ = configuration.environ
-    config = configuration.claude(sandbox_available=sandbox_available(environ))
+    container = await choose_container(configuration, settle=False, now=SystemClock().now())
+    config = claude_in(container, configuration)
     found = await examine(
         Given(
             configured=_configured(configuration),
@@ -46,6 +47,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             python=sys.version_info[:3],
             in_venv=sys.prefix != sys.base_prefix,
             is_sandbox=environ.get("IS_SANDBOX", ""),
+            sandbox_available=config.sandbox_available,
+            without=container.without,
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             run=partial(_run, environ),
             which=partial(shutil.which, path=environ.get("PATH", os.defpath)),
@@ -53,9 +56,10 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
             database=partial(_database, Path(configuration.settings.paths.state) / DATABASE),
         )
     )
-    container = await choose_container(configuration, settle=False, now=SystemClock().now())
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
     whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container)]
+    groups = list(dict.fromkeys(one.group for one in whole))
+    whole.sort(key=lambda one: groups.index(one.group))
     return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
 
 
@@ -86,13 +90,16 @@ def _invalid(configuration: Configuration) -> Sequence[Finding]:
 
 async def components(configuration: Configuration) -> Sequence[Component]:
     """Return the parts the program found: agent, its confinement, reader."""
-    config = configuration.claude(sandbox_available=sandbox_available(configuration.environ))
     host = configuration.settings.ollama.host
+    plain = configuration.claude(sandbox_available=False)  # which decides nothing about where the program is
     async with asyncio.TaskGroup() as group:
-        probing = group.create_task(Finder(config.command, environment(config), oldest=config.min_version).probe())
+        trying = group.create_task(choose_container(configuration, settle=False, now=SystemClock().now()))
+        probing = group.create_task(Finder(plain.command, environment(plain), oldest=plain.min_version).probe())
         asking = group.create_task(ollama_finding(host, timeout_s=0.5))
-    probe = probing.result()
-    if probe.kind is None:
+    probe, config = probing.result(), claude_in(trying.result(), configuration)
+    if probe.kind is None and (reason := refusal(config)):
+        claude = Component("claude", usable=False, words=f"not usable: {reason}")
+    elif probe.kind is None:
         words = f"{probe.version} ({probe.located.command[0]}), {confinement(config)}"
         claude = Component("claude", usable=True, words=words)
     else:
@@ -119,6 +126,8 @@ def _configured(configuration: Configuration) -> Configured:
         confinement=settings.agents.claude.confinement,
         allow_unconfined=settings.agents.claude.allow_unconfined,
         skip_permissions=settings.agents.claude.skip_permissions,
+        project_settings=settings.agents.claude.project_settings,
+        project_notes=settings.agents.claude.project_notes,
         min_version=settings.agents.claude.min_version,
         ollama_host=settings.ollama.host,
         telegram_token=telegram.token.get_secret_value() if telegram.token else "",

@@ -142,7 +142,9 @@ class ClaudeSettings(Group):
     """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees.
 
     *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
-    nothing more is started until the reset; 100: all of it. *self_test*: try what holds it before it is started.
+    nothing more is started until the reset; 100: all of it. *project_notes* of at most *project_notes_bytes* reach it
+    as text; *project_settings*: the CLI loads the project's settings, hooks and servers, and its CLAUDE.md by itself.
+    *self_test*: try what holds it before it is started.
     """
 
     enabled: bool
@@ -150,6 +152,9 @@ class ClaudeSettings(Group):
     command: tuple[Annotated[str, Field(min_length=1)], ...]
     model: str
     confinement: Literal["auto", "container", "process", "shell", "rules"]
+    project_notes: bool
+    project_notes_bytes: Bytes
+    project_settings: bool
     read_paths: tuple[SeenPath, ...]
     write_paths: tuple[AbsolutePath, ...]
     skip_permissions: bool

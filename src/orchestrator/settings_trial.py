@@ -263,11 +263,14 @@ def _broken(config: ClaudeConfig, ground: _Ground, given: set[str]) -> list[str]
         cwd / "allowed.txt": "it could not write in its work area",
         **({cwd / "shell-allowed.txt": "its shell did not work"} if _has_shell(config) else {}),
     }
+    unloaded = {
+        cwd / "hook-ran": "a hook of the project was run",
+        cwd / "server-ran": "a server of the project was started",
+    }
     must_not: Mapping[Path, str] = {
         cwd / DENIED: "a rule against writing had no effect",
         cwd / ".git" / "hooks" / "post-checkout": "it could write a hook of git",
-        cwd / "hook-ran": "a hook of the project was run",
-        cwd / "server-ran": "a server of the project was started",
+        **({} if config.project_settings else unloaded),
         home / "outside.txt": "its file tools wrote outside of the work area",
         home / "shell-outside.txt": "its shell wrote outside of the work area",
         cwd / "reached.txt": "its shell reached the network",

@@ -14,17 +14,23 @@ from orchestrator.bridges.process import Launch
 KINDS = ("none", "namespace", "cgroup", "namespace and cgroup")
 
 
-def held(order: Launch, kind: str) -> Launch:
-    """Return *order* in the container *kind*. Skips the test where this machine has no such thing."""
+def parts(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words and the control groups of the container *kind*. Skips the test where there is no such thing."""
+    words: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     if "namespace" in kind:
         if (bwrap := shutil.which("bwrap")) is None:
             pytest.skip("bubblewrap (bwrap) is not installed")
-        order = replace(order, container=pid_namespace(bwrap))
-    if "cgroup" in kind:
-        if not (folders := cgroup_find.find(settle=False)):
-            pytest.skip("no control groups may be made here")
-        order = replace(order, cgroups=folders)
-    return order
+        words = pid_namespace(bwrap)
+    if "cgroup" in kind and not (groups := cgroup_find.find(settle=False)):
+        pytest.skip("no control groups may be made here")
+    return words, groups
+
+
+def held(order: Launch, kind: str) -> Launch:
+    """Return *order* in the container *kind*. Skips the test where this machine has no such thing."""
+    words, groups = parts(kind)
+    return replace(order, container=words or order.container, cgroups=groups or order.cgroups)
 
 
 def carrying(word: str) -> list[int]:

@@ -13,6 +13,7 @@ from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.process import marked_pids
 from orchestrator.core.attempt import AgentMessage, Failed, FailureKind, Finished, MessageKind, Outcome, WorkOrder
+from orchestrator.core.notes import NoteGiven
 
 FRESH = "11111111-2222-4333-8444-555555555555"
 PROGRAM = """#!{python}
@@ -92,6 +93,30 @@ async def test_what_a_person_should_know_is_told(
     said = Said()
     await make(f"show({name!r})").run(order(tmp_path), said)
     assert text in said.of(kind)[0]
+
+
+async def test_the_notes_in_the_prompt_are_told_at_the_start_at_the_end_and_by_what_the_attempt_left(
+    make: Make, tmp_path: Path
+) -> None:
+    said, notes = Said(), (NoteGiven("CLAUDE.md", 12, 12), NoteGiven("AGENTS.md", 9, 0, "not given: because"))
+    asked, agent = order(tmp_path, notes=notes), make("show('01_tools_ok')")
+    ended = await agent.run(asked, said)
+    assert isinstance(ended, Finished)
+    assert ended.report.notes == notes
+    (started,) = said.of(MessageKind.SESSION)
+    assert started.endswith("; project notes: CLAUDE.md (12 bytes), AGENTS.md (not given: because)")
+    collected = await agent.collect(asked)
+    assert isinstance(collected, Finished)
+    assert collected.report.notes == notes
+
+
+async def test_a_session_that_goes_on_is_not_said_to_have_got_the_notes_again(make: Make, tmp_path: Path) -> None:
+    said = Said()
+    remember_session(tmp_path / "home", SESSION)
+    asked = order(tmp_path, resume=True, notes=(NoteGiven("CLAUDE.md", 12, 12),))
+    ended = await make("show('01_tools_ok')").run(asked, said)
+    assert ended.report.notes == ()
+    assert "project notes" not in said.of(MessageKind.SESSION)[0]
 
 
 async def test_a_denied_tool_is_not_also_told_as_failed(make: Make, tmp_path: Path) -> None:

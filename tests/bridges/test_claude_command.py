@@ -73,8 +73,8 @@ def test_the_shell_is_allowed_only_where_something_holds_it_or_a_person_said_so(
         (Level.AUTO, False, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
         (Level.SHELL, True, True, False, "CLAUDE_SKIP_PERMISSIONS is set and nothing would hold the agent"),
         (Level.SHELL, True, True, True, ""),
-        (Level.PROCESS, False, False, True, "bubblewrap or socat is missing here"),
-        (Level.SHELL, False, False, False, "bubblewrap or socat is missing here"),
+        (Level.PROCESS, False, False, True, "bubblewrap or socat is missing here or does not work"),
+        (Level.SHELL, False, False, False, "bubblewrap or socat is missing here or does not work"),
     ],
 )
 def test_permissions_are_skipped_only_where_the_whole_agent_is_held(
@@ -155,6 +155,37 @@ def test_the_projects_own_settings_and_servers_are_left_out(tmp_path: Path) -> N
     args = argv(tmp_path, ClaudeConfig())
     assert after(args, "--setting-sources") == "user"
     assert "--strict-mcp-config" in args
+
+
+def test_where_a_person_allows_it_the_projects_shared_settings_count_and_what_is_denied_stays_denied(
+    tmp_path: Path,
+) -> None:
+    """Never `local`: what a person once answered at a keyboard is in no repository, and nobody reviews it."""
+    closed, opened = (argv(tmp_path, ClaudeConfig(project_settings=allowed)) for allowed in (False, True))
+    assert after(opened, "--setting-sources") == "user,project"
+    assert "--strict-mcp-config" not in opened
+    before, now = (json.loads(after(args, "--settings")) for args in (closed, opened))
+    assert before.pop("disableAllHooks") is True
+    assert now == before
+    assert now["permissions"]["deny"]
+
+
+@pytest.mark.parametrize(
+    ("level", "skip", "words"),
+    [
+        (Level.PROCESS, False, "whole process confined, project settings loaded"),
+        (Level.PROCESS, True, "whole process confined, permissions skipped, project settings loaded"),
+        (Level.SHELL, False, "only the shell confined, project settings loaded: hooks and servers UNCONFINED"),
+        (Level.RULES, False, "file edits only, no shell, project settings loaded: hooks and servers UNCONFINED"),
+        (Level.CONTAINER, False, "container or virtual machine, as configured, project settings loaded"),
+    ],
+)
+def test_a_result_says_that_project_settings_were_loaded_and_what_they_may_undo(
+    level: Level, skip: bool, words: str
+) -> None:
+    """A hook has the network that the shell has not, so that is promised no more."""
+    config = ClaudeConfig(confinement=level, sandbox_available=True, skip_permissions=skip, project_settings=True)
+    assert claude_command.confinement(config) == words
 
 
 def test_no_prompt_and_no_credential_is_on_the_command_line(tmp_path: Path) -> None:

@@ -216,11 +216,16 @@ def test_an_agent_that_fell_silent_is_stalled() -> None:
     assert kind_of(outcome(tally(INIT), exited(-9, "stalled", "no output"), BEGUN)) is K.STALLED
 
 
-@pytest.mark.parametrize("reason", ["lingered", "stalled"])
+@pytest.mark.parametrize("reason", ["lingered", "stalled", "stopped", "daemon_gone", "supervisor_killed"])
 def test_an_agent_that_hung_after_its_final_message_is_what_that_says(reason: str) -> None:
     ended = outcome(tally(INIT, result("Good.")), exited(-9, reason), BEGUN)
     assert isinstance(ended, Finished)
     assert ended.report.answer == "Good."
+
+
+@pytest.mark.parametrize("reason", ["timeout", "output_too_large", "too_many_processes", "too_much_memory"])
+def test_a_limit_that_was_passed_counts_against_a_final_message(reason: str) -> None:
+    assert isinstance(outcome(tally(INIT, result("Good.")), exited(-9, reason), BEGUN), Failed)
 
 
 @pytest.mark.parametrize("reason", ["stopped", "daemon_gone", "supervisor_killed"])

@@ -236,5 +236,7 @@ async def test_what_left_every_trace_but_its_control_group_is_found_by_the_next_
         os.kill(manifest["pid"], signal.SIGSTOP)
         for pid in marked_pids(order.mark):  # all that would lead to it
             os.kill(pid, signal.SIGKILL)
-        assert await settle(order.attempt_dir, order.mark) is None
+        record = await settle(order.attempt_dir, order.mark)
+        assert record is not None
+        assert record.reason == "supervisor_killed"
         assert (carrying(word), groups_of(order)) == ([], [])

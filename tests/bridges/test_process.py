@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -286,7 +287,7 @@ async def test_a_run_that_hangs_after_its_result_when_the_daemon_died_is_ended_a
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
-async def test_an_attempt_whose_daemon_and_supervisor_both_failed_is_ended(
+async def test_an_attempt_whose_daemon_and_supervisor_both_failed_is_ended_and_has_a_record_until_the_next_boot(
     tmp_path: Path, daemon: "Daemon", frozen: bool
 ) -> None:
     orphan = {"orphan": {"empty_env": True, "ignore": True, "pid_file": str(tmp_path / "orphan.pid")}}
@@ -296,8 +297,14 @@ async def test_an_attempt_whose_daemon_and_supervisor_both_failed_is_ended(
     daemon.kill()
     if not frozen:
         os.kill(supervisor_pid(order), signal.SIGKILL)
-    assert await settle(order.attempt_dir, order.mark, patience_s=0.3) is None
+    record = await settle(order.attempt_dir, order.mark, patience_s=0.3)
     assert nothing_of(order)
+    assert record is not None
+    assert (record.exit_code, record.reason) == (None, "supervisor_killed")
+    assert 0 <= time.time() - record.started_ts < 120
+    manifest = order.attempt_dir / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"boot_id": "another"}))
+    assert await settle(order.attempt_dir, order.mark) is None
 
 
 async def test_an_attempt_that_never_began_has_no_record(tmp_path: Path) -> None:

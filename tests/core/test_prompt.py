@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.events import Json
+from orchestrator.core.notes import ProjectNote
 from orchestrator.core.prompt import CONTINUE, continue_prompt_of, prompt_of, sent_back_prompt_of
 from orchestrator.core.task import Criterion, Priority, TaskSpec
 
@@ -64,3 +65,22 @@ def test_no_output_can_close_its_fence_and_many_checks_are_counted() -> None:
     assert many.startswith("The daemon has run the checks of the success criteria on your work. These fail:\n\n- n0\n")
     assert "printed" not in many
     assert many.endswith("- n9\n  it fails on the result: exit code 1\n\nand 2 more")
+
+
+def test_the_notes_of_the_project_follow_the_task_under_their_path_and_say_what_is_missing() -> None:
+    notes = (
+        ProjectNote("../CLAUDE.md", "Use tabs.\n", 10),
+        ProjectNote("CLAUDE.md", "One.\n", 900, "cut: the first 5 of 900 bytes"),
+        ProjectNote("AGENTS.md", "", 0, "not given: Permission denied"),
+    )
+    assert prompt_of(_spec("Do it.", context="old code"), notes) == (
+        "Do it.\n\nContext:\nold code\n\nProject notes (../CLAUDE.md):\nUse tabs.\n\n"
+        "Project notes (CLAUDE.md), cut: the first 5 of 900 bytes:\nOne.\n\n"
+        "Project notes (AGENTS.md), not given: Permission denied"
+    )
+
+
+@given(st.text())
+def test_no_text_of_a_project_comes_before_the_words_of_the_task(text: str) -> None:
+    spec = _spec("Do it.", criteria=(Criterion("it works"),))
+    assert prompt_of(spec, (ProjectNote("CLAUDE.md", text, len(text)),)).startswith(prompt_of(spec))

@@ -1,7 +1,7 @@
 """What outlives a daemon (store, folders, agents, time) and daemons that live in it, die at any call and come again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any
@@ -15,6 +15,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import AgentMessage, Interrupted, MessageKind, Outcome, WorkOrder
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.evidence import Changes
+from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Say, TargetFact
 from orchestrator.core.task import Task, TaskRules, TaskType
@@ -137,6 +138,9 @@ class NoArea:
         return cwd
 
     async def record(self, order: WorkOrder) -> None: ...
+
+    async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
+        return ()
 
     async def changes(self, order: WorkOrder) -> Changes:
         return Changes()

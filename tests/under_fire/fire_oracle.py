@@ -172,7 +172,7 @@ def _starts(root: Path, facts: Facts) -> Iterator[str]:
 
 
 def completed(root: Path) -> Mapping[str, list[int]]:
-    """Return the attempts that said a good last word, by uid: those of the product from their output files."""
+    """Return the attempts that did their work and said so, by uid: those of the product from their output files."""
     found: dict[str, list[int]] = {}
     folders = root / ".orchestrator" / "attempts"
     if not folders.is_dir():
@@ -182,7 +182,7 @@ def completed(root: Path) -> Mapping[str, list[int]]:
         return found
     for folder in folders.iterdir():
         uid, _, digits = folder.name.rpartition(".")
-        if is_good(folder / "stdout.ndjson"):
+        if is_good(folder / "stdout.ndjson") and _did_its_work(folder / "stdout.ndjson"):
             found.setdefault(uid, []).append(int(digits))
     return found
 
@@ -201,25 +201,29 @@ def doubled(root: Path) -> int:
 
 
 def _redone(root: Path, facts: Facts) -> Iterator[str]:
-    """A second start after a durable record of a good end is a breach; one in the moment between the two is counted."""
+    """A start after a good last word is a breach, whoever of daemon, supervisor and agent died right behind it."""
     starts: dict[str, set[int]] = {}
     for uid, number in {(uid, number) for word, uid, number in journal(root) if word == "start"} or facts.attempts:
         starts.setdefault(uid, set()).add(number)
+    attempts = root / ".orchestrator" / "attempts"
     for uid, numbers in completed(root).items():
         for number in numbers:
-            record = root / ".orchestrator" / "attempts" / f"{uid}.{number}" / "exit.json"
-            told = json.loads(record.read_text()) if record.exists() else {}
             again = [later for later in starts.get(uid, ()) if later > number]
-            if (told.get("exit_code"), told.get("reason")) == (0, "exited") and again and _was_good(root, uid, number):
+            if again and attempts.is_dir() and not _crashed(attempts / f"{uid}.{number}" / "exit.json"):
                 yield f"G5 {uid}: attempt {number} had ended well, and {again} were started"
     tasks = len(starts)
     if tasks >= 8 and 4 * doubled(root) > tasks:
         yield f"G5 {doubled(root)} of {tasks} tasks were completed more than once"
 
 
-def _was_good(root: Path, uid: str, number: int) -> bool:
-    """A run that ended well and was refused by the checks (an empty answer) is tried again rightly."""
-    output = root / ".orchestrator" / "attempts" / f"{uid}.{number}" / "stdout.ndjson"
+def _crashed(record: Path) -> bool:
+    """Whether the agent is known not to have ended by itself and well: killed between its last word and its end."""
+    told = json.loads(record.read_text()) if record.exists() else {}
+    return told.get("reason") == "exited" and told.get("exit_code") != 0
+
+
+def _did_its_work(output: Path) -> bool:
+    """A run that ended well and was refused by the checks (an empty answer, a question) is tried again rightly."""
     return re.search(rb'"result":"Done', output.read_bytes()) is not None
 
 

@@ -61,6 +61,12 @@ def _patch_supervisor() -> None:
     _set(claude, "Launch", lambda **given: real(**{**given, "durable": False}))
 
 
+def _boot_as_told(boot_id: str) -> None:
+    from orchestrator.bridges import proctable
+
+    _set(proctable, "boot_id", lambda: boot_id)
+
+
 def _no_reconciliation() -> None:
     from orchestrator.bridges.inbox import TaskFolder
 
@@ -78,6 +84,8 @@ def _set(where: object, name: str, value: object) -> None:
 def main(words: Sequence[str]) -> int:
     from orchestrator.app import main as orchestrator
 
+    if boot_id := os.environ.get("BOOT_ID"):
+        _boot_as_told(boot_id)
     apply(words[0])
     return orchestrator(words[1:])
 

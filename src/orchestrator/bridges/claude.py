@@ -27,6 +27,7 @@ from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle,
 from orchestrator.bridges.redacted_files import redact_output
 from orchestrator.bridges.strays import STDERR, STDOUT
 from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
+from orchestrator.core.codec import notes_from_json, to_json
 from orchestrator.core.events import Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import Say
@@ -62,6 +63,7 @@ class ClaudeAgent:
             spent_usd=order.session_cost_usd if session.resumed else 0.0,
             confinement=claude_command.confinement(self._config),
             version=probe.version,
+            notes=() if session.resumed else order.notes,
         )
         try:
             self._prepare(order, begun)
@@ -133,6 +135,7 @@ class ClaudeAgent:
                     "spent_usd": begun.spent_usd,
                     "confinement": begun.confinement,
                     "version": begun.version,
+                    "notes": to_json(begun.notes),
                 }
             )
         )
@@ -195,6 +198,7 @@ class ClaudeAgent:
             read=[*_expanded(config.read_paths, real_home), *_certificates(self._env)],
             write=_expanded(config.write_paths, real_home),
             hidden=config.hidden,
+            notes_above=config.project_settings,
         )
         claude_enclosure.prepare(places)
         tools = {name: _which(name, self._env) for name in ("bwrap", "unshare", "setpriv")}
@@ -288,6 +292,7 @@ def _read_begun(path: Path) -> Begun | None:
             spent_usd=float(spent) if isinstance(spent, (int, float)) else None,
             confinement=str(raw["confinement"]),
             version=str(raw["version"]),
+            notes=notes_from_json(raw.get("notes", [])),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -38,7 +38,8 @@ _RUN_BY_OTHERS = (".claude/**", ".mcp.json", ".git/hooks/**", ".git/config")
 class ClaudeConfig:
     """How to run Claude Code on this machine.
 
-    *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are installed.
+    *command* is how to start it, () to look for it. *sandbox_available*: bubblewrap and socat are there and work.
+    *project_settings*: the CLI loads what the project sets, hooks and servers included.
     *allow_unconfined*: skip permissions although nothing holds the agent. *read_paths* and *write_paths* are seen in
     the confinement beside the work area; `~/` is the home folder. *hidden* never is. *denied* are patterns within
     the work area that the file tools must not write, beside those that never may be.
@@ -55,6 +56,7 @@ class ClaudeConfig:
     skip_permissions: bool = False
     allow_unconfined: bool = False
     confinement: Level = Level.AUTO
+    project_settings: bool = False
     sandbox_available: bool = False
     deny_read: tuple[str, ...] = ("~/.ssh", "~/.aws", "~/.gnupg")
     read_paths: tuple[str, ...] = ()
@@ -96,7 +98,8 @@ def level(config: ClaudeConfig) -> Level:
 
 def confinement(config: ClaudeConfig) -> str:
     """Return the same in the words of the result file."""
-    return claude_levels.words(level(config), skip_permissions=config.skip_permissions)
+    words = claude_levels.words(level(config), skip_permissions=config.skip_permissions)
+    return claude_levels.with_project_settings(words, level(config)) if config.project_settings else words
 
 
 def refusal(config: ClaudeConfig) -> str:
@@ -124,7 +127,7 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
         *("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
         f"--resume={session.id}" if session.resumed else f"--session-id={session.id}",
         *_permissions(config, order),
-        *("--setting-sources", "user", "--strict-mcp-config"),
+        *_sources(config),
         *(("--max-turns", str(order.max_turns)) if order.max_turns else ()),
         # An amount that would be written as 0 is refused by the program.
         *(("--max-budget-usd", f"{max(order.budget_usd, 1e-6):.6f}") if order.budget_usd else ()),
@@ -132,6 +135,14 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
         *((f"--fallback-model={config.fallback_model}",) if config.fallback_model else ()),
         *config.extra_args,
     )
+
+
+def _sources(config: ClaudeConfig) -> tuple[str, ...]:
+    """Never `local`: that file is in no repository, so nobody has reviewed it, and it holds answers a person gave at a
+    keyboard."""
+    if config.project_settings:
+        return ("--setting-sources", "user,project")
+    return ("--setting-sources", "user", "--strict-mcp-config")
 
 
 def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
@@ -153,7 +164,9 @@ def settings(config: ClaudeConfig, cwd: str) -> dict[str, Json]:
     written outside of the working directory, and the credentials of the CLI itself are neither files nor variables.
     """
     deny: list[Json] = [f"Edit(/{cwd}/{name})" for name in (*_RUN_BY_OTHERS, *config.denied)]
-    found: dict[str, Json] = {"disableAllHooks": True, "permissions": {"deny": deny}}
+    found: dict[str, Json] = {"permissions": {"deny": deny}}
+    if not config.project_settings:
+        found["disableAllHooks"] = True
     if level(config) in (Level.PROCESS, Level.SHELL):
         own = config_dir(config) or "~/.claude"
         secret = [f"{own}/.credentials.json", f"{own}/.claude.json", "~/.claude.json", f"{own}/projects"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.bridges.bubblewrap import Kind, Mount
+from orchestrator.bridges.project_notes import repository_folders
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
@@ -32,7 +33,8 @@ COPY = "claude.json"
 @dataclass(frozen=True, slots=True)
 class Places:
     """Absolute paths, links followed. *config* is the CLI's own folder; *private* the attempt's, made by the caller;
-    *program* the command's absolute words; *read* and *write* by setting; *hidden* what must not be seen."""
+    *program* the command's absolute words; *read* and *write* by setting; *hidden* what must not be seen.
+    *notes_above*: the CLI reads the project's CLAUDE.md by itself, also that of folders above the work area."""
 
     cwd: str
     home: str
@@ -42,6 +44,7 @@ class Places:
     read: Sequence[str] = ()
     write: Sequence[str] = ()
     hidden: Sequence[str] = ()
+    notes_above: bool = False
 
 
 class UnfitError(Exception):
@@ -94,6 +97,9 @@ def _mounts(places: Places) -> Iterator[Mount]:
     if Path(config) == Path(home, ".claude"):
         yield Mount(Kind.WRITE, str(Path(home, ".claude.json")), str(Path(places.private, COPY)))
     yield from _repository_above(Path(cwd))
+    if places.notes_above:
+        notes = [folder / "CLAUDE.md" for folder in repository_folders(Path(cwd))[1:]]
+        yield from (Mount(Kind.READ, str(note)) for note in notes if note.is_file() and not note.is_symlink())
     yield Mount(Kind.WRITE, cwd)
     yield from (Mount(Kind.WRITE, path) for path in places.write if Path(path).exists())
     for folder in (cwd, *places.write):

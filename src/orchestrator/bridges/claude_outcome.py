@@ -27,6 +27,7 @@ from orchestrator.bridges.claude_messages import (
 )
 from orchestrator.bridges.process import ExitRecord
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished, Interrupted, Outcome, Usage
+from orchestrator.core.notes import NoteGiven
 
 AUTH_REFUSALS = 3  # a token that can be refreshed is refused twice at most
 _WRITERS = ("Write", "Edit", "MultiEdit", "NotebookEdit")
@@ -38,7 +39,8 @@ K = FailureKind
 class Begun:
     """How an attempt was begun: what the program itself will not say at its end.
 
-    *resumed*: the session existed before. *spent_usd* is what it had cost, None when that is unknown.
+    *resumed*: the session existed before. *spent_usd* is what it had cost, None when that is unknown. *notes* of the
+    project stood in the prompt.
     """
 
     session_id: str
@@ -46,6 +48,7 @@ class Begun:
     spent_usd: float | None = 0.0
     confinement: str = ""
     version: str = ""
+    notes: tuple[NoteGiven, ...] = ()
 
 
 class Tally:
@@ -102,18 +105,23 @@ class Tally:
             self._writing[use.id] = path
 
 
+# Ends that say nothing against a final result which was there before.
+_AFTER_ITS_LAST_WORD = frozenset({"lingered", "stalled", "stopped", "daemon_gone", "supervisor_killed"})
+
+
 def outcome(
     tally: Tally, exit_record: ExitRecord, begun: Begun, *, stderr: str = "", lingered: bool = False
 ) -> Outcome:
     """Return how the attempt ended.
 
     *stderr* is the tail of what the program complained. *lingered*: we ended the process because it stayed after its
-    final result; the result counts all the same, also where the supervisor did it.
+    final result; the result counts all the same, also where the supervisor did it, or where daemon or supervisor died
+    meanwhile: what was paid for and is there is not done twice.
     """
     report = _report(tally, exit_record, begun)
     result = tally.results[-1] if tally.results else None
     ended_well = exit_record.reason == "exited" and exit_record.exit_code == 0
-    stayed = lingered or exit_record.reason in ("lingered", "stalled")
+    stayed = lingered or exit_record.reason in _AFTER_ITS_LAST_WORD
     if result is not None and _is_good(result) and (ended_well or stayed):
         return Finished(report)
     ended = _ended_by_us(exit_record, tally, report, begun)
@@ -323,6 +331,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
         survivors_killed=record.survivors_killed,
         container=record.container,
         confinement=begun.confinement,
+        notes=begun.notes,
     )
 
 

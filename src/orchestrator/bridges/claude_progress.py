@@ -19,7 +19,9 @@ from orchestrator.bridges.claude_messages import (
 )
 from orchestrator.bridges.claude_outcome import Begun
 from orchestrator.core.attempt import AgentMessage, MessageKind
+from orchestrator.core.codec import to_json
 from orchestrator.core.events import Json
+from orchestrator.core.notes import words
 from orchestrator.core.ports import Say
 
 _TEXT = 200
@@ -93,8 +95,10 @@ class Teller:
             "version": init.version,
             "resumed": self._begun.resumed,
             "confinement": self._begun.confinement,
+            "project_notes": to_json(self._begun.notes),
         }
-        return AgentMessage(K.SESSION, f"session {verb} with {init.model}, {self._begun.confinement}", data)
+        notes = f"; project notes: {', '.join(map(words, self._begun.notes))}" if self._begun.notes else ""
+        return AgentMessage(K.SESSION, f"session {verb} with {init.model}, {self._begun.confinement}{notes}", data)
 
 
 def _waiting(retry: ApiRetry) -> AgentMessage:

@@ -34,7 +34,7 @@ def write_manifest(order: Order, agent: int) -> None:
         "start_ticks": int(ticks[0][0]) if ticks[0] else 0,
         "agent_pid": agent,
         "agent_start_ticks": int(ticks[1][0]) if ticks[1] else 0,
-        "boot_id": proctable.read_proc("/proc/sys/kernel/random/boot_id").decode().strip(),
+        "boot_id": proctable.boot_id(),
         "mark": order.mark,
         "argv_sha256": order.digest.decode(),
         "cgroups": [os.fsdecode(folder) for folder in order.cgroups],

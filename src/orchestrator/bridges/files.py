@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import TargetFact
+from orchestrator.core.shortage import UnsyncedError
 
 NAME_BYTES = 255
 TEMPORARY = ".tmp-"
@@ -56,21 +57,50 @@ def open_below(folder_fd: int, name: str, *, create: bool = False) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
 
 
+_refused = ""
+
+
+def refused() -> str:
+    """Return what the disk has refused to sync since this process began, in words; "" for nothing.
+
+    The kernel tells of a lost write once, to whoever syncs first, and the next sync of the same file succeeds though
+    the bytes are gone. So whoever that was may try again or go on: it is remembered here, and the daemon stops.
+    """
+    return _refused
+
+
+@contextlib.contextmanager
+def _remembered(what: str) -> Iterator[None]:
+    global _refused
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        words = f"{what} could not be synced: {error.strerror}"
+        _refused = _refused or words
+        raise UnsyncedError(error.errno, words) from error
+
+
 def sync_file(fd: int) -> None:
-    """Bring written bytes to the disk itself."""
-    if _FULL_SYNC is not None:
-        try:
-            fcntl.fcntl(fd, _FULL_SYNC)
-        except OSError:
-            os.fsync(fd)  # the file system does not know the stronger one
-    else:
-        os.fsync(fd)
+    """Bring written bytes to the disk itself. An I/O error is an UnsyncedError, and remembered: see `refused`."""
+    with _remembered("a file"):
+        hit("files.sync")
+        if _FULL_SYNC is not None:
+            try:
+                fcntl.fcntl(fd, _FULL_SYNC)
+            except OSError:
+                os.fsync(fd)  # the file system does not know the stronger one
+        else:
+            os.fsync(fd)
 
 
 def sync_folder(folder_fd: int) -> None:
     """Bring created, renamed and removed names to the disk. File systems without such a notion are let off."""
     try:
-        os.fsync(folder_fd)
+        with _remembered("a folder"):
+            hit("files.folder")
+            os.fsync(folder_fd)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
@@ -92,9 +122,10 @@ def sync_names(folder_fd: int, names: Sequence[str]) -> None:
 def _file_system_synced(fd: int) -> bool:
     if (call := _from_libc("syncfs")) is None:
         return False
-    if call(fd) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    with _remembered("a folder"):
+        if call(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
     return True
 
 

@@ -58,6 +58,8 @@ class Configured:
     confinement: str
     allow_unconfined: bool
     skip_permissions: bool
+    project_settings: bool
+    project_notes: bool
     min_version: str
     ollama_host: str
     telegram_token: str
@@ -70,7 +72,7 @@ class Configured:
 @dataclass(frozen=True, slots=True)
 class Given:
     """The outside world as `examine` needs it. *now* in seconds since the epoch; *open_files* the soft limit of
-    open files; *database* returns None while there is no database yet."""
+    open files; *sandbox_available* and *without* as in `SandboxFacts`; *database* returns None while there is none."""
 
     configured: Configured
     now: float
@@ -78,6 +80,8 @@ class Given:
     python: tuple[int, int, int]
     in_venv: bool
     is_sandbox: str
+    sandbox_available: bool
+    without: str
     open_files: int
     run: programs.Run
     which: programs.Which
@@ -112,10 +116,15 @@ async def examine(given: Given) -> tuple[Finding, ...]:
 
 async def _programs(given: Given) -> list[Finding]:
     configured = given.configured
-    facts = confinement.sandbox_facts(configured.confinement, given.uid, given.proc)
+    facts = confinement.sandbox_facts(
+        configured.confinement,
+        given.uid,
+        given.proc,
+        available=given.sandbox_available,
+        without=given.without,
+    )
     permissions = confinement.privilege_finding(
         facts,
-        given.which,
         skip_permissions=configured.skip_permissions,
         allow_unconfined=configured.allow_unconfined,
     )
@@ -124,6 +133,7 @@ async def _programs(given: Given) -> list[Finding]:
         *await programs.claude_findings(given.claude, floor=configured.min_version),
         *confinement.sandbox_findings(facts, given.which),
         permissions,
+        confinement.project_finding(loaded=configured.project_settings, notes=configured.project_notes),
         await programs.ollama_finding(configured.ollama_host),
         *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.bridges.claude_levels import Level, in_force, refusal, words
+from orchestrator.bridges.claude_levels import Level, in_force, programs, refusal, words
 from orchestrator.bridges.probes_programs import Which
 from orchestrator.core.finding import Finding, failed, passed, warned
 
@@ -20,16 +20,19 @@ _PACKAGES = {"bwrap": "bubblewrap", "socat": "socat", "unshare": "util-linux", "
 
 @dataclass(frozen=True, slots=True)
 class SandboxFacts:
-    """*wanted* is agents.claude.confinement. The others are the user and kernel settings; None where there is none."""
+    """*wanted* is agents.claude.confinement; *available* as in `claude_levels`, tried and not only looked at; *without*
+    says why bubblewrap makes nothing here. The others are the user and kernel settings; None where there is none."""
 
     wanted: str
+    available: bool
+    without: str = ""
     uid: int = 1000
     max_user_namespaces: int | None = None
     apparmor_restricts: int | None = None
     unprivileged: int | None = None
 
 
-def sandbox_facts(wanted: str, uid: int, proc: Path) -> SandboxFacts:
+def sandbox_facts(wanted: str, uid: int, proc: Path, *, available: bool, without: str = "") -> SandboxFacts:
     """Read what `sandbox_findings` needs to know of the kernel. *proc* is /proc."""
 
     def number(name: str) -> int | None:
@@ -40,6 +43,8 @@ def sandbox_facts(wanted: str, uid: int, proc: Path) -> SandboxFacts:
 
     return SandboxFacts(
         wanted,
+        available,
+        without,
         uid,
         number("user/max_user_namespaces"),
         number("kernel/apparmor_restrict_unprivileged_userns"),
@@ -50,9 +55,8 @@ def sandbox_facts(wanted: str, uid: int, proc: Path) -> SandboxFacts:
 def sandbox_findings(facts: SandboxFacts, which: Which) -> tuple[Finding, ...]:
     """Report on what holds an agent, and on what is lost where something is missing."""
     wanted = Level(facts.wanted)
-    missing = _missing(facts, which)
-    level = in_force(wanted, available=not missing)
-    findings = [_level_finding(level)]
+    missing = [name for name in programs(as_root=facts.uid == 0) if which(name) is None]
+    findings = [_level_finding(in_force(wanted, available=facts.available), available=facts.available)]
     if wanted in (Level.RULES, Level.CONTAINER):
         return tuple(findings)
     say = warned if wanted is Level.AUTO else failed
@@ -63,12 +67,18 @@ def sandbox_findings(facts: SandboxFacts, which: Which) -> tuple[Finding, ...]:
             say(GROUP, "programs", f"{' and '.join(missing)} not on the PATH: {lost}", _install(missing, which)),
         )
     findings.append(passed(GROUP, "programs", "bwrap and socat are there"))
-    findings.append(_namespaces(facts))
+    if facts.available:
+        findings.append(passed(GROUP, "user namespaces", "allowed: bubblewrap has made some"))
+    else:
+        findings.append(say(GROUP, "user namespaces", f"{facts.without}: {lost}", _permission(facts)))
     return tuple(findings)
 
 
-def _level_finding(level: Level) -> Finding:
+def _level_finding(level: Level, *, available: bool) -> Finding:
     name, said = "confinement", words(level, skip_permissions=False)
+    if level in (Level.PROCESS, Level.SHELL) and not available:
+        fix = "Do what the next lines say, or set agents.claude.confinement: auto."
+        return failed(GROUP, name, f"{level} is asked for and cannot be had here: no task is started", fix)
     if level is Level.PROCESS:
         return passed(GROUP, name, f"{said}; the CLI itself reaches the network, as it needs its provider")
     if level is Level.SHELL:
@@ -79,9 +89,14 @@ def _level_finding(level: Level) -> Finding:
     return warned(GROUP, name, f"{said}: tests and builds cannot be run", "See docs/confinement.md.")
 
 
-def _missing(facts: SandboxFacts, which: Which) -> list[str]:
-    needed = ["bwrap", "socat", *(["unshare", "setpriv"] if facts.uid == 0 else [])]
-    return [name for name in needed if which(name) is None]
+def project_finding(*, loaded: bool, notes: bool) -> Finding:
+    """Report on what a project may say to an agent, and whether it may run code beside it."""
+    name = "project settings"
+    if loaded:
+        fix = "Set agents.claude.project_settings: false, unless you trust every project that tasks work in."
+        return warned(GROUP, name, "loaded: a project's hooks, servers and variables run with the agent", fix)
+    told = "its CLAUDE.md and AGENTS.md reach the agent as text" if notes else "nor are its notes passed on"
+    return passed(GROUP, name, f"a project's settings, hooks and servers are not loaded; {told}")
 
 
 def _install(missing: list[str], which: Which) -> str:
@@ -91,26 +106,23 @@ def _install(missing: list[str], which: Which) -> str:
     return f"{_INSTALLERS[manager]} {' '.join(packages)}"
 
 
-def _namespaces(facts: SandboxFacts) -> Finding:
-    name = "user namespaces"
+def _permission(facts: SandboxFacts) -> str:
+    """Return what lets bubblewrap make namespaces here, as far as the kernel's settings tell."""
     if facts.max_user_namespaces == 0:
-        return failed(
-            GROUP, name, "the kernel allows none: no task is started", "sudo sysctl user.max_user_namespaces=15000"
-        )
+        return "sudo sysctl user.max_user_namespaces=15000"
     if facts.unprivileged == 0 and facts.uid:
-        fix = "sudo sysctl kernel.unprivileged_userns_clone=1"
-        return failed(GROUP, name, "the kernel allows them to root only: no task is started", fix)
+        return "sudo sysctl kernel.unprivileged_userns_clone=1"
     if facts.apparmor_restricts == 1 and facts.uid:
-        message = "AppArmor restricts user namespaces; bwrap needs a profile of its own"
-        fix = "sudo apt install -y apparmor-profiles, or sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        return warned(GROUP, name, message, fix)
-    return passed(GROUP, name, "allowed")
+        return "sudo apt install -y apparmor-profiles, or sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    return (
+        "In a container, allow it namespaces (docker: --security-opt seccomp=unconfined --security-opt "
+        "apparmor=unconfined); else see what says more: bwrap --dev-bind / / --unshare-user --unshare-pid true"
+    )
 
 
-def privilege_finding(facts: SandboxFacts, which: Which, *, skip_permissions: bool, allow_unconfined: bool) -> Finding:
+def privilege_finding(facts: SandboxFacts, *, skip_permissions: bool, allow_unconfined: bool) -> Finding:
     """Report on root and on skipped permissions."""
-    name, available = "permissions", not _missing(facts, which)
-    level = in_force(Level(facts.wanted), available=available)
+    name, level = "permissions", in_force(Level(facts.wanted), available=facts.available)
     reason = refusal(level, available=True, skip_permissions=skip_permissions, allow_unconfined=allow_unconfined)
     if reason:
         return failed(GROUP, name, "CLAUDE_SKIP_PERMISSIONS without confinement: no task is started", reason)

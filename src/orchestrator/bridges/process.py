@@ -28,7 +28,7 @@ from orchestrator.bridges import proctable, supervisor
 from orchestrator.bridges.files import write_all
 from orchestrator.bridges.follow import LineSplitter, follow, head, tail
 from orchestrator.bridges.proctable import MARK_NAME
-from orchestrator.bridges.strays import STDERR, STDOUT, end_strays, lock_is_free
+from orchestrator.bridges.strays import STDERR, STDOUT, began_since_boot, end_strays, lock_is_free
 from orchestrator.core import failpoint
 from orchestrator.core.shortage import is_shortage
 
@@ -238,15 +238,20 @@ async def supervise(launch: Launch) -> AsyncIterator[Supervised]:
 
 
 async def settle(attempt_dir: Path, mark: str, *, patience_s: float = 10.0) -> ExitRecord | None:
-    """Bring an attempt of an earlier daemon to its end and return its exit record, None if it left none.
+    """Bring an attempt of an earlier daemon to its end and return its exit record.
 
-    Waits for its supervisor to finish what it is doing, at most *patience_s* seconds, then kills all that is left of
-    the attempt, the supervisor too.
+    Where the supervisor was killed too, the one it could not write; None where none of it ever began, or where the
+    machine went down since: then nobody knows what of its work is on the disk. Waits for its supervisor to finish what
+    it is doing, at most *patience_s* seconds, then kills all that is left of the attempt, the supervisor too.
     """
     await lock_is_free(attempt_dir / LOCK, patience_s)
     failpoint.hit("collect.locked")
     await end_strays(attempt_dir, mark, OVERDUE_S)
-    return _load(attempt_dir)
+    if record := _load(attempt_dir):
+        return record
+    began = began_since_boot(attempt_dir)
+    detail = "the supervisor was killed before it wrote an exit record"
+    return _no_run("supervisor_killed", detail, began, 0) if began else None
 
 
 async def run_quick(

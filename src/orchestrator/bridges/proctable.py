@@ -31,6 +31,11 @@ def read_proc(path: str) -> bytes:
         return b""
 
 
+def boot_id() -> str:
+    """Return what names this run of the machine, "" where nothing does."""
+    return read_proc("/proc/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
+
+
 def stat_fields(pid: int) -> list[bytes]:
     """Return /proc/<pid>/stat from its third field (the state) on, empty if there is no such process."""
     return read_proc(f"/proc/{pid}/stat").rpartition(b")")[2].split()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from orchestrator.bridges.files import sync_file
 from orchestrator.bridges.strays import STDERR, STDOUT
 
 WHOLE_BYTES = 8 << 20  # a secret of several lines is found in a file up to this size, in a larger one line by line
@@ -32,7 +33,7 @@ def _redact(path: Path, redact: Callable[[str], str]) -> None:
                 changed = changed or cleaned != text
                 target.write(cleaned.encode("utf-8", "surrogateescape"))
             target.flush()
-            os.fsync(target.fileno())
+            sync_file(target.fileno())
         if changed:
             clean.rename(path)
     finally:

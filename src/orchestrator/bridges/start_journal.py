@@ -5,15 +5,14 @@ the root writes it. The moment of a clean stop is after the last file was writte
 """
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.bridges import proctable
 from orchestrator.bridges.files import atomic_write, open_folder, opened
 
 JOURNAL = "starts.json"
 _KEPT = 100  # starts: more than anybody sets as the limit
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class StartJournal:
 
     def __init__(self, state: Path, *, boot_id: str | None = None) -> None:
         self._state = state
-        self._boot = _boot_id() if boot_id is None else boot_id
+        self._boot = proctable.boot_id() if boot_id is None else boot_id
         self._seq = 0
         self._starts: list[float] = []
 
@@ -77,9 +76,3 @@ def _read(path: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _boot_id() -> str:
-    with suppress(OSError):
-        return _BOOT_ID.read_text("ascii").strip()
-    return ""

@@ -57,6 +57,16 @@ async def end_strays(attempt_dir: Path, mark: str, patience_s: float) -> int:
     return len(killed)
 
 
+def began_since_boot(attempt_dir: Path) -> float:
+    """Return when the attempt began, in seconds since the epoch; 0.0 if it never did, or before the machine started."""
+    path = attempt_dir / "manifest.json"
+    try:
+        boot = json.loads(path.read_bytes())["boot_id"]
+        return path.stat().st_mtime if boot and boot == proctable.boot_id() else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
 def _groups(attempt_dir: Path, mark: str) -> list[str]:
     """Return the control groups that the attempt's manifest names, those that bear its mark."""
     try:

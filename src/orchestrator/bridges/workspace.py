@@ -6,14 +6,16 @@ A git clone of its own for each task comes with isolation; here the daemon only 
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.bridges.files import atomic_write, open_folder, opened
+from orchestrator.bridges.project_notes import read_notes
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes, compare
 from orchestrator.core.failpoint import hit
+from orchestrator.core.notes import NotesWanted, ProjectNote
 
 BASELINE = "baseline.json"
 MAX_FILES = 50_000
@@ -41,6 +43,9 @@ class InPlaceWorkspace:
     async def record(self, order: WorkOrder) -> None:
         self._enter(order)
         await asyncio.to_thread(self._record, order)
+
+    async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
+        return await asyncio.to_thread(read_notes, Path(cwd), wanted)
 
     async def changes(self, order: WorkOrder) -> Changes:
         # After a restart of the daemon nobody remembers who else was there.

@@ -1,9 +1,10 @@
 """Which agent runs a task, and what it is told to keep to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.core.errors import ConfigError
+from orchestrator.core.notes import NotesWanted
 from orchestrator.core.task import TaskSpec
 
 
@@ -12,7 +13,7 @@ class AgentProfile:
     """A configured agent. *timeout_s* seconds, *max_turns* and *budget_usd* 0 for none, *places* at once (0: all).
 
     One that is not *enabled* starts nothing. Beyond *headroom_percent* of its account's allowance nothing more is
-    started until the reset; 100: off.
+    started until the reset; 100: off. *notes* of the project are passed on to it as text.
     """
 
     name: str
@@ -23,6 +24,7 @@ class AgentProfile:
     places: int = 0
     enabled: bool = True
     headroom_percent: float = 100.0
+    notes: NotesWanted = field(default_factory=NotesWanted)
 
 
 def choose_agent(spec: TaskSpec, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:

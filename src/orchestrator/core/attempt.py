@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.notes import NoteGiven
 
 
 class FailureKind(StrEnum):
@@ -79,6 +80,7 @@ class AgentReport:
     survivors_killed: int = 0
     container: str = ""  # how the process tree was held together, for the result
     confinement: str = ""  # what the agent could reach, for the result
+    notes: tuple[NoteGiven, ...] = ()  # of the project, that stood in its prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class WorkOrder:
     max_turns: int = 0
     budget_usd: float = 0.0
     resume: bool = False
-    continue_prompt: str = ""  # said instead of *prompt* where the session really is resumed
+    notes: tuple[NoteGiven, ...] = ()  # of the project, that stand in *prompt*
+    continue_prompt: str = ""  # said instead of *prompt* where the session really is resumed; without the notes
     session_cost_usd: float | None = 0.0
     root_tag: str = ""  # of a root that is a copy: its original has tasks of the same uids
 

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, g
 
 from orchestrator.core.attempt import Failed, Finished, Interrupted, Outcome, WorkOrder
 from orchestrator.core.events import Json
+from orchestrator.core.notes import NoteGiven
 from orchestrator.core.task import TaskSpec
 
 EVENT_DATA_BYTES = 64 * 1024
@@ -81,6 +82,11 @@ def spec_from_json(value: Json) -> TaskSpec:
 def order_from_json(value: Json) -> WorkOrder:
     """Return the WorkOrder that `to_json` wrote. Raises ValueError like `spec_from_json`."""
     return cast("WorkOrder", _dataclass(WorkOrder)(value, "order"))
+
+
+def notes_from_json(value: Json) -> tuple[NoteGiven, ...]:
+    """Return the notes that `to_json` wrote. Raises ValueError like `spec_from_json`."""
+    return cast("tuple[NoteGiven, ...]", _tuple(_dataclass(NoteGiven))(value, "notes"))
 
 
 def outcome_from_json(value: Json) -> Outcome:

@@ -54,6 +54,8 @@ POINTS: "dict[str, str]" = {
     "archive.found": DISK,  # the file is about to leave running/<uid>/
     "archive.moved": DISK,  # it lies in its archive, running/<uid>/ is still there
     "archive.created": DISK,  # it was gone, and is about to be made again from the store
+    "files.sync": DISK,  # the bytes of a file are about to be brought to the disk
+    "files.folder": DISK,  # the names in a folder are
     "files.temporary": DISK,  # a file is written under a temporary name, durably
     "files.replaced": DISK,  # it has its name, the folder is not synced
     "files.renamed": DISK,  # a file was moved, the folders are not synced

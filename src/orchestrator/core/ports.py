@@ -15,6 +15,7 @@ from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
 from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
+from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
 from orchestrator.core.task import FileStamp, Label, Task
@@ -191,6 +192,11 @@ class Workspace(Protocol):
 
     async def record(self, order: WorkOrder) -> None:
         """Remember beside the attempt how the work area looks before the start; survives a crash."""
+        ...
+
+    async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
+        """Return what the project keeps for agents, for work in *cwd* as `prepare` returned it, outermost folder first.
+        What cannot be read is among them and says why; nothing is raised for it."""
         ...
 
     async def changes(self, order: WorkOrder) -> Changes:

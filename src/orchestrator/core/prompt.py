@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
+from orchestrator.core.notes import ProjectNote
 from orchestrator.core.task import TaskSpec
 
 CONTINUE = (
@@ -18,8 +19,8 @@ _CHECK_FAILS = "The daemon has run the checks of the success criteria on your wo
 _CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
 
 
-def prompt_of(spec: TaskSpec) -> str:
-    """Return the prompt: the task's own, then Target Files, Success Criteria and Context where given."""
+def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = ()) -> str:
+    """Return the prompt: the task's own, then Target Files, Success Criteria and Context where given, then *notes*."""
     parts = [spec.prompt]
     if spec.target_files:
         parts.append("Target Files:\n" + "\n".join(f"- {path}" for path in spec.target_files))
@@ -27,11 +28,21 @@ def prompt_of(spec: TaskSpec) -> str:
         parts.append("Success Criteria:\n" + "\n".join(f"- {criterion.text}" for criterion in spec.criteria))
     if spec.context:
         parts.append(f"Context:\n{spec.context}")
+    parts += map(_note, notes)
     return "\n\n".join(parts)
 
 
+def _note(note: ProjectNote) -> str:
+    heading = f"Project notes ({note.path}){f', {note.problem}' if note.problem else ''}"
+    text = note.text.strip("\n")
+    return f"{heading}:\n{text}" if text else heading
+
+
 def continue_prompt_of(spec: TaskSpec) -> str:
-    """Return what a resumed session is told: that it was cut off, and the task again, word for word."""
+    """Return what a resumed session is told: that it was cut off, and the task again, word for word.
+
+    The notes of the project are in its conversation already.
+    """
     return f"{CONTINUE}\n\n{prompt_of(spec)}"
 
 

@@ -129,6 +129,9 @@ def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
         lines += _wrapped(
             f"{row.get('number')}. {row.get('agent')} {row.get('agent_version')}: {how}{why}{where}", "  "
         )
+        for note in _rows(row, "project_notes"):
+            told = note.get("problem") or f"{note.get('given_bytes')} bytes"
+            lines += _wrapped(f"   project notes: {note.get('path')} ({told})", "  ")
     return [*lines, ""]
 
 

@@ -16,6 +16,7 @@ from orchestrator.engine.service import Orchestrator
 log = logging.getLogger(__name__)
 
 UPKEEP_EVERY_S = 2.0
+DISK = "Look at the disk (`dmesg` tells), then start again: what it lost is written again from the database."
 LOST = "the lock file of this root was replaced or taken away"
 
 
@@ -59,6 +60,7 @@ class Daemon:
         projector: Projector,
         config_changed: Callable[[], bool],
         still_owner: Callable[[], bool],
+        disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
     ) -> None:
         self._clockwatch = clockwatch
@@ -71,18 +73,21 @@ class Daemon:
         self._projector = projector
         self._config_changed = config_changed
         self._still_owner = still_owner
+        self._disk_refused = disk_refused
         self._lost = False
 
     async def run(self, signals: Signals, facts: dict[str, Json]) -> None:
         """Work until *signals* say stop; return when nothing runs any more and every file is written.
 
-        Raises StoreError where it stopped by itself, because the root is not surely ours any more.
+        Raises StoreError where it stopped by itself: the root is not surely ours any more, or nobody knows what is on
+        the disk (*disk_refused*, in words).
         """
         await self._note(EventKind.DAEMON_STARTED, facts)
         try:
             await self._together(signals)
         except BaseExceptionGroup as group:
             raise _first_expected(group) from None
+        self._require_disk()
         if self._lost:
             hint = "Was .orchestrator/ moved or removed? Put it back, then start again."
             raise StoreError(f"{LOST}, so the daemon has stopped", hint=hint, lasting=True)
@@ -100,13 +105,14 @@ class Daemon:
             self._bell.ring()
 
     async def _upkeep(self, signals: Signals) -> None:
-        """Notice a clock that was set, an edited configuration, and a lock that is not ours any more."""
+        """Notice a failing disk, a clock that was set, an edited configuration, a lock that is not ours any more."""
         while not signals.stopping.is_set():
             try:
                 async with asyncio.timeout(UPKEEP_EVERY_S):
                     await signals.stopping.wait()
             except TimeoutError:
                 pass
+            self._require_disk()
             await self._look_at_the_clock()
             if self._config_changed():
                 await self._reload()
@@ -114,6 +120,10 @@ class Daemon:
                 log.error("%s: another daemon may run; stopping", LOST)
                 self._lost = True
                 signals.stop()
+
+    def _require_disk(self) -> None:
+        if what := self._disk_refused():
+            raise StoreError(f"{what}; the daemon has stopped, nothing is lost", hint=DISK, lasting=True)
 
     async def _look_at_the_clock(self) -> None:
         if self._clockwatch is not None:

@@ -23,6 +23,7 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
+from orchestrator.core.notes import given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
 from orchestrator.core.prompt import continue_prompt_of, prompt_of
@@ -187,6 +188,8 @@ class Executor:
             order = replace(order, cwd=cwd)
             hit("prepare.area")
             await self._workspace.record(order)
+            notes = await self._workspace.notes(cwd, self._profile(task).notes)
+            order = replace(order, prompt=prompt_of(task.spec, notes), notes=given(notes))
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:

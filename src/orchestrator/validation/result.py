@@ -138,6 +138,7 @@ def _attempt_part(record: AttemptRecord, report: Mapping[str, Json]) -> dict[str
         "exit_code": report.get("exit_code"),
         "container": report.get("container", ""),
         "confinement": report.get("confinement", ""),
+        "project_notes": report.get("notes", []),
         "survivors_killed": report.get("survivors_killed", 0),
         "denials": report.get("denials", []),
         "usage": report.get("usage", {}),
