@@ -20,6 +20,12 @@ from orchestrator.core.task import TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
 
 MAX_SEED_BYTES = 8_000
+CRITERIA = (
+    b"---\nid: a\ntype: fix\npriority: low\n---\n**Prompt:**\nx\n\n"
+    b"**Success Criteria:**\n- [ ] tests pass: `pytest -q 'a b'`\n"
+    b"- [x] (optional) exists: `docs/a.md`\n- [ ] contains: `a` ``b`c``\n- [ ] output: `a -v` matches `^a \\d$`\n"
+    b'- [ ] json: `a.json` `/b/0` equals `"c"`\n- [ ] (human) nice\n  and more: `make`\n- [ ] see: `README.md`\n'
+)
 TOKENS = (
     (
         "---\n¦...\n¦\n¦\r¦\r\n¦\t¦ ¦    ¦\0¦\ufeff¦\u2028¦\x85¦\x1b[31m¦\u202e¦id: ¦type: ¦created: ¦"
@@ -94,6 +100,7 @@ def run(more: Callable[[int], bool], seed: int) -> Tally:
     """Fuzz while *more*, asked with the number of executions so far, says so."""
     chance = random.Random(seed)
     corpus = [data for case in CASES if len(data := case.content()) <= MAX_SEED_BYTES]
+    corpus += [CRITERIA] * (len(corpus) // 10)
     tally = Tally()
     while more(tally.executions):
         data = mutate(chance.choice(corpus), corpus, chance)

@@ -56,6 +56,7 @@ def unverified(criteria: Sequence[Row], checks: Sequence[Row], findings: Sequenc
     lines = [f"{row.get('text')}: {row.get('why')}" for row in criteria if row.get("verdict") in ("unproven", "human")]
     lines += [f"{row.get('name')}: {row.get('detail')}" for row in checks if row.get("passed") is None]
     for row in findings:
-        place = f"{row.get('path')}:{row['line']}" if row.get("line") else str(row.get("path"))
-        lines.append(f"{str(row.get('kind')).replace('_', ' ')}: {place}: {row.get('detail')}")
+        place = f"{row.get('path')}:{row['line']}" if row.get("line") else row.get("path")
+        parts = (str(row.get("kind")).replace("_", " "), place, row.get("detail"))
+        lines.append(": ".join(str(part) for part in parts if part))
     return lines
