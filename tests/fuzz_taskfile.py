@@ -16,16 +16,23 @@ from tests.data.bad_inputs import CASES, RULES
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.reasons import TASK_FILE_NOTICES, TASK_FILE_REASONS
 from orchestrator.core.source import source_of
-from orchestrator.core.task import Criterion, TaskSpec
+from orchestrator.core.task import TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
 
 MAX_SEED_BYTES = 8_000
+CRITERIA = (
+    b"---\nid: a\ntype: fix\npriority: low\n---\n**Prompt:**\nx\n\n"
+    b"**Success Criteria:**\n- [ ] tests pass: `pytest -q 'a b'`\n"
+    b"- [x] (optional) exists: `docs/a.md`\n- [ ] contains: `a` ``b`c``\n- [ ] output: `a -v` matches `^a \\d$`\n"
+    b'- [ ] json: `a.json` `/b/0` equals `"c"`\n- [ ] (human) nice\n  and more: `make`\n- [ ] see: `README.md`\n'
+)
 TOKENS = (
     (
         "---\n¦...\n¦\n¦\r¦\r\n¦\t¦ ¦    ¦\0¦\ufeff¦\u2028¦\x85¦\x1b[31m¦\u202e¦id: ¦type: ¦created: ¦"
         "timeout: ¦cwd: ¦title: ¦tags: [¦"
         "? ¦- ¦: ¦<<: ¦&a ¦*a ¦!!int ¦%YAML 1.1\n¦'¦\"¦\\¦|¦>¦{¦}¦[¦]¦#¦|\n¦null¦~¦999999999999999999999¦é¦🚀¦\u0301¦"
         "# ¦## Prompt\n¦**Prompt:**¦**Context:**\n¦**Target Files:**\n- ¦- [ ] ¦"
+        "**Success Criteria:**\n- [ ] ¦: `¦exists: `¦json: `¦` equals `¦(human) ¦$(¦"
         "> ¦1. ¦```\n¦~~~~¦<!--¦-->¦../¦/etc/passwd¦C:\\x¦`¦===\n"
     )
     .encode()
@@ -85,7 +92,7 @@ def broken_promise(data: bytes) -> tuple[str, str]:
 
 def essence(spec: TaskSpec) -> TaskSpec:
     """Return what a spec asks for: without line numbers and without how it was found."""
-    criteria = tuple(Criterion(criterion.text, criterion.ticked) for criterion in spec.criteria)
+    criteria = tuple(replace(criterion, line=0) for criterion in spec.criteria)
     return replace(spec, criteria=criteria, inferred=(), notices=())
 
 
@@ -93,6 +100,7 @@ def run(more: Callable[[int], bool], seed: int) -> Tally:
     """Fuzz while *more*, asked with the number of executions so far, says so."""
     chance = random.Random(seed)
     corpus = [data for case in CASES if len(data := case.content()) <= MAX_SEED_BYTES]
+    corpus += [CRITERIA] * (len(corpus) // 10)
     tally = Tally()
     while more(tally.executions):
         data = mutate(chance.choice(corpus), corpus, chance)

@@ -9,7 +9,9 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.retry import POLICIES
+from orchestrator.settings import Door, task_rules
 
+DOORS: tuple[Door, ...] = ("folder", "cli", "http", "mcp", "telegram")
 CANARY = "canary-0123456789abcdef"
 
 
@@ -109,3 +111,40 @@ def test_the_environment_names_the_credential_that_counts(tmp_path: Path) -> Non
     write(tmp_path / ".env", "ANTHROPIC_API_KEY=the-one-in-the-file\n")
     configuration = Configuration(tmp_path, {"ANTHROPIC_API_KEY": CANARY})
     assert configuration.environ["ANTHROPIC_API_KEY"] == CANARY
+
+
+def test_rounds_of_proof_are_the_tries_of_a_failed_check_unless_its_own_policy_says_otherwise(tmp_path: Path) -> None:
+    assert Configuration(tmp_path, {}).policy().retries[FailureKind.CHECK_FAILED].max_tries == 3
+    write(tmp_path / "config" / "orchestrator.yaml", "proof: {rounds: 0}\n")
+    assert Configuration(tmp_path, {}).policy().retries[FailureKind.CHECK_FAILED].max_tries == 1
+    write(
+        tmp_path / "config" / "orchestrator.yaml", "proof: {rounds: 4}\nretries: {check_failed: {first_delay_s: 7}}\n"
+    )
+    policy = Configuration(tmp_path, {}).policy().retries[FailureKind.CHECK_FAILED]
+    assert (policy.max_tries, policy.first_delay_s, policy.resume) == (5, 7.0, True)
+
+
+def test_only_the_doors_that_are_listed_may_bring_commands(tmp_path: Path) -> None:
+    settings = Configuration(tmp_path, {}).settings
+    assert [task_rules(settings, door).allow_commands for door in DOORS] == [True, True, False, False, False]
+    write(tmp_path / "config" / "orchestrator.yaml", "proof: {allow_commands_from: [cli]}\n")
+    settings = Configuration(tmp_path, {}).settings
+    assert [task_rules(settings, door).allow_commands for door in DOORS] == [False, True, False, False, False]
+    assert task_rules(settings).allow_commands is False, "a file in tasks/ comes by the folder"
+    write(tmp_path / "config" / "orchestrator.yaml", "proof: {allow_commands_from: [window]}\n")
+    with pytest.raises(ConfigError, match="allow_commands_from"):
+        Configuration(tmp_path, {})
+
+
+def test_checks_see_tools_but_nothing_that_may_hold_a_credential(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    write(tmp_path / ".env", f"ANTHROPIC_API_KEY={CANARY}\n")
+    write(tmp_path / "config" / "orchestrator.yaml", "proof: {timeout_s: 5}\n")
+    configuration = Configuration(tmp_path, {"HOME": str(home), "PATH": "/usr/bin"})
+    config = configuration.checks(bwrap="/usr/bin/bwrap", cgroups=())
+    assert (config.timeout_s, config.bwrap) == (5.0, "/usr/bin/bwrap")
+    assert f"{home}/.cargo/bin" in config.read_paths
+    assert not [path for path in config.read_paths if "git" in path]
+    assert str(tmp_path / ".env") in config.hidden
+    assert config.redact(f"x {CANARY}") == "x [redacted]"

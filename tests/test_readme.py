@@ -9,6 +9,7 @@ from tests.harness import environment, orchestrator
 
 from orchestrator.api.cli import parse
 from orchestrator.bridges.claude_find import locate
+from orchestrator.core.proof import CheckKind, CheckSpec
 from orchestrator.core.task import TaskRules, TaskType
 from orchestrator.core.taskfile import parse_task_file
 
@@ -47,7 +48,7 @@ def test_the_task_file_that_is_shown_is_one(page: str) -> None:
     spec = parse_task_file(text.encode(), file_name="fix_db_timeout.task.md", rules=rules)
     assert (spec.id, spec.type, spec.notices, spec.inferred) == ("fix_db_timeout", "fix", (), ())
     assert spec.target_files == ("backend/db.py",)
-    assert [criterion.text for criterion in spec.criteria] == ["pytest -q tests/test_db.py passes"]
+    assert spec.criteria[0].check == CheckSpec(CheckKind.COMMAND, argv=("pytest", "-q", "tests/test_db.py"))
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from orchestrator.bridges.check_runner import CheckConfig
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
@@ -99,6 +100,14 @@ def claude_in(container: Container, configuration: Configuration) -> ClaudeConfi
     installed = all(shutil.which(program, path=path) for program in programs(as_root=os.geteuid() == 0))
     config = configuration.claude(sandbox_available=installed and bool(container.words))
     return replace(config, container=container.words, cgroups=container.cgroups)
+
+
+def checks_in(container: Container, configuration: Configuration) -> CheckConfig:
+    """Return how the checks of criteria are run where *container* is what the machine offers."""
+    path = configuration.environ.get("PATH", os.defpath)
+    needed = ("unshare", "setpriv") if os.geteuid() == 0 else ()
+    usable = bool(container.words) and all(shutil.which(program, path=path) for program in needed)
+    return configuration.checks(bwrap=container.words[0] if usable else "", cgroups=container.cgroups)
 
 
 class LiveClaude:

@@ -1,5 +1,6 @@
 """Reads the configuration of a root: packaged defaults, config/orchestrator.yaml, .env, environment."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from types import MappingProxyType
 
 from dotenv import dotenv_values
 
+from orchestrator.bridges.check_runner import CheckConfig
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_levels import Level
 from orchestrator.core.agents import AgentProfile
@@ -49,6 +51,8 @@ READ_AT_START = frozenset(
         "crash_loop.window_s",
     }
 )
+# Agents may read git's configuration to commit; checks need none, and it may name credentials.
+_MAY_HOLD_CREDENTIALS = (".gitconfig", ".config/git")
 _SHAPE = tuple[tuple[int, int], ...]
 
 
@@ -173,6 +177,24 @@ class Configuration:
             memory_bytes=claude.memory_bytes,
         )
 
+    def checks(self, *, bwrap: str, cgroups: tuple[str, ...]) -> CheckConfig:
+        """Return how checks of criteria are to be run. *bwrap* is bubblewrap's path where it works, else ""."""
+        settings = self.settings
+        claude, home = settings.agents.claude, os.path.realpath(self.environ.get("HOME", "/"))
+        read = [f"{home}{path[1:]}" if path.startswith("~/") else path for path in claude.read_paths]
+        return CheckConfig(
+            environ=self.environ,
+            tmp_dir=str(Path(settings.paths.state) / "tmp"),
+            timeout_s=settings.proof.timeout_s,
+            bwrap=bwrap,
+            read_paths=tuple(path for path in read if not path.endswith(_MAY_HOLD_CREDENTIALS)),
+            hidden=self._hidden(),
+            cgroups=cgroups,
+            max_processes=claude.max_processes,
+            memory_bytes=claude.memory_bytes,
+            redact=self.redactor.text,
+        )
+
     def _hidden(self) -> tuple[str, ...]:
         """What of this root no agent has to see, wherever its work area lies: secrets, and other tasks."""
         state = Path(self.settings.paths.state)
@@ -239,14 +261,19 @@ def _notes(settings: Settings) -> NotesWanted:
 
 
 def _policies(settings: Settings) -> Mapping[FailureKind, RetryPolicy]:
+    policies = {**POLICIES, FailureKind.CHECK_FAILED: _of_rounds(settings.proof.rounds)}
     changed = {
         kind: replace(
-            POLICIES[kind],
+            policies[kind],
             **{key: value for key, value in override.model_dump().items() if value is not None},
         )
         for kind, override in settings.retries.items()
     }
-    return MappingProxyType({**POLICIES, **changed})
+    return MappingProxyType({**policies, **changed})
+
+
+def _of_rounds(rounds: int) -> RetryPolicy:
+    return replace(POLICIES[FailureKind.CHECK_FAILED], max_tries=rounds + 1)
 
 
 def _read(path: Path) -> bytes | None:

@@ -33,7 +33,7 @@ from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
-from orchestrator.settings import task_rules
+from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
@@ -60,7 +60,7 @@ class RootFiles:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
         self._refuse_other_files(path)
         body = self._bytes(path)
-        spec = self._parse(path, body)
+        spec = self._parse(path, body, "folder" if self.lies_in_tasks(path) else "cli")
         sha256 = hashlib.sha256(body).hexdigest()
         for known in (await parts.store.namesakes([(spec.id, sha256)]))[0]:
             if known.state in WAITING and known.sha256 == sha256:
@@ -223,8 +223,8 @@ class RootFiles:
         names = [name for name in await artifacts.names("results") if name.endswith(".json")]
         return [(f"results/{name}", await artifacts.read(f"results/{name}") or b"") for name in names]
 
-    def _parse(self, path: str, body: bytes) -> TaskSpec:
-        rules = task_rules(self._configuration.settings)
+    def _parse(self, path: str, body: bytes, door: Door = "folder") -> TaskSpec:
+        rules = task_rules(self._configuration.settings, door)
         try:
             return parse_task_file(body, file_name=Path(path).name, rules=rules)
         except TaskFileError as error:

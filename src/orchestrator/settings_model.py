@@ -73,6 +73,7 @@ AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 SeenPath = Annotated[str, AfterValidator(_in_home_or_absolute)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Door = Literal["folder", "cli", "http", "mcp", "telegram"]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -188,6 +189,16 @@ class BudgetSettings(Group):
     per_day_usd: Dollars
 
 
+class ProofSettings(Group):
+    """How criteria are proven. *rounds*: how often a failed check goes back to the agent's session. *opinion*: who says
+    what it thinks of criteria in words. *allow_commands_from*: the doors whose tasks may name commands to run."""
+
+    rounds: Annotated[int, Number, Field(ge=0, le=20)]
+    timeout_s: Annotated[float, Number, Field(ge=1, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
+    opinion: Literal["none"]
+    allow_commands_from: tuple[Door, ...]
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -269,6 +280,7 @@ class Settings(Group):
     agents: Agents
     pool: Pool
     budget: BudgetSettings
+    proof: ProofSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits
@@ -285,8 +297,8 @@ class Settings(Group):
         return self
 
 
-def task_rules(settings: Settings) -> TaskRules:
-    """Return what the reader of task files needs to know."""
+def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
+    """Return what the reader of task files that come by *door* needs to know."""
     types = {name: TaskType(name, one.tools, one.expects_changes, one.words) for name, one in settings.types.items()}
     limits = {key: getattr(settings.limits, key) for key in asdict(FileLimits())}
     return TaskRules(
@@ -299,6 +311,7 @@ def task_rules(settings: Settings) -> TaskRules:
         max_timeout_s=settings.limits.max_timeout_s,
         max_budget_usd=settings.limits.max_budget_usd,
         limits=FileLimits(**limits),
+        allow_commands=door in settings.proof.allow_commands_from,
     )
 
 

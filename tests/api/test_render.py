@@ -30,6 +30,7 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
+from orchestrator.core.proof import CheckKind, CheckSpec
 from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -235,6 +236,27 @@ def test_what_was_read_is_told_with_what_was_guessed() -> None:
     assert "inferred  type = fix (the word fix)" in text
     assert "warning   line 3: tags has no value" in text
     assert "targets   none" in spec_text(SPEC)
+
+
+def test_what_was_read_says_which_criteria_are_checked_and_how() -> None:
+    criteria = (
+        Criterion("tests pass: `pytest -q`", check=CheckSpec(CheckKind.COMMAND, argv=("pytest", "-q"))),
+        Criterion("exists: `a`", check=CheckSpec(CheckKind.FILE_EXISTS, path="a"), mandatory=False),
+        Criterion("(human) nice", check=CheckSpec(CheckKind.HUMAN)),
+        Criterion("words"),
+    )
+    assert "\n".join(
+        [
+            "criteria  4, 2 with a check that the daemon runs",
+            "          runs `pytest -q`",
+            "          optional, checks exists: `a`",
+            "          for a person to look at",
+            "          in words",
+        ]
+    ) in spec_text(replace(SPEC, criteria=criteria))
+    good = replace(TASK, spec=replace(SPEC, criteria=criteria), state=State.SUCCEEDED, ended_ts=NOON)
+    assert ended_rows([good], NOON).rows[0][-1] == "2 criteria unproven: please look"
+    assert ended_rows([replace(good, spec=replace(SPEC, criteria=criteria[:2]))], NOON).rows[0][-1] == ""
 
 
 def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> None:

@@ -21,6 +21,7 @@ from orchestrator.core.attempt import (
     WorkOrder,
 )
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.proof import CheckKind, CheckSpec
 from orchestrator.core.task import Criterion, Priority, TaskSpec
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -118,6 +119,16 @@ def test_a_value_of_another_type_is_refused_by_name(change: dict[str, Json], whe
     written = _through(TaskSpec("a", "fix", Priority.HIGH, "t", "p", criteria=(Criterion("c"),)))
     with pytest.raises(ValueError, match=where):
         codec.spec_from_json({**written, **change})
+
+
+def test_a_task_stored_before_criteria_had_checks_is_still_read() -> None:
+    check = CheckSpec(CheckKind.COMMAND, argv=("make",))
+    spec = TaskSpec(
+        "a", "fix", Priority.HIGH, "t", "p", criteria=(Criterion("c: `make`", check=check, mandatory=False),)
+    )
+    assert codec.spec_from_json(_through(spec)) == spec
+    old: Json = {**_through(spec), "criteria": [{"text": "c: `make`", "ticked": False, "line": 3}]}
+    assert codec.spec_from_json(old).criteria == (Criterion("c: `make`", line=3),), "it was accepted as words"
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"kind": "lost"}, {"kind": []}])

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.events import Json
 from orchestrator.core.notes import ProjectNote
-from orchestrator.core.prompt import CONTINUE, continue_prompt_of, prompt_of
+from orchestrator.core.prompt import CONTINUE, continue_prompt_of, prompt_of, sent_back_prompt_of
 from orchestrator.core.task import Criterion, Priority, TaskSpec
 
 
@@ -33,6 +34,37 @@ def test_target_files_criteria_and_context_follow_under_their_names() -> None:
 def test_a_resumed_session_hears_the_whole_task_again() -> None:
     spec = _spec("Do it.", context="old code")
     assert continue_prompt_of(spec) == f"{CONTINUE}\n\n{prompt_of(spec)}"
+
+
+def _row(verdict: str, tail: str = "", text: str = "tests pass: `pytest -q`") -> dict[str, Json]:
+    run: dict[str, Json] = {"passed": False, "commit": "c", "exit_code": 1, "tail": tail}
+    return {"text": text, "verdict": verdict, "why": "it fails on the result: exit code 1", "result": run}
+
+
+def test_a_session_is_told_which_check_failed_and_what_it_printed_and_nothing_else() -> None:
+    rows = [_row("proven", "all well"), _row("failed", "E  assert 1 == 2")]
+    assert sent_back_prompt_of({"criteria": rows}) == (
+        "The daemon has run the checks of the success criteria on your work. One fails:\n\n"
+        "- tests pass: `pytest -q`\n"
+        "  it fails on the result: exit code 1\n"
+        "  The end of what it printed:\n\n"
+        "```\nE  assert 1 == 2\n```"
+    )
+
+
+def test_where_no_check_failed_there_is_nothing_to_say() -> None:
+    verdicts: list[dict[str, Json]] = [{}, {"criteria": "x"}, {"criteria": [1, _row("unproven"), _row("holds")]}]
+    for verdict in verdicts:
+        assert sent_back_prompt_of(verdict) == ""
+
+
+def test_no_output_can_close_its_fence_and_many_checks_are_counted() -> None:
+    told = sent_back_prompt_of({"criteria": [_row("failed", "a\n````\nb")]})
+    assert "\n`````\na\n````\nb\n`````" in told
+    many = sent_back_prompt_of({"criteria": [_row("failed", text=f"n{n}") for n in range(12)]})
+    assert many.startswith("The daemon has run the checks of the success criteria on your work. These fail:\n\n- n0\n")
+    assert "printed" not in many
+    assert many.endswith("- n9\n  it fails on the result: exit code 1\n\nand 2 more")
 
 
 def test_the_notes_of_the_project_follow_the_task_under_their_path_and_say_what_is_missing() -> None:

@@ -73,7 +73,10 @@ def ends() -> Mapping[str, dict[str, Json]]:
             task={**task, "title": NASTY, "inferred": [{"field": "type", "value": NASTY, "why": NASTY}],
                   "notices": [{"message": NASTY}]},
             reason=NASTY, detail=NASTY, answer=f"{NASTY}\n{NASTY}", hint=NASTY,
-            criteria=[{**CRITERION, "text": NASTY}],
+            criteria=[{**CRITERION, "text": NASTY},
+                      {"text": NASTY, "why": NASTY, "verdict": "failed", "check": {},
+                       "result": {"passed": False, "commit": NASTY, "tail": NASTY, "confinement": NASTY}}],
+            findings=[{"kind": NASTY, "path": NASTY, "detail": NASTY}],
             checks=[{"name": "n", "passed": None, "detail": NASTY}],
             changes={"created": [NASTY], "modified": [], "deleted": [], "detail": NASTY},
             attempts=[{"number": 1, "agent": NASTY, "agent_version": NASTY, "failure": NASTY, "detail": NASTY}],
@@ -117,6 +120,77 @@ def test_criteria_come_before_checks_changes_and_what_the_agent_says() -> None:
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert "  [unproven] the tests pass\n" in text
+
+
+CHECK: Json = {"kind": "command", "argv": ["pytest", "-q"]}
+
+
+def run(passed: bool | None, commit: str, tail: str = "") -> dict[str, Json]:
+    code = None if passed is None else int(not passed)
+    told: dict[str, Json] = {"passed": passed, "commit": commit, "exit_code": code, "duration_s": 1.25}
+    return {**told, "tail": tail, "detail": "", "confinement": "bubblewrap: no network"}
+
+
+PROVEN: dict[str, Json] = {
+    "text": "tests pass: `pytest -q`", "verdict": "proven", "why": "it fails on the base and passes on the result",
+    "mandatory": True, "check": CHECK, "base": run(False, "c0ffee" * 6), "result": run(True, "decaf0" * 6),
+}  # fmt: skip
+
+
+def test_each_criterion_is_followed_by_its_evidence() -> None:
+    text = summary_text(result(criteria=[PROVEN, CRITERION]))
+    assert text.startswith("fix_db: SUCCEEDED - 1 proven, 1 unproven: please look\n")
+    assert (
+        "  [proven] tests pass: `pytest -q`\n"
+        "      it fails on the base and passes on the result\n"
+        "      base c0ffeec0ff: failed, exit code 1 after 1.2 s\n"
+        "      result decaf0deca: passed, exit code 0 after 1.2 s [bubblewrap: no network]\n"
+        "  [unproven] the tests pass\n"
+    ) in text
+
+
+def test_of_a_check_that_failed_the_end_of_its_output_is_shown() -> None:
+    tail = "".join(f"line {n}\n\n" for n in range(40)) + NASTY
+    failed = {**PROVEN, "verdict": "failed", "result": run(False, "decaf0", tail)}
+    text = summary_text(result(status="failed", reason="check_failed", criteria=[failed]))
+    assert text.startswith("fix_db: FAILED - check_failed\n")
+    assert "      | line 39\n" in text
+    assert text.count("      | line") == 8, "what follows has a line of its own and a carriage return"
+    assert is_plain(text)
+
+
+def test_what_could_not_be_verified_comes_after_the_criteria_and_before_all_else() -> None:
+    found: dict[str, Json] = {"kind": "test_deleted", "path": "tests/a.py", "line": 3, "detail": "gone", "taints": True}
+    unclear: dict[str, Json] = {"name": "files were changed", "passed": None, "detail": "too many to compare"}
+    text = summary_text(result(criteria=[PROVEN, CRITERION], checks=[unclear], findings=[found], status="failed"))
+    part = text.split("What could not be verified\n")[1].split("\n\n")[0]
+    assert part.splitlines() == [
+        "  the tests pass: in words only",
+        "  files were changed: too many to compare",
+        "  test deleted: tests/a.py:3: gone",
+    ]
+    assert text.index("Success criteria") < text.index("What could not") < text.index("What the daemon itself checked")
+    assert "could not be verified" not in summary_text(result(criteria=[PROVEN]))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        (["proven", "proven"], "2 proven"),
+        (["proven", "holds"], "1 proven, 1 held"),
+        (["holds", "failed"], "1 held, 1 failed: please look"),
+        (["proven", "human", "unproven"], "1 proven, 1 unproven, 1 for a person: please look"),
+    ],
+)
+def test_the_headline_of_a_success_counts_verdicts(verdicts: list[str], words: str) -> None:
+    rows: list[Json] = [{**PROVEN, "verdict": verdict} for verdict in verdicts]
+    assert summary_text(result(criteria=rows)).startswith(f"fix_db: SUCCEEDED - {words}\n")
+
+
+def test_a_task_that_waits_for_a_person_says_how_it_is_accepted() -> None:
+    text = summary_text(result(status="failed", reason="unproven"))
+    assert "  python main.py accept fix_db\n" in text
+    assert "accept" not in summary_text(result(status="failed", reason="check_failed"))
 
 
 def test_what_is_unknown_is_called_unknown_and_never_nothing() -> None:

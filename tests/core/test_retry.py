@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.attempt import Failed, FailureKind
-from orchestrator.core.retry import DAY_S, POLICIES, Remedy, decide_retry, resumes
+from orchestrator.core.attempt import AttemptRecord, Failed, FailureKind
+from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.retry import DAY_S, POLICIES, Remedy, decide_retry, resumes, sent_back
 
 NOW = 1_800_000_000.0
 
@@ -69,6 +70,39 @@ def test_the_tasks_own_wish_for_retries_replaces_the_number_of_tries() -> None:
 def test_a_question_is_not_asked_twice() -> None:
     question = Failed(FailureKind.ASKED_A_QUESTION, "")
     assert decide_retry(question, tries=1, uncharged=0, retries=5, now=NOW, chance=0.5).remedy is Remedy.GIVE_UP
+
+
+@pytest.mark.parametrize(("rounds", "remedy"), [(0, Remedy.TRY_AGAIN), (1, Remedy.TRY_AGAIN), (2, Remedy.GIVE_UP)])
+def test_a_failed_check_goes_back_a_bounded_number_of_times_whatever_was_tried_for_other_reasons(
+    rounds: int, remedy: Remedy
+) -> None:
+    failed = Failed(FailureKind.CHECK_FAILED, "1 check fails")
+    for tries in (1, 9):
+        decision = decide_retry(failed, tries=tries, uncharged=0, retries=None, now=NOW, chance=0.5, sent_back=rounds)
+        assert decision.remedy is remedy
+    assert resumes(FailureKind.CHECK_FAILED)
+
+
+def test_the_tasks_own_wish_makes_rounds_fewer_and_never_more() -> None:
+    def remedy(retries: int, rounds: int) -> Remedy:
+        failed = Failed(FailureKind.CHECK_FAILED, "")
+        return decide_retry(failed, tries=1, uncharged=0, retries=retries, now=NOW, chance=0.5, sent_back=rounds).remedy
+
+    assert remedy(0, 0) is Remedy.GIVE_UP
+    assert remedy(1, 0) is Remedy.TRY_AGAIN
+    assert remedy(20, 2) is Remedy.GIVE_UP
+
+
+def test_rounds_are_counted_by_the_verdicts_that_are_stored() -> None:
+    def record(**verdict: Json) -> AttemptRecord:
+        return AttemptRecord(TaskUid("0" * 32), 1, 1, "claude", "s", NOW, verdict=verdict)
+
+    failed: Json = {"text": "t", "verdict": "failed", "why": "", "mandatory": True}
+    optional: Json = {"text": "t", "verdict": "failed", "why": "", "mandatory": False}
+    proven: Json = {"text": "t", "verdict": "proven", "why": ""}
+    before = [record(), record(criteria=[proven, failed]), record(criteria=[optional]), record(criteria=[failed])]
+    assert sent_back(before) == 2
+    assert sent_back([record(criteria="x"), record(criteria=[1, None])]) == 0
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,12 @@ BAITS: dict[str, Callable[[int], str]] = {
     "carriage returns": lambda size: "\r" * size + "x",
     "paths": lambda size: "in /" + "a/" * (size // 2),
     "words": lambda size: "fix " * (size // 4),
+    "code spans": lambda size: "- [ ] a: " + "`a` " * (size // 4) + "`b`",
+    "check forms": lambda size: "- [ ] exists: " + "`a` " * (size // 4),
+    "runs of ticks": lambda size: "- [ ] json: " + " ".join("`" * n for n in range(1, int(size**0.5))),
+    "commands": lambda size: "- [ ] a: `" + "'a\\'b\" " * (size // 7) + "`",
+    "marks": lambda size: "- [ ] " + "(human) (optional) " * (size // 19),
+    "dots": lambda size: "- [ ] a: `b`" + "." * size,
     "items": lambda size: "- [ ] a\n  b\n" * (min(size, 1600) // 12),
 }
 SECTIONS = ("", "**Prompt:**\n", "**Context:**\n", "**Success Criteria:**\n", "**Target Files:**\n", "---\nx-a: ")

@@ -30,9 +30,11 @@ List the files in the working directory and say in three sentences what this pro
 **Success Criteria:**
 - [ ] The answer has three sentences
 - [ ] It names at least one file that exists
+- [ ] (optional) (human) It is what you wanted to know
 
 **Context:**
-This is a sample made by `create-sample`. It only reads.
+This is a sample made by `create-sample`. It only reads. A criterion may name a check that the daemon runs itself,
+for example "tests pass:" and then the command in backticks: docs/task-files.md.
 """
 
 

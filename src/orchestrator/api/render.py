@@ -6,14 +6,16 @@ from datetime import datetime, tzinfo
 from math import inf
 
 from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.criteria import check_text
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
+from orchestrator.core.proof import CheckKind
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import hint_for
-from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.task import Criterion, Task, TaskSpec
 from orchestrator.core.text import printable
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -183,8 +185,8 @@ def ended_rows(tasks: Sequence[Task], now: float) -> Table:
     rows = []
     for task in tasks:
         why = short(_why(task), 60)
-        if task.state is State.SUCCEEDED and task.spec.criteria:
-            count = len(task.spec.criteria)
+        if task.state is State.SUCCEEDED and not all(criterion.runs for criterion in task.spec.criteria):
+            count = sum(1 for criterion in task.spec.criteria if not criterion.runs)
             why = f"{count} {'criterion' if count == 1 else 'criteria'} unproven: please look"
         rows.append((task.state.value, call_name(task), duration(now - task.ended_ts) + " ago", why))
     return Table(("STATE", "TASK", "ENDED", "WHY"), tuple(rows))
@@ -294,13 +296,28 @@ def spec_text(spec: TaskSpec) -> str:
         f"title     {short(spec.title, 100)}",
         f"prompt    {len(spec.prompt)} characters: {short(spec.prompt, 80)}",
         f"targets   {', '.join(short(path, 80) for path in spec.target_files) or 'none'}",
-        f"criteria  {len(spec.criteria)}, all in words: they will be reported as unproven"
-        if spec.criteria
-        else "criteria  none",
+        *_criteria_lines(spec.criteria),
     ]
     lines += [f"inferred  {i.field} = {short(i.value, 60)} ({short(i.why, 80)})" for i in spec.inferred]
     lines += [f"warning   {f'line {n.line}: ' if n.line else ''}{short(n.message, 140)}" for n in spec.notices]
     return "\n".join(lines)
+
+
+def _criteria_lines(criteria: Sequence[Criterion]) -> list[str]:
+    """Return how many criteria there are, and for each what will be done to find out."""
+    if not criteria:
+        return ["criteria  none"]
+    run = sum(criterion.runs for criterion in criteria)
+    if not run and all(criterion.check is None for criterion in criteria):
+        return [f"criteria  {len(criteria)}, all in words: they will be reported as unproven"]
+    lines = [f"criteria  {len(criteria)}, {run} with a check that the daemon runs"]
+    for criterion in criteria:
+        how = "in words" if criterion.check is None else "for a person to look at"
+        if criterion.check is not None and criterion.runs:
+            text = check_text(criterion.check)
+            how = f"runs {text}" if criterion.check.kind is CheckKind.COMMAND else f"checks {text}"
+        lines.append(f"          {'' if criterion.mandatory else 'optional, '}{short(how, 100)}")
+    return lines
 
 
 def error_json(error: TaskFileError) -> dict[str, Json]:

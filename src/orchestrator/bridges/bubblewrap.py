@@ -43,15 +43,24 @@ def pid_namespace(bwrap: str) -> tuple[str, ...]:
 
 
 def enclosure(
-    bwrap: str, mounts: Sequence[Mount], *, cwd: str, as_root: bool, unshare: str = "unshare", setpriv: str = "setpriv"
+    bwrap: str,
+    mounts: Sequence[Mount],
+    *,
+    cwd: str,
+    as_root: bool,
+    unshare: str = "unshare",
+    setpriv: str = "setpriv",
+    network: bool = True,
 ) -> tuple[str, ...]:
     """Return the words for a file system of *mounts* and nothing else, with processes, IPC and host name of its own.
 
-    The network stays. No `--new-session`: the supervisor has given the program a session without a terminal already.
+    Without *network* there is a loopback of its own and nothing else. No `--new-session`: the supervisor has given the
+    program a session without a terminal already.
     As root a fresh /proc is mounted over that of bubblewrap, which covers parts of it: the kernel would refuse one to
     every sandbox further inside. The rights that this takes are given up before the program starts.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent"]
+    words += [] if network else ["--unshare-net"]
     words += ["--cap-drop", "ALL"]
     if as_root:
         for capability in (*_ROOT_KEEPS, *_ROOT_NEEDS_TO_MOUNT):

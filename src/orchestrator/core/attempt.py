@@ -41,6 +41,8 @@ class FailureKind(StrEnum):
     GAVE_UP = "gave_up"  # "I could not", "I was unable to"
     PERMISSION_DENIED = "permission_denied"  # tools it needed were denied and nothing came of it
     NO_CHANGES = "no_changes"  # said done, but no file was changed
+    CHECK_FAILED = "check_failed"  # a check that the daemon ran on the result fails
+    UNPROVEN = "unproven"  # no check fails, but what was seen proves nothing until a person accepts it
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
 
 

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from orchestrator.core.argv import Fault
+from orchestrator.core.criteria import read_check
+from orchestrator.core.errors import TaskFileError
 from orchestrator.core.paths import MAX_CHARS, resolve
 from orchestrator.core.sections import Section
 from orchestrator.core.source import Source
@@ -60,11 +63,12 @@ def read_targets(
 
 
 def read_criteria(
-    source: Source, section: Section, limits: FileLimits
+    source: Source, section: Section, limits: FileLimits, *, allow_commands: bool = True
 ) -> tuple[tuple[Criterion, ...], tuple[Notice, ...]]:
     """Return the success criteria; a line without a marker goes on with the one above it.
 
-    Raises TaskFileError: too_many_criteria.
+    Raises TaskFileError: too_many_criteria; for a check what `read_check` raises, and check_not_allowed unless
+    *allow_commands*; their field is `Success Criteria[n]`, n from 1.
     """
     found: list[Criterion] = []
     notices: list[Notice] = []
@@ -86,7 +90,31 @@ def read_criteria(
                 field=section.name,
                 expected=f"at most {limits.list_entries}",
             )
-    return tuple(found), tuple(notices)
+    checked = [
+        _checked(source, criterion, f"{section.name}[{n}]", notices, allow_commands=allow_commands)
+        for n, criterion in enumerate(found, 1)
+    ]
+    return tuple(checked), tuple(notices)
+
+
+def _checked(
+    source: Source, criterion: Criterion, field: str, notices: list[Notice], *, allow_commands: bool
+) -> Criterion:
+    """Return *criterion* with the check that its text names."""
+    fault = _fault_at(source, criterion.line, field)
+    reading = read_check(criterion.text, fault)
+    if reading.notice:
+        notices.append(Notice("criterion_in_words", reading.notice, criterion.line, 0, field))
+    if reading.check is not None and reading.check.argv and not allow_commands:
+        raise fault("check_not_allowed", "a criterion brings a command to run", "criteria in words, or checks of files")
+    return replace(criterion, check=reading.check, mandatory=reading.mandatory)
+
+
+def _fault_at(source: Source, line: int, field: str) -> Fault:
+    def fault(reason: str, message: str, expected: str) -> TaskFileError:
+        return source.fault(reason, message, line=line, field=field, expected=expected)
+
+    return fault
 
 
 def target_line(path: str) -> str:

@@ -3,8 +3,10 @@
 What guards the outcome is validation, not persuasion: docs/adr/0009-prompt-policy.md.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
+from orchestrator.core.events import Json
 from orchestrator.core.notes import ProjectNote
 from orchestrator.core.task import TaskSpec
 
@@ -12,6 +14,9 @@ CONTINUE = (
     "Your last run of this task was cut off. Look at what is already done, then finish the task. "
     "The whole task once more:"
 )
+MAX_SENT_BACK = 10  # checks; of each at most what is kept of its output
+_CHECK_FAILS = "The daemon has run the checks of the success criteria on your work. One fails:"
+_CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
 
 
 def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = ()) -> str:
@@ -39,3 +44,28 @@ def continue_prompt_of(spec: TaskSpec) -> str:
     The notes of the project are in its conversation already.
     """
     return f"{CONTINUE}\n\n{prompt_of(spec)}"
+
+
+def sent_back_prompt_of(verdict: Mapping[str, Json]) -> str:
+    """Return what the same session is told of the checks that failed, by the stored verdict on its attempt (the data of
+    `validated`): which they are and what they printed, and nothing that it should do. "" when none failed."""
+    rows = verdict.get("criteria")
+    found = rows if isinstance(rows, Sequence) and not isinstance(rows, str) else ()
+    failed = [row for row in found if isinstance(row, Mapping) and row.get("verdict") == "failed"]
+    if not failed:
+        return ""
+    parts = [_CHECK_FAILS if len(failed) == 1 else _CHECKS_FAIL]
+    parts += [_failed_check(row) for row in failed[:MAX_SENT_BACK]]
+    if more := len(failed) - MAX_SENT_BACK:
+        parts += [f"and {more} more"] if more > 0 else []
+    return "\n\n".join(parts)
+
+
+def _failed_check(row: Mapping[str, Json]) -> str:
+    text = f"- {row.get('text')}\n  {row.get('why')}"
+    run = row.get("result")
+    tail = str(run.get("tail", "")) if isinstance(run, Mapping) else ""
+    if not tail.strip():
+        return text
+    fence = "`" * max(3, 1 + max((len(ticks) for ticks in re.findall("`+", tail)), default=0))
+    return f"{text}\n  The end of what it printed:\n\n{fence}\n{tail}\n{fence}"

@@ -81,6 +81,26 @@ TASK_FILE_REASONS: Mapping[str, FileReason] = {
     "target_invalid": FileReason("a target file is not a path", "Write one path to a line, in backticks if need be."),
     "target_outside_root": FileReason("a target file lies outside the allowed root", _INSIDE),
     "target_symlink_escape": FileReason("a target file leads outside the allowed root by a link", _INSIDE),
+    # the checks of its criteria
+    "check_form_invalid": FileReason(
+        "a criterion begins like a check and is none", "Write it as docs/task-files.md shows, or in other words."
+    ),
+    "check_shell_syntax": FileReason(
+        "a check needs a shell, and none is started", "Write `sh -c '…'` around it, or quote the character."
+    ),
+    "check_command_invalid": FileReason(
+        "a check is no command",
+        "Write program and arguments; put another word behind the code span if it is no check.",
+    ),
+    "check_path_invalid": FileReason(
+        "a check names no path in the work area", "Write the path of a file, relative and without `..`."
+    ),
+    "check_value_invalid": FileReason("a check compares with what cannot be read", "Correct the pattern or value."),
+    "check_too_long": FileReason("a check is too long", "Put the command into a script and run that."),
+    "check_not_allowed": FileReason(
+        "a check runs a command, and this door may bring none",
+        "Drop the file into tasks/, or add the door to proof.allow_commands_from.",
+    ),
     # its place among others
     "id_conflict": FileReason("its id differs from another only in case", "Choose another id."),
     "duplicate_content": FileReason("the same file was done before", "Add `rerun: true` to do it again."),
@@ -106,6 +126,7 @@ TASK_FILE_NOTICES: Mapping[str, str] = {
     "fence_unclosed": "a code fence or comment is never closed; everything after it is part of it",
     "target_description": "words after a target file are not part of its path",
     "empty_criterion": "a success criterion has no text and is ignored",
+    "criterion_in_words": "a criterion looks like a check, but is read as words: nothing is run for it",
     "inferred_path_ignored": "a path in the text lies outside the allowed root and is not used",
     "target_missing": "a target file does not exist",
     "multiple_links": "the file has another name elsewhere; its content was copied",

@@ -1,10 +1,12 @@
-"""The summary for the morning: the answer first, then what was seen, then what to type. Plain text, no colour."""
+"""The summary for the morning: the verdict first, then each criterion with its evidence, what could not be verified,
+what was seen, and what to type. Plain text, no colour."""
 
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
+from orchestrator.core.report_proof import criterion_lines, unverified, verdict_words
 from orchestrator.core.text import printable
 
 WIDTH = 100
@@ -22,6 +24,7 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
     lines = [*_wrapped(_headline(result, task)), "=" * 60, ""]
     lines += _facts(result, task)
     lines += _criteria(_rows(result, "criteria"))
+    lines += _unverified(result)
     lines += _checks(_rows(result, "checks"))
     lines += _changes(_part(result, "changes"))
     lines += _answer(str(result.get("answer", "")))
@@ -33,11 +36,8 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
 
 def _headline(result: Mapping[str, Json], task: Mapping[str, Json]) -> str:
     status = str(result.get("status", "")).upper()
-    criteria = _rows(result, "criteria")
-    open_ones = sum(1 for row in criteria if row.get("verdict") != "proven")
-    if status == "SUCCEEDED" and open_ones:
-        count = "1 criterion is" if open_ones == 1 else f"{open_ones} criteria are"
-        status += f" - {count} unproven, please look"
+    if status == "SUCCEEDED" and (words := verdict_words(_rows(result, "criteria"))):
+        status += f" - {words}"
     elif result.get("reason"):
         status += f" - {result['reason']}"
     return f"{task.get('name')}: {status}"
@@ -63,8 +63,16 @@ def _criteria(rows: Sequence[Mapping[str, Json]]) -> list[str]:
         return ["Success criteria: none were given.", ""]
     lines = ["Success criteria"]
     for row in rows:
-        lines += _wrapped(f"[{row.get('verdict')}] {row.get('text')}", "  ")
+        for indent, text in criterion_lines(row):
+            lines += _wrapped(text, indent)
     return [*lines, ""]
+
+
+def _unverified(result: Mapping[str, Json]) -> list[str]:
+    lines = []
+    for text in unverified(_rows(result, "criteria"), _rows(result, "checks"), _rows(result, "findings")):
+        lines += _wrapped(text, "  ")
+    return ["What could not be verified", *lines, ""] if lines else []
 
 
 def _checks(rows: Sequence[Mapping[str, Json]]) -> list[str]:
@@ -135,6 +143,8 @@ def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json], command: s
     name = _shown(str(task.get("name")))
     lines.append(f"  {command} show {name}")
     lines.append(f"  {command} tail-events --task {name}")
+    if result.get("reason") == "unproven":
+        lines.append(f"  {command} accept {name}")
     if result.get("status") != "succeeded":
         lines.append(f"  {command} retry {uid[-8:]}")
     return lines

@@ -1,11 +1,13 @@
 """What follows a failure: try again and when, hold the agent, or give up. A value that somebody else carries out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.attempt import Failed
+from orchestrator.core.attempt import AttemptRecord, Failed
 from orchestrator.core.attempt import FailureKind as K
+from orchestrator.core.events import Json
+from orchestrator.core.proof import Proof
 
 DAY_S = 86_400.0
 SHORTEST_HOLD_S = 60.0
@@ -89,6 +91,11 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.GAVE_UP: _never("Read why in the answer; change the task, then drop it again."),
     K.PERMISSION_DENIED: _never("Allow what was denied (doctor tells how), or change the task."),
     K.NO_CHANGES: _never("Read the answer: if nothing had to change, use type `analyze`; else say what must change."),
+    # The same session is told which check failed and how: the setting proof.rounds sets the number of tries.
+    K.CHECK_FAILED: _again(
+        3, 1, 1, "See what the check printed; correct the work or the check, then `retry`.", resume=True
+    ),
+    K.UNPROVEN: _never("Look at what could not be verified; `accept` it as it is, or `retry`."),
     K.INTERRUPTED_TOO_OFTEN: _never("Each run ended with the daemon; find out what ends it, then `retry`."),
 }
 
@@ -111,14 +118,21 @@ def decide_retry(
     now: float,
     chance: float,
     policies: Mapping[K, RetryPolicy] = POLICIES,
+    sent_back: int | None = None,
 ) -> RetryDecision:
     """Return what follows *failure*.
 
     *tries* counts the charged tries so far, this one included; *uncharged* the ones that were not, so that
     holds without a known end grow longer. *retries* is the task's own wish: it replaces the number of tries of
     kinds that may be tried again at all. *chance* is uniform in [0, 1). Pure.
+
+    Of a failed check only the rounds count, *sent_back* of them so far (`sent_back`; None: as many as there were
+    tries), and the task's own wish makes them fewer, never more.
     """
     policy = policies[failure.kind]
+    if failure.kind is K.CHECK_FAILED:
+        tries = tries if sent_back is None else sent_back + 1
+        retries = None if retries is None else min(retries, policy.max_tries - 1)
     if policy.remedy is Remedy.HOLD_AGENT:
         until = failure.resets_at or now + min(policy.first_delay_s * 2.0 ** min(uncharged, 20), policy.cap_s)
         if until <= now:  # a reset in the past must not become a storm
@@ -129,6 +143,19 @@ def decide_retry(
         return RetryDecision(Remedy.GIVE_UP, 0.0, policy.hint)
     delay = min(policy.first_delay_s * 2.0 ** min(tries - 1, 20), policy.cap_s)
     return RetryDecision(Remedy.TRY_AGAIN, now + delay * (1 - JITTER * chance), policy.hint)
+
+
+def sent_back(attempts: Sequence[AttemptRecord]) -> int:
+    """Return how many of *attempts*, those judged before this one, had a mandatory criterion whose check failed."""
+    return sum(any(map(_failed_its_check, _rows(record.verdict.get("criteria")))) for record in attempts)
+
+
+def _failed_its_check(row: Json) -> bool:
+    return isinstance(row, Mapping) and row.get("verdict") == Proof.FAILED.value and row.get("mandatory") is not False
+
+
+def _rows(value: Json) -> Sequence[Json]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def hint_for(reason: str) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import NEXT, State, next_state
+from orchestrator.core.proof import CheckKind, CheckSpec
 
 
 class Priority(StrEnum):
@@ -25,11 +26,21 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One line under Success Criteria. *ticked* is what the author wrote in the box, never evidence."""
+    """One line under Success Criteria. *ticked* is what the author wrote in the box, never evidence.
+
+    *text* is the whole of it as written, *check* what it names to be run or looked at, None for words only.
+    """
 
     text: str
     ticked: bool = False
     line: int = 0
+    check: CheckSpec | None = None
+    mandatory: bool = True
+
+    @property
+    def runs(self) -> bool:
+        """Whether the daemon has something to run or to look at for it."""
+        return self.check is not None and self.check.kind is not CheckKind.HUMAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ class TaskRules:
     """What the parser needs to know of the configuration.
 
     *base_cwd* is where relative paths start, *allowed_root* what no path may leave; both absolute.
-    *strict* turns unknown keys into errors.
+    *strict* turns unknown keys into errors. *allow_commands*: whether a task by this door may bring commands to run.
     """
 
     types: Mapping[str, TaskType]
@@ -128,6 +139,7 @@ class TaskRules:
     max_timeout_s: int = 86_400
     max_budget_usd: float = 1000.0
     limits: FileLimits = field(default_factory=FileLimits)
+    allow_commands: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def _content(source: Source, body: Body, fields: Fields, rules: TaskRules) -> _C
         targets, more = read_targets(source, section, base=base, root=rules.allowed_root, limits=rules.limits)
         said += more
     if section := body.section(SectionName.CRITERIA):
-        criteria, more = read_criteria(source, section, rules.limits)
+        criteria, more = read_criteria(source, section, rules.limits, allow_commands=rules.allow_commands)
         said += more
     labelled = body.section(SectionName.PROMPT) is not None
     return _Content(title, prompt, context, targets, criteria, notices + said, labelled)
@@ -252,7 +252,7 @@ def _misread(text: str, spec: TaskSpec) -> str:
         criteria, _ = read_criteria(source, section, limits) if section else ((), ())
     except TaskFileError as error:
         return error.message
-    said = [(criterion.text, criterion.ticked) for criterion in criteria]
-    wanted = [(criterion.text, criterion.ticked) for criterion in spec.criteria]
+    said = [replace(criterion, line=0) for criterion in criteria]
+    wanted = [replace(criterion, line=0) for criterion in spec.criteria]
     same = (prompt, context, said) == (spec.prompt, spec.context, wanted)
     return "" if same else "part of a text would be read as a section of its own"

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, FailureKind, Finished
 from orchestrator.core.codec import outcome_from_json
 from orchestrator.core.evidence import Changes
+from orchestrator.core.proof import CriterionProof, Finding
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.validation.answer import asks, is_about_checking, is_empty, surrenders
-
-UNPROVEN_WHY = "in words only: the daemon cannot check it, please look"
+from orchestrator.validation.proof import NOT_RUN, open_because, unchecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +26,35 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class CriterionVerdict:
-    """A success criterion with what is known of it."""
-
-    text: str
-    verdict: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """*failure* is None for success, else why not. *criteria* has one entry for each line the author wrote."""
 
     failure: Failed | None
     checks: tuple[Check, ...]
-    criteria: tuple[CriterionVerdict, ...]
+    criteria: tuple[CriterionProof, ...]
     changes: Changes
+    findings: tuple[Finding, ...] = ()
 
 
-def judge(spec: TaskSpec, task_type: TaskType, outcome: Finished | Failed, changes: Changes) -> Verdict:
-    """Return the verdict on an ended attempt. The first check that fails names the failure."""
-    criteria = tuple(CriterionVerdict(criterion.text, "unproven", UNPROVEN_WHY) for criterion in spec.criteria)
-    changes = _own(outcome.report, changes)
+def judge(
+    spec: TaskSpec,
+    task_type: TaskType,
+    outcome: Finished | Failed,
+    changes: Changes,
+    proofs: Sequence[CriterionProof] | None = None,
+    findings: Sequence[Finding] = (),
+) -> Verdict:
+    """Return the verdict on an ended attempt. The first check that fails names the failure.
+
+    *proofs* are what was found out about the criteria of *spec*, in their order; None: none of their checks was run.
+    A task with a mandatory criterion that is open has never succeeded.
+    """
+    why = NOT_RUN if isinstance(outcome, Finished) else "the agent failed, so its check was not run"
+    criteria = unchecked(spec.criteria, why) if proofs is None else tuple(proofs)
+    findings, changes = tuple(findings), _own(outcome.report, changes)
     if isinstance(outcome, Failed):
         ended = Check("agent ended well", passed=False, detail=outcome.detail)
-        return Verdict(outcome, (ended,), criteria, changes)
+        return Verdict(outcome, (ended,), criteria, changes, findings)
     report = outcome.report
     checks = [Check("agent ended well", passed=True, detail="exit code 0, final message without error")]
     failure: Failed | None = None
@@ -58,7 +62,11 @@ def judge(spec: TaskSpec, task_type: TaskType, outcome: Finished | Failed, chang
         checks.append(check)
         if check.passed is False and failure is None:
             failure = Failed(kind, check.detail, report)
-    return Verdict(failure, tuple(checks), criteria, changes)
+    still_open = open_because(criteria, findings, report)
+    if still_open or any(proof.check is not None for proof in criteria):
+        detail = still_open.detail if still_open else ""
+        checks.append(Check("no mandatory criterion is open", passed=still_open is None, detail=detail))
+    return Verdict(failure or still_open, tuple(checks), criteria, changes, findings)
 
 
 def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.attempt import AttemptRecord, FailureKind
+from orchestrator.core.codec import to_json
 from orchestrator.core.events import Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Task
+from orchestrator.validation.proof import unchecked
 
 SCHEMA_VERSION = 1
+_TOO_EARLY = "the task did not get as far as being checked"
 _SUMS = ("turns", "input_tokens", "output_tokens", "cost_usd")
 
 
@@ -27,6 +31,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "hint": hint_for(task),
         "task": _task_part(task),
         "criteria": verdict.get("criteria") or _unjudged(task),
+        "findings": verdict.get("findings") or [],
         "checks": verdict.get("checks") or [],
         "answer": last.get("answer", ""),
         "changes": _changes_part(verdict, last),
@@ -78,8 +83,9 @@ def _task_part(task: Task) -> dict[str, Json]:
 
 
 def _unjudged(task: Task) -> list[Json]:
-    why = "the task did not get as far as being checked"
-    return [{"text": criterion.text, "verdict": "unproven", "why": why} for criterion in task.spec.criteria]
+    """Return the criteria of a task that was never judged, in the words of the verdict."""
+    rows = to_json([replace(proof, why=_TOO_EARLY) for proof in unchecked(task.spec.criteria)])
+    return list(rows) if isinstance(rows, Sequence) else []
 
 
 def _changes_part(verdict: Mapping[str, Json], last: Mapping[str, Json]) -> dict[str, Json]:

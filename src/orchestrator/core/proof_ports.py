@@ -1,0 +1,35 @@
+"""The ports of proving: what runs checks, and what makes the folders they run in. Part of core/ports.py."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from orchestrator.core.proof import CheckRun, CheckSpec
+
+
+class CheckRunner(Protocol):
+    """Runs what criteria name as their checks, in a folder that is there for nothing else."""
+
+    async def run(self, checks: Sequence[CheckSpec], folder: str, *, inside: str, commit: str) -> Sequence[CheckRun]:
+        """Return one run for each of *checks*, in their order. Never raises for what a check does or lacks.
+
+        *folder* is an absolute path that the checks may write to; they start in *inside*, a folder relative to it (""
+        for itself), from where paths of files count too. *commit* only goes into the runs. Nothing that was started is
+        alive afterwards, however this ends.
+        """
+        ...
+
+
+class Checkouts(Protocol):
+    """Makes clean folders of commits."""
+
+    def checkout(
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[str]:
+        """Return a context whose value is the absolute path of a private folder with the files of *commit* and nothing
+        else, removed at its end. *source* is the top of the repository as `Area.source` has it.
+
+        The paths *restored* are as in *base*: put back, or taken away where it does not have them. Entering raises
+        WorkAreaError where that commit cannot be had, OSError where the disk refuses.
+        """
+        ...

@@ -1,0 +1,62 @@
+"""What a summary tells of proof: each criterion with its evidence, then what could not be verified."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from orchestrator.core.events import Json
+
+Row = Mapping[str, Json]
+TAIL_LINES = 10
+_COUNTED = {"proven": "proven", "holds": "held", "failed": "failed", "unproven": "unproven", "human": "for a person"}
+_SETTLED = ("proven", "holds")
+
+
+def verdict_words(rows: Sequence[Row]) -> str:
+    """Return how the criteria of a task that succeeded stand, "" when there are none."""
+    counts = Counter(str(row.get("verdict")) for row in rows)
+    still_open = sum(count for verdict, count in counts.items() if verdict not in _SETTLED)
+    if still_open and still_open == counts["unproven"] == len(rows):
+        count = "1 criterion is" if still_open == 1 else f"{still_open} criteria are"
+        return f"{count} unproven, please look"
+    told = ", ".join(f"{counts[verdict]} {words}" for verdict, words in _COUNTED.items() if counts[verdict])
+    return f"{told}{': please look' if still_open else ''}"
+
+
+def criterion_lines(row: Row) -> list[tuple[str, str]]:
+    """Return the lines of one criterion, each as indent and text."""
+    optional = " (optional)" if row.get("mandatory") is False and "(optional)" not in str(row.get("text")) else ""
+    lines = [("  ", f"[{row.get('verdict')}] {row.get('text')}{optional}")]
+    if not isinstance(row.get("check"), Mapping):
+        return lines
+    lines.append(("      ", str(row.get("why"))))
+    runs = [(name, run) for name in ("base", "result") if isinstance(run := row.get(name), Mapping)]
+    lines += [("      ", _run_words(name, run)) for name, run in runs]
+    if row.get("verdict") == "failed" and runs and runs[-1][0] == "result":
+        lines += [("      | ", line) for line in _last_lines(runs[-1][1])]
+    return lines
+
+
+def _run_words(name: str, run: Row) -> str:
+    passed = run.get("passed")
+    how = "passed" if passed else "failed" if passed is False else "no answer"
+    commit = f" {str(run.get('commit'))[:10]}" if run.get("commit") else ""
+    code = f", exit code {run.get('exit_code')}" if run.get("exit_code") is not None else ""
+    seconds = run.get("duration_s")
+    after = f" after {seconds:.1f} s" if isinstance(seconds, (int, float)) and seconds else ""
+    held = f" [{run['confinement']}]" if name == "result" and run.get("confinement") else ""
+    return f"{name}{commit}: {how}{code}{after}{held}"
+
+
+def _last_lines(run: Row) -> list[str]:
+    return [line for line in str(run.get("tail", "")).splitlines() if line.strip()][-TAIL_LINES:]
+
+
+def unverified(criteria: Sequence[Row], checks: Sequence[Row], findings: Sequence[Row]) -> list[str]:
+    """Return, each in a sentence, what nobody has verified."""
+    lines = [f"{row.get('text')}: {row.get('why')}" for row in criteria if row.get("verdict") in ("unproven", "human")]
+    lines += [f"{row.get('name')}: {row.get('detail')}" for row in checks if row.get("passed") is None]
+    for row in findings:
+        place = f"{row.get('path')}:{row['line']}" if row.get("line") else row.get("path")
+        parts = (str(row.get("kind")).replace("_", " "), place, row.get("detail"))
+        lines.append(": ".join(str(part) for part in parts if part))
+    return lines
