@@ -24,7 +24,8 @@ def test_a_good_result_has_no_problem_and_keys_of_a_later_release_are_none() -> 
     assert result_problems({**good(), "new_in_a_later_release": 1}) == []
 
 
-@pytest.mark.parametrize("key", good())
+# The results of earlier releases have no `work`.
+@pytest.mark.parametrize("key", [key for key in good() if key != "work"])
 def test_a_key_that_is_missing_is_named(key: str) -> None:
     damaged = good()
     del damaged[key]

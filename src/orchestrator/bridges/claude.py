@@ -192,7 +192,8 @@ class ClaudeAgent:
             config=os.path.realpath(claude_command.config_dir(config)),
             private=str(private),
             program=[word for word in command if word.startswith("/")],
-            read=[*_expanded(config.read_paths, real_home), *_certificates(self._env)],
+            root=os.path.realpath(order.work_root or order.cwd),
+            read=[*_expanded(config.read_paths, real_home), *_certificates(self._env), *order.read],
             write=_expanded(config.write_paths, real_home),
             hidden=config.hidden,
         )

@@ -89,6 +89,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.GAVE_UP: _never("Read why in the answer; change the task, then drop it again."),
     K.PERMISSION_DENIED: _never("Allow what was denied (doctor tells how), or change the task."),
     K.NO_CHANGES: _never("Read the answer: if nothing had to change, use type `analyze`; else say what must change."),
+    K.NOT_DELIVERED: _never("The work is kept: `recover` brings it back; see the detail for what stood in the way."),
     K.INTERRUPTED_TOO_OFTEN: _never("Each run ended with the daemon; find out what ends it, then `retry`."),
 }
 
