@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from orchestrator.bridges.process import run_quick
+from orchestrator.core.shortage import SHORTAGES
 from orchestrator.core.text import printable
 
 OLDEST = (2, 29)  # `fetch --no-write-fetch-head`, object formats
@@ -48,13 +49,19 @@ _ENV: Mapping[str, str] = {
 }
 
 
-class GitError(Exception):
-    """Git did not do what it was asked; the text is what it said, fit for people. *missing*: there is no git at all."""
+_SHORTAGES = tuple(os.strerror(code) for code in sorted(SHORTAGES))  # as the system words them, LC_ALL=C
 
-    def __init__(self, words: str, *, missing: bool = False, output: bytes = b"") -> None:
+
+class GitError(Exception):
+    """Git did not do what it was asked; the text is what it said, fit for people.
+
+    *missing*: there is no git at all. *shortage*: the machine lacks space, descriptors or memory.
+    """
+
+    def __init__(self, words: str, *, missing: bool = False, shortage: bool = False) -> None:
         super().__init__(words)
         self.missing = missing
-        self.output = output
+        self.shortage = shortage or any(sign in words for sign in _SHORTAGES)
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,9 @@ class Git:
             [*argv, *words], env=given, cwd=cwd, timeout_s=timeout_s, stdin=stdin, max_output_bytes=MAX_OUTPUT_BYTES
         )
         if ran.reason != "exited":
-            raise GitError(f"git {words[0]}: {ran.detail or ran.reason}", output=ran.stdout)
+            raise GitError(f"git {words[0]}: {ran.detail or ran.reason}", shortage=ran.reason == "shortage")
         if ran.exit_code not in ok:
-            raise GitError(f"git {words[0]}: {_said(ran.stderr) or f'exit code {ran.exit_code}'}", output=ran.stdout)
+            raise GitError(f"git {words[0]}: {_said(ran.stderr) or f'exit code {ran.exit_code}'}")
         return ran.stdout
 
     async def says(self, *words: str, git_dir: str = "", cwd: str = "/") -> str:

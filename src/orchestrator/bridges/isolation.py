@@ -68,7 +68,7 @@ class IsolatedWorkspace:
             if fresh or not facts.attempt or not folder.is_there():
                 facts = await self._anew(folder, facts, order)
         except GitError as error:
-            if "No space left" in str(error):
+            if error.shortage:
                 raise OSError(errno.ENOSPC, str(error), str(folder.path)) from None
             raise WorkAreaError(f"the work area could not be made: {error}") from None
         hit("prepare.area")
