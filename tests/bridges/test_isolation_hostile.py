@@ -9,6 +9,7 @@ import pytest
 from tests.bridges.git_rig import WORDS, Rig, git, needs_git, picture, repository, trap
 
 from orchestrator.bridges.claude_enclosure import Places, mounts
+from orchestrator.bridges.git_clone import own_repository
 
 pytestmark = needs_git
 
@@ -89,6 +90,36 @@ async def test_nothing_that_was_planted_runs_and_the_work_is_kept(
     other, area = await rig.begin(top, uid="b" * 32, name="other")
     (area / "app" / "py").write_text("answer = 43\n")
     assert (await rig.space.deliver(other, WORDS)).delivered  # type: ignore[union-attr]
+    assert not marker.exists()
+
+
+async def test_what_an_agent_planted_in_a_folder_that_it_made_a_repository_of_runs_nothing(
+    tmp_path: Path, top: Path
+) -> None:
+    """A task in place may leave a repository with settings of its choice; the next task there finds it."""
+    marker = tmp_path / "ran"
+    rig = Rig(tmp_path)
+    own = own_repository(rig.state / "git", str(top / ".git"))
+    plant_everywhere(top, marker)
+    program = trap(tmp_path / "evil", marker)
+    git(top, "config", "url.ext::sh.insteadOf", str(rig.state))
+    for key, value in (
+        ("uploadpack", str(program)),
+        ("vcs", "ext"),
+        ("url", f"ext::{program}"),
+        ("fetch", "+refs/*:refs/heads/*"),
+    ):
+        git(top, "config", f"remote.{own}.{key}", value)
+    (top / "data").write_text("edited")
+    order, area = await rig.begin(top)
+    (area / "new").write_text("n")
+    with pytest.raises(OSError, match="transport"):  # such a repository gets nothing from us, and runs nothing
+        await rig.space.deliver(order, WORDS)
+    git(top, "config", "--remove-section", f"remote.{own}")
+    git(top, "config", "--remove-section", "url.ext::sh")
+    made = await rig.space.deliver(order, WORDS)
+    assert made is not None
+    assert made.delivered
     assert not marker.exists()
 
 

@@ -89,7 +89,7 @@ class CaseRound(Round):
             kinds = (*KINDS, "endless") if self._is_about(BY_CANCELLING) else KINDS
             if self._is_about_a_clone():
                 repository(self.root / "workspace" / "project")
-                kinds = (*kinds, *["cloned"] * (1 if self.case.point == "*" else max(HITS)))
+                kinds = (*kinds, "cloned") if self.case.point == "*" else (*["cloned"] * max(HITS), *kinds)
             crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
             # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
             late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}

@@ -15,7 +15,7 @@ from orchestrator.bridges.process import run_quick
 from orchestrator.core.shortage import SHORTAGES
 from orchestrator.core.text import printable
 
-OLDEST = (2, 29)  # `fetch --no-write-fetch-head`, object formats
+OLDEST = (2, 31)  # what doctor asks for too
 LONG_S = 1800.0
 MAX_OUTPUT_BYTES = 256 << 20
 _SAFE = (
@@ -44,6 +44,7 @@ _ENV: Mapping[str, str] = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "file",
     "GIT_PAGER": "cat",
     "GIT_EDITOR": "false",
 }

@@ -19,6 +19,12 @@ from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.text import printable
 
 SET_UP_S = 1800.0
+# Where these are not there, the sandbox of an agent's shell puts something in their place that git cannot add: the
+# agent's own `git add -A` is to pass them over. It says nothing about what we take.
+_IN_THE_AGENTS_WAY = (
+    *(".bash_profile", ".bashrc", ".gitconfig", ".gitmodules", ".idea", ".mcp.json", ".profile", ".ripgreprc"),
+    *(".vscode", ".zprofile", ".zshrc", ".claude/agents", ".claude/commands", ".claude/settings.json"),
+)
 MAX_APART = 500
 
 
@@ -71,6 +77,7 @@ async def make_clone(git: Git, folder: AreaFolder, facts: AreaFacts, *, branch: 
     for name in ("hooks", "info", "objects/info"):
         (inside / name).mkdir(parents=True, exist_ok=True)
     (inside / "objects/info/alternates").write_bytes(_lines(facts.read))
+    (inside / "info/exclude").write_text("".join(f"{name}\n" for name in _IN_THE_AGENTS_WAY))
     if (own / "shallow").is_file():
         shutil.copyfile(own / "shallow", inside / "shallow")
     if facts.source:

@@ -59,9 +59,11 @@ async def bring(git: Git, facts: AreaFacts, commit: str, ref: str) -> None:
     if not facts.source:
         await put_ref(git, facts.git_dir, ref, commit)
         return
-    words = ("fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-    given = (*words, f"--negotiation-tip={facts.base}", facts.git_dir, f"+{own}:{ref}")
-    await _unlocked(git, facts.source, ref, given)
+    # No setting of that repository may say what is run for it, where from it comes, or what else is set.
+    words = ("fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
+    tip = f"--negotiation-tip={facts.base}"
+    await git.run(*words, "--upload-pack=git-upload-pack", tip, facts.git_dir, own, cwd=facts.source)
+    await put_ref(git, facts.source, ref, commit)
 
 
 async def _unlocked(git: Git, where: str, ref: str, words: Sequence[str]) -> None:

@@ -148,6 +148,8 @@ class GitShelf:
 
     async def tidy(self) -> None:
         """Remove repositories of ours that no area needs any more."""
+        if self._owned():
+            return  # a daemon may be making an area this moment
         needed = {facts.git_dir for uid in await self.uids() if (facts := AreaFolder(self._work, uid).load())}
         for path in self._repositories.glob("*.git*"):
             if str(path) not in needed:

@@ -1,8 +1,11 @@
 """Looks at the person's repository: whether a folder lies in one, and what of it is unusual. Writes nothing there."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from orchestrator.bridges.git import Git, GitError, literal
 
@@ -98,16 +101,31 @@ def stores(objects: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def notes_of(git: Git, source: Source) -> tuple[str, ...]:
-    """Return what people should know of a clone of *source*."""
+async def _uncommitted(git: Git, source: Source, own: str) -> int:
+    """Count what in the checkout is not in its last commit. By our own repository: `git status` would run filters."""
+    index = await git.says("rev-parse", "--git-path", "index", cwd=source.top)
+    with TemporaryDirectory(prefix="orchestrator-") as folder:
+        copy = Path(folder, "index")
+        if (there := Path(source.top, index)).is_file():
+            shutil.copyfile(there, copy)
+        where = {"git_dir": own, "work_tree": source.top, "cwd": source.top, "index": str(copy)}
+        given: dict[str, Any] = {**where, "config": source.settings, "timeout_s": 120}
+        await git.run("update-index", "-q", "--refresh", ok=(0, 1), **given)
+        words = ("diff-index", "-z", "--name-only", "--ignore-submodules=all", "--no-ext-diff", source.head)
+        changed = await git.run(*words, **given)
+        listing = ("ls-files", "-z", "-o", "--exclude-standard", "--directory", "--no-empty-directory")
+        return changed.count(b"\0") + (await git.run(*listing, **given)).count(b"\0")
+
+
+async def notes_of(git: Git, source: Source, own: str) -> tuple[str, ...]:
+    """Return what people should know of a clone of *source*; *own* is our repository beside it."""
     notes = []
     if source.shallow:
         notes.append("the repository is shallow: its older history is not there")
     if await git.says("symbolic-ref", "-q", "HEAD", cwd=source.top) == "":
         notes.append("HEAD is detached: the base is the commit it is at")
     try:
-        said = await git.run("status", "--porcelain", "-z", "--no-renames", cwd=source.top, timeout_s=120)
-        if count := said.count(b"\0"):
+        if count := await _uncommitted(git, source, own):
             words = "1 path of the checkout is" if count == 1 else f"{count} paths of the checkout are"
             notes.append(f"{words} not committed: the task began from the last commit, without it")
     except GitError as error:

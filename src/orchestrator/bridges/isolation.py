@@ -128,7 +128,8 @@ class IsolatedWorkspace:
                 attempt_dir=order.attempt_dir,
             )
         except GitError as error:
-            raise OSError(errno.EIO, str(error), facts.source or str(folder.path)) from None
+            number = errno.ENOSPC if error.shortage else errno.EIO
+            raise OSError(number, str(error), facts.source or str(folder.path)) from None
 
     def leave(self, order: WorkOrder) -> None:
         self._in_place.leave(order)
@@ -176,7 +177,7 @@ class IsolatedWorkspace:
         )
         # From here on nothing that the clone borrows is collected, whatever becomes of the person's branches.
         await put_ref(self._git, source.top, base_ref(facts), source.head)
-        return replace(facts, notes=await notes_of(self._git, source))
+        return replace(facts, notes=await notes_of(self._git, source, str(own)))
 
     def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
         own = str(folder.path / "own.git")

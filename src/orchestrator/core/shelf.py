@@ -24,7 +24,7 @@ class Shelf(Protocol):
         ...
 
     async def tidy(self) -> None:
-        """Remove what no area needs any more."""
+        """Remove what no area needs any more, unless a daemon is at work."""
         ...
 
     async def uids(self) -> Sequence[TaskUid]:

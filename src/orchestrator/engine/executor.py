@@ -69,7 +69,7 @@ class Executor:
         self._store = store
         self._agents = agents
         self._inbox = inbox
-        self._labour = Labour(workspace, lambda: policy().allowed_root)
+        self._labour = Labour(workspace, lambda: policy().allowed_root, clock)
         self._clock = clock
         self._policy = policy
         self._redact = redact

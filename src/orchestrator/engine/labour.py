@@ -1,5 +1,6 @@
 """The work of an attempt as files: where it is done, that it is kept however it ends, and what is told of it."""
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,12 +9,15 @@ from orchestrator.core.attempt import Failed, FailureKind, Finished, WorkOrder
 from orchestrator.core.events import Json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.failpoint import hit
-from orchestrator.core.ports import Workspace
+from orchestrator.core.ports import Clock, Workspace
+from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
 from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 3.0
+TRIES, SHORTAGE_TRIES = 3, 200
 MAX_FILES = 200  # that are named in an event and so in a result; the patch has all
 Facts = Mapping[str, Json]
 
@@ -21,7 +25,8 @@ Facts = Mapping[str, Json]
 class Labour:
     """What the executor asks of the work area. Holds the areas of running attempts only to tell of them."""
 
-    def __init__(self, workspace: Workspace, allowed_root: Callable[[], str]) -> None:
+    def __init__(self, workspace: Workspace, allowed_root: Callable[[], str], clock: Clock) -> None:
+        self._clock = clock
         self._workspace = workspace
         self._allowed_root = allowed_root
         self._areas: dict[str, Area] = {}
@@ -61,11 +66,18 @@ class Labour:
                 ("Attempt", str(order.attempt)),
             ),
         )
-        try:
-            return await self._facts(order, await self._workspace.deliver(order, words)), None
-        except OSError as error:
-            detail = f"the result could not be brought into {error.filename or 'its place'}: {error.strerror or error}"
-            return await self.kept(order), Failed(FailureKind.NOT_DELIVERED, detail, outcome.report)
+        for tried in itertools.count(1):
+            try:
+                return await self._facts(order, await self._workspace.deliver(order, words)), None
+            except OSError as error:
+                if tried < (SHORTAGE_TRIES if is_shortage(error) else TRIES):
+                    log.warning("the result of %s is brought in again: %s", order.mark, error)
+                    await self._clock.sleep(AGAIN_S)  # the agent was paid for: that is not to be lost for a full disk
+                    continue
+                where = error.filename or "its place"
+                detail = f"the result could not be brought into {where}: {error.strerror or error}"
+                return await self.kept(order), Failed(FailureKind.NOT_DELIVERED, detail, outcome.report)
+        raise AssertionError("counting never ends")
 
     def leave(self, order: WorkOrder) -> None:
         """Nobody works there for *order* any more."""
