@@ -15,9 +15,8 @@ pytestmark = needs_git
 
 WRITES = ({"init": 0}, {"write": {"path": "half.txt", "text": "half a day of work\n"}})
 PHASES = (
-    *("claim.done", "area.cloned", "area.recorded", "prepare.area", "prepare.spawned", "run.progress"),
-    *("keep.snapshot", "keep.fetched", "finish.kept", "finish.committed", "finish.changes"),
-    *("deliver.committed", "deliver.fetched", "finish.delivered", "finish.judged"),
+    *("area.cloned", "area.recorded", "prepare.spawned", "run.progress", "keep.snapshot", "keep.fetched"),
+    *("finish.committed", "deliver.committed", "deliver.fetched", "finish.delivered"),  # others: under_fire/sweep.py
 )
 
 
