@@ -15,6 +15,9 @@ from dotenv import dotenv_values
 from orchestrator.bridges.check_runner import CheckConfig
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_levels import Level
+from orchestrator.bridges.git import Git
+from orchestrator.bridges.git_clone import Equipment
+from orchestrator.bridges.isolation import IsolationRules
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
@@ -38,6 +41,7 @@ from orchestrator.settings import (
 )
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
+_SET_UP_SEES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _CREDENTIAL = re.compile(r"(?:ANTHROPIC|CLAUDE|TELEGRAM)_\w*(?:KEY|TOKEN|SECRET|HEADERS)")
 # What only a start reads; every other setting is in force as soon as it is loaded.
 READ_AT_START = frozenset(
@@ -149,8 +153,20 @@ class Configuration:
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
+            keep_days=settings.isolation.keep_days,
             retries=_policies(settings),
         )
+
+    def isolation(self) -> IsolationRules:
+        """Return where tasks are to work."""
+        chosen = self.settings.isolation
+        handed_on = (*_SET_UP_SEES, *self.settings.agents.claude.env)
+        env = {name: self.environ[name] for name in handed_on if name in self.environ}
+        return IsolationRules(chosen.mode, chosen.branch, Equipment(chosen.author, chosen.setup, chosen.copy_, env))
+
+    def git(self) -> Git:
+        """Return the git that is on the path."""
+        return Git(self.environ.get("PATH", os.defpath))
 
     def claude(self, *, sandbox_available: bool) -> ClaudeConfig:
         """Return how the Claude Code CLI is to be run."""

@@ -197,7 +197,7 @@ def _like(path: Sequence[str], error: ErrorDetails) -> str:
 
 def _names_at(model: type[BaseModel], path: Sequence[str]) -> Sequence[str]:
     if not path:
-        return list(model.model_fields)
+        return [field.alias or name for name, field in model.model_fields.items()]
     annotation = model.model_fields[path[0]].annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _names_at(annotation, path[1:])

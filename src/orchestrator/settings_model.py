@@ -56,6 +56,22 @@ def _in_home_or_absolute(value: str) -> str:
     return value.rstrip("/")
 
 
+def _branch(value: str) -> str:
+    if value.count("{name}") != 1 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/{}-]*", value):
+        raise ValueError("a branch of letters, digits, `.`, `_`, `-` and `/` with {name} in it once")
+    plain = value.replace("{name}", "x")
+    if re.search(r"[{}]|\.\.|//|/\.|\.lock(/|$)|[./]$", plain):
+        raise ValueError("a name that git accepts for a branch")
+    return value
+
+
+def _within(value: str) -> str:
+    parts = value.replace("\\", "/").split("/")
+    if not value or value.startswith(("/", "~")) or ":" in value or ".." in parts or parts[0] == ".git":
+        raise ValueError("a path within the repository")
+    return posixpath.normpath(value)
+
+
 def _pattern(value: str) -> str:
     try:
         re.compile(value, re.IGNORECASE)
@@ -72,6 +88,8 @@ Dollars = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 SeenPath = Annotated[str, AfterValidator(_in_home_or_absolute)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+BranchPattern = Annotated[str, AfterValidator(_branch)]
+PathWithin = Annotated[str, AfterValidator(_within)]
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Door = Literal["folder", "cli", "http", "mcp", "telegram"]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -199,6 +217,17 @@ class ProofSettings(Group):
     allow_commands_from: tuple[Door, ...]
 
 
+class IsolationSettings(Group):
+    """Where tasks work. *setup* are commands, lists of words, run in each new clone; *copy* paths of the checkout."""
+
+    mode: Literal["auto", "clone", "copy", "in_place"]
+    branch: BranchPattern
+    author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")]
+    setup: tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
+    copy_: Annotated[tuple[PathWithin, ...], Field(alias="copy")]
+    keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -281,6 +310,7 @@ class Settings(Group):
     pool: Pool
     budget: BudgetSettings
     proof: ProofSettings
+    isolation: IsolationSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits
@@ -317,7 +347,7 @@ def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
 
 def flat(settings: Settings) -> Mapping[str, object]:
     """Return every setting by its dotted key; a list is one value, a secret stays wrapped."""
-    return dict(_leaves(settings.model_dump(), ()))
+    return dict(_leaves(settings.model_dump(by_alias=True), ()))
 
 
 def changed_keys(old: Settings, new: Settings) -> tuple[str, ...]:

@@ -35,9 +35,9 @@ async def recorded(tmp_path: Path, *own: Path, max_files: int = 1000) -> tuple[I
 async def test_the_base_folder_is_made_and_any_other_has_to_be_there(tmp_path: Path) -> None:
     space = workspace(tmp_path)
     base = str(tmp_path / "cwd")
-    assert await space.prepare(base, base) == str((tmp_path / "cwd").resolve())
+    assert await space.real(base, base) == str((tmp_path / "cwd").resolve())
     with pytest.raises(WorkAreaError, match="cannot be used: No such file"):
-        await space.prepare(f"{base}/nowhere", base)
+        await space.real(f"{base}/nowhere", base)
 
 
 @pytest.mark.parametrize("name", ["cwd", "cwd/inner"])
@@ -46,7 +46,7 @@ async def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, name
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
     with pytest.raises(WorkAreaError):
-        await workspace(tmp_path).prepare(str(path), str(tmp_path))
+        await workspace(tmp_path).real(str(path), str(tmp_path))
 
 
 async def test_a_link_inside_the_allowed_root_is_followed_and_one_that_leaves_it_refused(
@@ -59,11 +59,11 @@ async def test_a_link_inside_the_allowed_root_is_followed_and_one_that_leaves_it
     (area / "escape").symlink_to(outside)
     (area / "loop").symlink_to(area / "loop")
     space = workspace(tmp_path)
-    assert await space.prepare(str(area / "fine"), str(area)) == str((area / "real").resolve())
+    assert await space.real(str(area / "fine"), str(area)) == str((area / "real").resolve())
     with pytest.raises(WorkAreaError, match="by a symbolic link"):
-        await space.prepare(str(area / "escape"), str(area))
+        await space.real(str(area / "escape"), str(area))
     with pytest.raises(WorkAreaError, match="cannot be used"):
-        await space.prepare(str(area / "loop"), str(area))
+        await space.real(str(area / "loop"), str(area))
 
 
 async def test_what_was_made_changed_and_removed_is_seen(tmp_path: Path, area: Path) -> None:
@@ -168,7 +168,7 @@ async def test_the_daemons_own_folders_are_left_out_also_where_a_link_leads_to_t
     link.symlink_to(real)
     workspace = InPlaceWorkspace(base_cwd=lambda: link, own=frozenset({link / "logs"}))
     order = WorkOrder(TaskUid("u"), 1, 1, "t", "claude", "Do it.", str(link), "s", str(tmp_path / "attempt"), ())
-    order = replace(order, cwd=await workspace.prepare(str(link), str(link)))
+    order = replace(order, cwd=await workspace.real(str(link), str(link)))
     await workspace.record(order)
     (real / "logs" / "events.ndjson").write_text("ours")
     assert not await workspace.changes(order)

@@ -19,6 +19,7 @@ from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Say, TargetFact
 from orchestrator.core.task import Task, TaskRules, TaskType
+from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon, Signals
@@ -134,10 +135,17 @@ class Agents:
 class NoArea:
     """Implements the port `Workspace`: nothing is ever changed."""
 
-    async def prepare(self, cwd: str, allowed_root: str) -> str:
-        return cwd
+    async def prepare(self, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:
+        return Area(order.cwd, order.cwd, order.cwd, Isolation.IN_PLACE)
 
-    async def record(self, order: WorkOrder) -> None: ...
+    async def area(self, order: WorkOrder) -> Area | None:
+        return None
+
+    async def keep(self, order: WorkOrder) -> Delivery | None:
+        return None
+
+    async def deliver(self, order: WorkOrder, words: CommitWords) -> Delivery | None:
+        return None
 
     async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
         return ()

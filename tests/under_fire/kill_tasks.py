@@ -35,6 +35,12 @@ KINDS: Mapping[str, tuple[int, str, Steps, str]] = {
     "crash": (1, "failed", [{"init": 0}, {"orphan": {"ignore": True}}, {"signal": "SEGV"}], "retries: 1\n"),
     "hang": (1, "failed", [{"init": 0}, {"orphan": {"ignore": True}}, {"hang": 0}], "timeout_sec: 1\nretries: 0\n"),
     "endless": (0, "cancelled", [{"init": 0}, {"orphan": {"ignore": True}}, {"hang": 0}], "timeout_sec: 60\n"),
+    "cloned": (
+        0,
+        "succeeded",
+        [{"init": 0}, {"write": {"path": "made", "text": "m"}}, {"result": "Done."}],
+        "cwd: project\n",
+    ),
     "bad": (1, "rejected", [], ""),
 }
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tests.bridges.git_rig import git, repository
 from tests.under_fire.fire_oracle import facts_of, violations
 from tests.under_fire.kill_round import Plan, Round
 from tests.under_fire.kill_subjects import Product, alive_of, command_of, end_all_of
@@ -40,6 +41,7 @@ AFTER_A_CRASH = frozenset(
     {"recover.listed", "recover.taken", "recover.adopted", "collect.locked", "collect.settled", "archive.created"}
     | {"finish.interrupted"}
 )
+OF_A_CLONE = ("area.", "keep.", "deliver.")  # what is reached only where a task works in a repository
 BY_CANCELLING = "finish.cancelled"
 STRAY = "0" * 31 + "1"
 
@@ -85,6 +87,9 @@ class CaseRound(Round):
         began = time.monotonic()
         try:
             kinds = (*KINDS, "endless") if self._is_about(BY_CANCELLING) else KINDS
+            if self._is_about_a_clone():
+                repository(self.root / "workspace" / "project")
+                kinds = (*kinds, "cloned") if self.case.point == "*" else (*["cloned"] * max(HITS), *kinds)
             crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
             # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
             late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}
@@ -109,9 +114,16 @@ class CaseRound(Round):
     def _is_about(self, point: str) -> bool:
         return self.case.point in (point, "*")
 
+    def _is_about_a_clone(self) -> bool:
+        return self.case.point == "*" or self.case.point.startswith(OF_A_CLONE)
+
     def _found(self) -> list[str]:
-        found = violations(self.root, facts_of(self.root), self.dropped, disturbed=set())
+        found = list(violations(self.root, facts_of(self.root), self.dropped, disturbed=set()))
         left = sorted(set(alive_of(self.root).values()))
+        for one in self.dropped:
+            branch = f"refs/heads/orchestrator/{one.name}"
+            if one.kind == "cloned" and not git(self.root / "workspace" / "project", "for-each-ref", branch):
+                found.append(f"G14 the result of {one.name} is no branch")
         return [*found, *([f"G6 left running: {left}"] if left else [])]
 
     def _crash(self) -> None:

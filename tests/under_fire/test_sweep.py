@@ -1,5 +1,6 @@
 """Fail-points in short: each is reached, and some of what can happen there happens (all of it: sweep.py)."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,10 @@ from tests.under_fire.sweep import Case, play, sweep
 
 from orchestrator.core.failpoint import POINTS
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="strays are found by /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="strays are found by /proc"),
+    pytest.mark.skipif(shutil.which("git") is None, reason="git is missing: points of a clone are not reached"),
+]
 
 # One of each phase, and what is hardest there; every case of every point is for the long run.
 SAMPLE = (
@@ -18,6 +22,9 @@ SAMPLE = (
     Case("prepare.spawned", 2, "kill"),
     Case("supervisor.reaped", 2, "kill"),
     Case("supervisor.published", 5, "kill"),
+    Case("area.cloned", 1, "kill"),
+    Case("keep.fetched", 2, "kill"),
+    Case("deliver.fetched", 1, "kill"),
     Case("finish.committed", 1, "kill"),
     Case("project.summary", 2, "enospc"),
     Case("project.appended", 2, "kill"),

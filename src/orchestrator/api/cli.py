@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_control, cli_files, cli_report, cli_run, cli_service, cli_tasks
+from orchestrator.api import cli_control, cli_files, cli_report, cli_run, cli_service, cli_tasks, cli_work
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -109,6 +109,7 @@ def _task_commands(commands: Commands) -> None:
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    _work_command(commands)
     events = _add(
         commands,
         "tail-events",
@@ -120,6 +121,16 @@ def _task_commands(commands: Commands) -> None:
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
     events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _work_command(commands: Commands) -> None:
+    about = "bring back what an attempt of a task left, also when it failed or was cancelled"
+    recover = _add(commands, "recover", cli_work.recover, about, "recover fix_db --to ../fix_db")
+    recover.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    recover.add_argument("--attempt", type=_positive, default=0, metavar="N", help="which one (default: the last)")
+    where = recover.add_mutually_exclusive_group()
+    where.add_argument("--to", default="", metavar="DIR", help="into a new folder")
+    where.add_argument("--branch", default="", metavar="NAME", help="as a new branch (default: recovered/TASK-N)")
 
 
 def _control_commands(commands: Commands) -> None:
@@ -146,12 +157,15 @@ def _file_commands(commands: Commands) -> None:
     )
     sample.add_argument("--name", default="sample", help="file name without .task.md (default sample)")
     clean = _add(
-        commands, "clean", cli_files.clean, "archive loose tasks, or remove old artifacts", "clean artifacts --days 30"
+        commands,
+        "clean",
+        cli_files.clean,
+        "archive loose tasks, or remove old artifacts or work areas",
+        "clean work --dry-run",
     )
-    clean.add_argument("what", choices=("tasks", "artifacts"), metavar="tasks|artifacts")
-    clean.add_argument(
-        "--days", type=_positive, metavar="N", help=f"artifacts older than N days (default {cli_files.DAYS})"
-    )
+    clean.add_argument("what", choices=("tasks", "artifacts", "work"), metavar="tasks|artifacts|work")
+    older = f"artifacts older than N days (default {cli_files.DAYS}), areas of tasks that ended N days ago (0: all)"
+    clean.add_argument("--days", type=_count, metavar="N", help=older)
     clean.add_argument("--dry-run", action="store_true", help="only say what would be done")
     _add(
         commands,
@@ -183,6 +197,10 @@ def _run_commands(commands: Commands) -> None:
 async def _show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
     out.say(args.text)
     return 0
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def _positive(text: str) -> int:

@@ -3,6 +3,7 @@
 import argparse
 from datetime import UTC, datetime
 
+from orchestrator.api import cli_work
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.api.render import error_json, spec_text
@@ -88,13 +89,17 @@ async def create_sample(program: Program, out: Output, args: argparse.Namespace)
 
 
 async def clean(program: Program, out: Output, args: argparse.Namespace) -> int:
-    """Archive loose tasks, or remove results and summaries older than some days."""
+    """Archive loose tasks, or remove results and summaries older than some days, or work areas of ended tasks."""
+    if args.what == "work":
+        return await cli_work.clean_work(program, out, args)
     if args.what == "tasks":
         if args.days is not None:
             raise UsageError("--days belongs to `clean artifacts`", hint="`clean tasks` takes every waiting file.")
         concerned = await program.clean_tasks(args.dry_run)
         done, would = "archived without running", "would archive without running"
     else:
+        if args.days == 0:
+            raise UsageError("--days 0 would remove what has just ended", hint="Give a number of days from 1 on.")
         concerned = await _clean_artifacts(program, days=args.days or DAYS, dry_run=args.dry_run)
         done, would = "removed", "would remove"
     if out.as_json:

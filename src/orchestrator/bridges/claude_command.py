@@ -149,21 +149,30 @@ def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
     mode = "bypassPermissions" if config.skip_permissions else "acceptEdits"
     given = tools(config, order)
     args = ["--permission-mode", mode, "--permission-prompts", "none", "--tools", ",".join(given)]
-    args += ["--settings", json.dumps(settings(config, order.cwd))]
+    args += ["--settings", json.dumps(settings(config, order.cwd, order.work_root))]
     if _SHELL_TOOL in given:  # an allow rule is safe only because of what holds what it allows
         args += ["--allowedTools", _SHELL_TOOL]
-    for path in config.write_paths:
+    for path in (*_beyond(order.cwd, order.work_root), *config.write_paths):
         args += ["--add-dir", path]
     return tuple(args)
 
 
-def settings(config: ClaudeConfig, cwd: str) -> dict[str, Json]:
-    """Return the settings of every run: what may never be written, and what holds the shell.
+def _beyond(cwd: str, root: str) -> tuple[str, ...]:
+    """Return what may be written of a work area that the agent starts within a part of."""
+    return (root,) if root and root != cwd else ()
+
+
+def settings(config: ClaudeConfig, cwd: str, root: str = "") -> dict[str, Json]:
+    """Return the settings of every run: what may never be written, and what holds the shell. *root*: see WorkOrder.
 
     The deny rules count even where permissions are skipped. In the shell's sandbox there is no network, nothing can be
     written outside of the working directory, and the credentials of the CLI itself are neither files nor variables.
     """
-    deny: list[Json] = [f"Edit(/{cwd}/{name})" for name in (*_RUN_BY_OTHERS, *config.denied)]
+    beyond = _beyond(cwd, root)
+    deny: list[Json] = [
+        f"Edit(/{folder}/{name})" for folder in (cwd, *beyond) for name in (*_RUN_BY_OTHERS, *config.denied)
+    ]
+    writable = [*beyond, *config.write_paths]
     found: dict[str, Json] = {"permissions": {"deny": deny}}
     if not config.project_settings:
         found["disableAllHooks"] = True
@@ -177,7 +186,7 @@ def settings(config: ClaudeConfig, cwd: str) -> dict[str, Json]:
             "allowUnsandboxedCommands": False,
             "filesystem": {
                 "denyRead": [*config.deny_read, *(_double_slash(path) for path in (*secret, *config.hidden))],
-                **({"allowWrite": list(config.write_paths)} if config.write_paths else {}),
+                **({"allowWrite": list(writable)} if writable else {}),
             },
             "credentials": {"envVars": [{"name": name, "mode": "deny"} for name in _secret_names(config)]},
         }

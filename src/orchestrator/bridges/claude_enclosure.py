@@ -32,8 +32,9 @@ COPY = "claude.json"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Absolute paths, links followed. *config* is the CLI's own folder; *private* the attempt's, made by the caller;
-    *program* the command's absolute words; *read* and *write* by setting; *hidden* what must not be seen.
+    """Absolute paths, links followed. *root* is the work area, all of it, "" for *cwd*, where the CLI starts in it.
+    *config* is the CLI's own folder; *private* the attempt's, made by the caller; *program* the command's absolute words;
+    *read* and *write* by setting; *hidden* what must not be seen.
     *notes_above*: the CLI reads the project's CLAUDE.md by itself, also that of folders above the work area."""
 
     cwd: str
@@ -45,6 +46,11 @@ class Places:
     write: Sequence[str] = ()
     hidden: Sequence[str] = ()
     notes_above: bool = False
+    root: str = ""
+
+    @property
+    def area(self) -> str:
+        return self.root or self.cwd
 
 
 class UnfitError(Exception):
@@ -53,7 +59,7 @@ class UnfitError(Exception):
 
 def check(places: Places) -> None:
     """Raise UnfitError where the work area holds what is to be kept from the agent."""
-    cwd, home = Path(places.cwd), Path(places.home)
+    cwd, home = Path(places.area), Path(places.home)
     if cwd == Path("/") or home.is_relative_to(cwd):
         raise UnfitError(f"the work area {cwd} holds your home folder: give the task a cwd of its project alone")
     if Path(places.config).is_relative_to(cwd):
@@ -84,7 +90,7 @@ def mounts(places: Places) -> tuple[Mount, ...]:
 
 
 def _mounts(places: Places) -> Iterator[Mount]:
-    home, config, cwd = places.home, places.config, places.cwd
+    home, config, area = places.home, places.config, places.area
     yield from (Mount(Kind.READ, path) for path in SYSTEM if Path(path).exists())
     yield from _secrets()
     yield from _name_service()
@@ -96,15 +102,20 @@ def _mounts(places: Places) -> Iterator[Mount]:
     yield from _own_folder(places)
     if Path(config) == Path(home, ".claude"):
         yield Mount(Kind.WRITE, str(Path(home, ".claude.json")), str(Path(places.private, COPY)))
-    yield from _repository_above(Path(cwd))
+    yield from _repository_above(Path(area))
     if places.notes_above:
-        notes = [folder / "CLAUDE.md" for folder in repository_folders(Path(cwd))[1:]]
+        notes = [folder / "CLAUDE.md" for folder in repository_folders(Path(area))[1:]]
         yield from (Mount(Kind.READ, str(note)) for note in notes if note.is_file() and not note.is_symlink())
-    yield Mount(Kind.WRITE, cwd)
+    yield Mount(Kind.WRITE, area)
     yield from (Mount(Kind.WRITE, path) for path in places.write if Path(path).exists())
-    for folder in (cwd, *places.write):
-        yield from (Mount(Kind.READ, str(path)) for name in RUN_BY_OTHERS if (path := Path(folder, name)).exists())
+    for folder in dict.fromkeys((area, places.cwd, *places.write)):
+        yield from (Mount(Kind.READ, str(path)) for name in RUN_BY_OTHERS if _lies_there(path := Path(folder, name)))
     yield from (_unseen(Path(path)) for path in places.hidden if _is_seen(path, places) and Path(path).exists())
+
+
+def _lies_there(path: Path) -> bool:
+    """Whether *path* itself is there. By a link in its place an agent would have its next run see what it leads to."""
+    return path.exists() and path.parent.resolve() / path.name == path.resolve() and not path.parent.is_symlink()
 
 
 def _own_folder(places: Places) -> Iterator[Mount]:
@@ -170,4 +181,4 @@ def _repository_above(cwd: Path) -> Iterator[Mount]:
 
 
 def _is_seen(path: str, places: Places) -> bool:
-    return any(Path(path).is_relative_to(folder) for folder in (places.cwd, *places.read, *places.write))
+    return any(Path(path).is_relative_to(folder) for folder in (places.area, *places.read, *places.write))

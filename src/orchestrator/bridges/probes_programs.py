@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from orchestrator.bridges.git import OLDEST as GIT_OLDEST
 from orchestrator.core.finding import Finding, failed, passed, warned
 
 Which = Callable[[str], str | None]
@@ -20,7 +21,7 @@ Run = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs a short program to its end and returns (exit code, what it wrote to standard output). May raise OSError."""
 
 _INSTALL_CLAUDE = "pip install -e '.[claude]', or npm install -g @anthropic-ai/claude-code"
-_GIT_FLOOR = (2, 31)
+_GIT_FLOOR = GIT_OLDEST
 _PYTHON_FLOOR = (3, 11)
 _BOT_TOKEN = re.compile(r"\d{6,12}:[\w-]{35,}")
 
@@ -51,7 +52,8 @@ async def git_findings(run: Run, which: Which) -> tuple[Finding, ...]:
     """Report on git and on whose name its commits would bear."""
     path = which("git")
     if path is None:
-        return (failed("git", "version", "git is not on the PATH", "sudo apt install -y git"),)
+        said = "git is not on the PATH: a task in a repository works in place, and nothing of its work is kept"
+        return (failed("git", "version", said, "sudo apt install -y git"),)
     try:
         _, said = await run([path, "--version"])
     except (OSError, TimeoutError) as error:
@@ -60,7 +62,9 @@ async def git_findings(run: Run, which: Which) -> tuple[Finding, ...]:
     if found is None:
         return (warned("git", "version", f"{path} does not say its version", f"{path} --version"),)
     if (int(found[1]), int(found[2])) < _GIT_FLOOR:
-        version = warned("git", "version", f"{found[0]} is old; 2.31 or newer is expected", "sudo apt install -y git")
+        version = warned(
+            "git", "version", f"{found[0]} is old; without 2.31 tasks work in place", "sudo apt install -y git"
+        )
     else:
         version = passed("git", "version", f"{found[0]} ({path})")
     return (version, await _git_identity(run, path))

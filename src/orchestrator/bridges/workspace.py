@@ -1,12 +1,13 @@
 """Works in place: the folder the task names. Remembers how it looked before, to tell what changed.
 
-A git clone of its own for each task comes with isolation; here the daemon only watches.
+Nothing is kept here and nothing delivered: what an agent does, it does to the person's files (else see isolation.py).
 """
 
 import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.bridges.files import atomic_write, open_folder, opened
@@ -16,6 +17,7 @@ from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes, compare
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notes import NotesWanted, ProjectNote
+from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 
 BASELINE = "baseline.json"
 MAX_FILES = 50_000
@@ -37,15 +39,36 @@ class InPlaceWorkspace:
         self._at_work: dict[str, Path] = {}  # who works where now, by the mark of the attempt
         self._met_others: set[str] = set()
 
-    async def prepare(self, cwd: str, allowed_root: str) -> str:
-        return await asyncio.to_thread(self._prepare, Path(cwd), Path(allowed_root))
+    async def prepare(self, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:  # noqa: ARG002 - what is there stays
+        cwd = await self.real(order.cwd, allowed_root)
+        hit("prepare.area")
+        await self.record(replace(order, cwd=cwd))
+        return Area(cwd, cwd, cwd, Isolation.IN_PLACE)
 
     async def record(self, order: WorkOrder) -> None:
+        """Remember beside the attempt how the work area looks before the start; survives a crash."""
         self._enter(order)
         await asyncio.to_thread(self._record, order)
 
     async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
         return await asyncio.to_thread(read_notes, Path(cwd), wanted)
+
+    async def real(self, cwd: str, allowed_root: str) -> str:
+        """Return the real path of *cwd*, made if it is the configured base folder. Raises WorkAreaError."""
+        return await asyncio.to_thread(self._real, Path(cwd), Path(allowed_root))
+
+    async def worked_in(self, order: WorkOrder) -> bool:
+        """Return whether the attempt before *order* worked in place."""
+        return order.attempt > 1 and (_of_attempt(order, order.attempt - 1) / BASELINE).exists()
+
+    async def area(self, order: WorkOrder) -> Area | None:  # noqa: ARG002 - as the port says
+        return None
+
+    async def keep(self, order: WorkOrder) -> Delivery | None:  # noqa: ARG002 - nothing is kept in place
+        return None
+
+    async def deliver(self, order: WorkOrder, words: CommitWords) -> Delivery | None:  # noqa: ARG002
+        return None
 
     async def changes(self, order: WorkOrder) -> Changes:
         # After a restart of the daemon nobody remembers who else was there.
@@ -63,7 +86,7 @@ class InPlaceWorkspace:
                 self._met_others |= {mark, order.mark}
         self._at_work[order.mark] = here
 
-    def _prepare(self, cwd: Path, allowed_root: Path) -> str:
+    def _real(self, cwd: Path, allowed_root: Path) -> str:
         try:
             if cwd == self._base_cwd():
                 cwd.mkdir(parents=True, exist_ok=True)
@@ -89,9 +112,8 @@ class InPlaceWorkspace:
             atomic_write(folder_fd, BASELINE, json.dumps(before, ensure_ascii=True).encode("ascii"))
 
     def _earlier(self, order: WorkOrder) -> dict[str, object] | None:
-        folder = Path(order.attempt_dir).with_name(f"{order.uid}.{order.attempt - 1}")
         try:
-            before: dict[str, object] = json.loads((folder / BASELINE).read_bytes())
+            before: dict[str, object] = json.loads((_of_attempt(order, order.attempt - 1) / BASELINE).read_bytes())
         except (OSError, ValueError):
             return None
         return before if before.get("cwd") == order.cwd else None
@@ -136,3 +158,7 @@ class InPlaceWorkspace:
                         yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
                 except OSError:
                     continue  # gone meanwhile
+
+
+def _of_attempt(order: WorkOrder, number: int) -> Path:
+    return Path(order.attempt_dir).with_name(f"{order.uid}.{number}")

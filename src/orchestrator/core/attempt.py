@@ -40,6 +40,7 @@ class FailureKind(StrEnum):
     ASKED_A_QUESTION = "asked_a_question"
     GAVE_UP = "gave_up"  # "I could not", "I was unable to"
     PERMISSION_DENIED = "permission_denied"  # tools it needed were denied and nothing came of it
+    NOT_DELIVERED = "not_delivered"  # the result could not be brought into the repository
     NO_CHANGES = "no_changes"  # said done, but no file was changed
     CHECK_FAILED = "check_failed"  # a check that the daemon ran on the result fails
     UNPROVEN = "unproven"  # no check fails, but what was seen proves nothing until a person accepts it
@@ -139,7 +140,8 @@ class WorkOrder:
 
     Limits: *timeout_s* seconds of running time, *max_turns* 0 for the agent's own default, *budget_usd* 0 for
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
-    continue *session_id* where that is possible.
+    continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
+    be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that.
     """
 
     uid: TaskUid
@@ -161,6 +163,9 @@ class WorkOrder:
     continue_prompt: str = ""  # said instead of *prompt* where the session really is resumed; without the notes
     session_cost_usd: float | None = 0.0
     root_tag: str = ""  # of a root that is a copy: its original has tasks of the same uids
+    name: str = ""
+    work_root: str = ""
+    read: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:

@@ -25,6 +25,8 @@ POINTS: "dict[str, str]" = {
     "claim.folder": DISK,  # running/<uid>/ is there, the file not in it
     "claim.renamed": DISK,  # the file is in it
     "claim.done": STEP,
+    "area.cloned": STEP,  # the clone is whole, nobody knows of it
+    "area.recorded": DISK,  # it is remembered durably
     "prepare.area": STEP,  # the work area is there
     "prepare.baseline": DISK,  # how it looks is about to be remembered
     "prepare.begun": DISK,  # the session is remembered in the attempt's folder
@@ -39,9 +41,15 @@ POINTS: "dict[str, str]" = {
     "run.progress": STEP,  # the agent has reported something
     "collect.locked": STEP,  # the old supervisor is gone, perhaps not all it started
     "collect.settled": STEP,  # nothing of the old attempt is alive, its outcome is not read
+    "keep.snapshot": STEP,  # the files of a clone are a commit of ours, the person's repository has no ref to it
+    "keep.fetched": STEP,  # it has, and that is not noted
+    "deliver.committed": STEP,  # the result is a commit of ours
+    "deliver.fetched": STEP,  # the person's repository has it, and the branch perhaps not
     "finish.outcome": STEP,  # the outcome is known, not stored
     "finish.committed": STEP,  # it is stored, not judged
+    "finish.kept": STEP,  # what the attempt left is kept, nothing of its end is stored
     "finish.changes": STEP,  # what changed is known
+    "finish.delivered": STEP,  # the result is with the person, the verdict is not stored
     "finish.judged": STEP,  # the verdict is stored: the task has ended, or waits for another try
     "finish.interrupted": STEP,
     "finish.cancelled": STEP,

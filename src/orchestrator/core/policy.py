@@ -13,7 +13,8 @@ from orchestrator.core.task import TaskType
 class RunPolicy:
     """*slots* attempts at once. *drain_s*: how long a stop waits for running attempts. *attempts_dir* and the cwds
     are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon. *day_budget_usd* is
-    what all tasks together may cost on one local day; 0: no limit of ours."""
+    what all tasks together may cost on one local day; 0: no limit of ours. *keep_days* is how long the work
+    area of an ended task stays before a clean-up takes it."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -25,4 +26,5 @@ class RunPolicy:
     drain_s: float = 60.0
     day_budget_usd: float = 0.0
     max_interruptions: int = 10
+    keep_days: int = 14
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

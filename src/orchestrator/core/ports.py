@@ -19,6 +19,7 @@ from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
 from orchestrator.core.task import FileStamp, Label, Task
+from orchestrator.core.work import Area, CommitWords, Delivery
 
 Say = Callable[[AgentMessage], Awaitable[None]]
 
@@ -181,17 +182,20 @@ class Store(Protocol):
 
 
 class Workspace(Protocol):
-    """Where an attempt works, and what changed there."""
+    """Where an attempt works, what changed there, and what is kept of it. What must survive a crash lies on the disk:
+    every method may be called by a later daemon, with an order that names the person's folder as *cwd*."""
 
-    async def prepare(self, cwd: str, allowed_root: str) -> str:
-        """Return the real path of *cwd*, made if it is the configured base folder.
+    async def prepare(self, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:
+        """Return the work area of *order*, whose *cwd* is the person's folder, ready and remembered as it is.
 
-        Raises WorkAreaError when it does not exist, is no folder, or leaves *allowed_root* by a symbolic link.
+        *fresh*: what an earlier attempt of the task left is not gone on with, but kept before. In place it stays.
+        Raises WorkAreaError when the folder does not exist, is no folder, leaves *allowed_root* by a symbolic link or
+        cannot be isolated as the configuration asks.
         """
         ...
 
-    async def record(self, order: WorkOrder) -> None:
-        """Remember beside the attempt how the work area looks before the start; survives a crash."""
+    async def area(self, order: WorkOrder) -> Area | None:
+        """Return the area that `prepare` made for the task of *order*; None in place, or when there is none."""
         ...
 
     async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
@@ -200,7 +204,22 @@ class Workspace(Protocol):
         ...
 
     async def changes(self, order: WorkOrder) -> Changes:
-        """Return what is different from what `record` remembered."""
+        """Return what is different from how the task began. Of a clone: what `keep` has kept of this attempt."""
+        ...
+
+    async def keep(self, order: WorkOrder) -> Delivery | None:
+        """Keep all files of the area as a commit under a hidden ref; None in place. Nothing works there any more.
+
+        What was kept of this attempt before is returned as it is. What cannot be kept stays in the area, and the
+        notes say why. Raises OSError.
+        """
+        ...
+
+    async def deliver(self, order: WorkOrder, words: CommitWords) -> Delivery | None:
+        """Make the commit of what was kept and bring the branch into the person's repository; None in place.
+
+        May be called again, also after a crash: the same commit comes of it. Raises OSError.
+        """
         ...
 
     def leave(self, order: WorkOrder) -> None:

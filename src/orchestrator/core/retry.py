@@ -96,6 +96,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
         3, 1, 1, "See what the check printed; correct the work or the check, then `retry`.", resume=True
     ),
     K.UNPROVEN: _never("Look at what could not be verified; `accept` it as it is, or `retry`."),
+    K.NOT_DELIVERED: _never("The work is kept: `recover` brings it back; see the detail for what stood in the way."),
     K.INTERRUPTED_TOO_OFTEN: _never("Each run ended with the daemon; find out what ends it, then `retry`."),
 }
 

@@ -19,7 +19,9 @@ class Area:
     *cwd* is where the agent starts, *root* all that it may write: both absolute, real paths, *cwd* within *root*.
     *source* is the person's own folder that *root* stands for: top of the repository, or the folder that was copied;
     in place it is *root*. *base* is the commit it began from and *branch* the name of what comes of it, "" without git.
-    *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout.
+    *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout. *git_dir* is our own
+    repository, in which *base* and all that is kept can be looked up without trusting anything an agent wrote;
+    *read* are the object stores of the person that the agent's git needs to see.
     """
 
     cwd: str
@@ -29,6 +31,8 @@ class Area:
     base: str = ""
     branch: str = ""
     notes: tuple[str, ...] = ()
+    git_dir: str = ""
+    read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class FileChange:
 class Delivery:
     """What an attempt leaves as a commit. *head* is "" where nothing was changed. *patch* is the path of a file.
 
-    *delivered*: the branch is in the person's repository. *kept* is the hidden ref there that keeps the work.
+    *delivered*: the branch is in the person's repository. *kept* is the hidden ref there that keeps the work. Before it
+    is delivered, *head* is the commit that the hidden ref names. *notes* say what could not be done, and why.
     """
 
     base: str
@@ -55,3 +60,36 @@ class Delivery:
     patch: str = ""
     kept: str = ""
     delivered: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitWords:
+    """What the commit of a result says. *subject* is its first line; *trailers* are names and values, in order."""
+
+    subject: str
+    trailers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Work that was brought back: of which *attempt*, from which hidden *ref* and *commit*, to a folder or a *branch*
+    of the repository *source*. *files* is how many differ from the base."""
+
+    attempt: int
+    ref: str
+    commit: str
+    source: str
+    folder: str = ""
+    branch: str = ""
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedArea:
+    """A work area that was, or would be, removed, with its size on the disk; or why it stays."""
+
+    path: str
+    size_bytes: int
+    removed: bool
+    why: str = ""

@@ -20,7 +20,6 @@ from orchestrator.core.attempt import (
 from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
 from orchestrator.core.events import Event, EventKind, Json
-from orchestrator.core.evidence import Changes
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import given
@@ -32,8 +31,9 @@ from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task, TaskType
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.holds import Holds
+from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.outcomes import bounded
-from orchestrator.engine.patience import patiently
+from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
 from orchestrator.validation.checks import judge, with_earlier
 
@@ -70,7 +70,7 @@ class Executor:
         self._store = store
         self._agents = agents
         self._inbox = inbox
-        self._workspace = workspace
+        self._labour = Labour(workspace, lambda: policy().allowed_root, clock)
         self._clock = clock
         self._policy = policy
         self._redact = redact
@@ -108,7 +108,7 @@ class Executor:
         try:
             await self._attempt(task, order)
         finally:
-            self._workspace.leave(order)
+            self._labour.leave(order)
 
     async def _attempt(self, task: Task, order: WorkOrder) -> None:
         try:
@@ -128,13 +128,14 @@ class Executor:
         if task.state is State.CHECKING:
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
             try:
-                await self._judge(task, order, outcome_from_json(attempts[-1].outcome))
+                work = await self._labour.kept(order)
+                await self._judge(task, order, outcome_from_json(attempts[-1].outcome), work)
             except IllegalEventError:
                 await self._somebody_was_first(task, order)
             return
         found = await self._agent(task).collect(order)
         if task.state is State.CANCELLING:
-            await self._cancelled(task, found)
+            await self._cancelled(task, found, await self._labour.kept(order))
             return
         await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
 
@@ -168,6 +169,7 @@ class Executor:
             resume=resume,
             session_cost_usd=task.session_cost_usd,
             root_tag=self._root_tag,
+            name=task.name,
         )
 
     def _profile(self, task: Task) -> AgentProfile:
@@ -184,11 +186,8 @@ class Executor:
 
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
         try:
-            cwd = await self._workspace.prepare(order.cwd, self._policy().allowed_root)
-            order = replace(order, cwd=cwd)
-            hit("prepare.area")
-            await self._workspace.record(order)
-            notes = await self._workspace.notes(cwd, self._profile(task).notes)
+            order = await self._labour.begin(order)
+            notes = await self._labour.notes(order.cwd, self._profile(task).notes)
             order = replace(order, prompt=prompt_of(task.spec, notes), notes=given(notes))
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
@@ -217,16 +216,18 @@ class Executor:
         return Speaker(order, clock=self._clock, holds=self.holds, commit=commit)
 
     async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+        """Carry an end of the agent to an end of the attempt. First of all what it has done is kept."""
+        work = await self._labour.kept(order)
         try:
             if isinstance(outcome, Interrupted):
-                await self._interrupted(task, order, outcome)
+                await self._interrupted(task, order, outcome, work)
                 return
             outcome = bounded(outcome)
             hit("finish.outcome")
             usage = outcome.report.usage
             data = {
                 "agent": order.agent,
-                "outcome": to_json(outcome),
+                "outcome": _with_work(outcome, work),
                 "session_cost_usd": usage.session_cost_usd,
                 "exit_code": outcome.report.exit_code,
                 "turns": usage.turns,
@@ -236,35 +237,41 @@ class Executor:
             after = await self._commit(self._event(EventKind.FINISHED, order, data))
             hit("finish.committed")
             if after.state is State.CANCELLING:
-                await self._cancelled(after, outcome)
+                await self._cancelled(after, outcome, work)
                 return
-            await self._judge(after, order, outcome)
+            await self._judge(after, order, outcome, work)
         except IllegalEventError:
             await self._somebody_was_first(task, order)
 
-    async def _judge(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+    async def _judge(self, task: Task, order: WorkOrder, outcome: Outcome, work: Facts) -> None:
         if isinstance(outcome, Interrupted):
             raise TypeError("an interrupted attempt is never judged")  # our bug: the caller sorts these out
-        changes = await self._changes(order)
+        changes = await self._labour.changes(order)
         hit("finish.changes")
         whole = with_earlier(outcome, await self._patiently(lambda: self._store.attempts(task.uid)))
         verdict = judge(task.spec, self._type(task), whole, changes)
+        failure = verdict.failure
+        # What the task left is kept as a commit (work["kept"], work["head"]); here it is to be proven, then delivered.
+        if failure is None:
+            work, failure = await self._labour.deliver(task, order, whole)
+        hit("finish.delivered")
         validated = self._event(
             EventKind.VALIDATED,
             order,
             {
-                "passed": verdict.failure is None,
+                "passed": failure is None,
                 "criteria": to_json(verdict.criteria),
                 "checks": to_json(verdict.checks),
                 "changes": to_json(verdict.changes),
+                "work": work,
             },
         )
-        if verdict.failure is None:
+        if failure is None:
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
             hit("finish.judged")
             await self.holds.over(order.agent)
             return
-        await self._failed(task, order, validated, verdict.failure)
+        await self._failed(task, order, validated, failure)
 
     async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed) -> None:
         failure = await self._budget.whose(task, failure)
@@ -301,21 +308,15 @@ class Executor:
             policies=self._policy().retries,
         )
 
-    async def _changes(self, order: WorkOrder) -> Changes:
-        try:
-            return await self._workspace.changes(order)
-        except OSError as error:
-            return Changes(complete=False, detail=f"the work area could not be read: {error.strerror or error}")
-
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
         """The agent is gone already; what it left behind may still be its whole result."""
         found = await self._agent(task).collect(order)
         await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
 
-    async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted) -> None:
+    async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if _is_cancelled(current, order):
-            await self._cancelled(current, outcome)
+            await self._cancelled(current, outcome, work)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
         times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
@@ -330,18 +331,22 @@ class Executor:
         data: dict[str, Json] = {
             "reason": "interrupted",
             "detail": outcome.reason,
-            "outcome": to_json(outcome),
+            "outcome": _with_work(outcome, work),
             "agent": order.agent,
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
         hit("finish.interrupted")
 
-    async def _cancelled(self, task: Task, outcome: Outcome | None) -> None:
+    async def _cancelled(self, task: Task, outcome: Outcome | None, work: Facts) -> None:
         """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
         if not isinstance(outcome, (Finished, Failed)):
             report = outcome.report if outcome else AgentReport(session_id=task.session_id)
             outcome = Interrupted("cancelled", report)
-        data = {"reason": "cancelled", "detail": "cancelled while it ran", "outcome": to_json(bounded(outcome))}
+        data = {
+            "reason": "cancelled",
+            "detail": "cancelled while it ran",
+            "outcome": _with_work(bounded(outcome), work),
+        }
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)
         hit("finish.cancelled")
@@ -349,7 +354,7 @@ class Executor:
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if _is_cancelled(current, order):
-            await self._cancelled(current, None)
+            await self._cancelled(current, None, {})
             return
         log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
 
@@ -372,22 +377,12 @@ def _is_cancelled(current: Task | None, order: WorkOrder) -> TypeGuard[Task]:
     return current is not None and current.state is State.CANCELLING and current.attempt == order.attempt
 
 
+def _with_work(outcome: Outcome, work: Facts) -> Json:
+    """Return *outcome* for the store, with what is known of its work: of a cancelled attempt there is no verdict."""
+    told = to_json(outcome)
+    return {**told, "work": work} if isinstance(told, Mapping) and work else told
+
+
 def _not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
     kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
     return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))
-
-
-async def uninterrupted(work: Awaitable[None]) -> None:
-    """Await *work* to its end even when cancelled meanwhile, however often; the cancellation then goes on."""
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.done():
-                break
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError

@@ -1,5 +1,6 @@
-"""Waiting for a store that refuses for now."""
+"""Waiting for a store that refuses for now, and for work that must come to its end."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -26,3 +27,19 @@ async def patiently(clock: Clock, act: Callable[[], Awaitable[T]]) -> T:
                 raise
             log.error("%s; trying again in %g s", error, STORE_PATIENCE_S)  # noqa: TRY400 - expected, not a bug
             await clock.sleep(STORE_PATIENCE_S)
+
+
+async def uninterrupted(work: Awaitable[None]) -> None:
+    """Await *work* to its end even when cancelled meanwhile, however often; the cancellation then goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.done():
+                break
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

@@ -16,7 +16,8 @@ from orchestrator.core.ports import Clock, Inbox, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
-from orchestrator.engine.executor import Executor, uninterrupted
+from orchestrator.engine.executor import Executor
+from orchestrator.engine.patience import uninterrupted
 
 log = logging.getLogger(__name__)
 

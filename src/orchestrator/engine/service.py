@@ -12,8 +12,10 @@ from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, Stat
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
-from orchestrator.core.retry import Remedy
+from orchestrator.core.retry import DAY_S, Remedy
+from orchestrator.core.shelf import Shelf
 from orchestrator.core.task import Label, Task
+from orchestrator.core.work import CleanedArea, Recovered
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.look import DayBudget, Status, look, waits
@@ -60,6 +62,7 @@ class Orchestrator:
         at_start: frozenset[str] = frozenset(),
         shortage: Callable[[], str] = lambda: "",
         result_names: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on.
 
@@ -68,6 +71,7 @@ class Orchestrator:
         self._result_names = result_names
         self._at_start = at_start
         self._shortage = shortage
+        self._shelf = shelf
         self._policy = policy
         self._redact = redact
         self._known: dict[TaskUid, Task | None] = {}
@@ -100,6 +104,30 @@ class Orchestrator:
             raise ConflictError(f"{task.spec.id} has no result: it is {task.state}")
         result = self._redact(build_result(task, await self._store.attempts(task.uid)))
         return dict(result) if isinstance(result, Mapping) else {}
+
+    async def recover_work(self, key: str, attempt: int = 0, *, folder: str = "", branch: str = "") -> Recovered:
+        """Bring back what an attempt of a task left (0: the last), as a new folder or as a new branch.
+
+        Raises NotFoundError, AmbiguousError; ConflictError when it runs, or what is asked for is there already.
+        """
+        return await self._shelves().recover(await self.task(key), attempt, folder=folder, branch=branch)
+
+    async def clean_work(self, *, days: int | None = None, dry_run: bool = False) -> Sequence[CleanedArea]:
+        """Remove the work areas of tasks that ended *days* ago (None: as configured), if nothing is lost by it."""
+        shelf, found = self._shelves(), []
+        before_ts = self._clock.now() - (self._policy().keep_days if days is None else days) * DAY_S
+        for uid in await shelf.uids():
+            task = await self._store.task(uid)
+            if task is not None and task.state in TERMINAL and task.ended_ts <= before_ts:
+                found.append(await shelf.clean(uid, dry_run=dry_run))
+        if not dry_run:
+            await shelf.tidy()
+        return found
+
+    def _shelves(self) -> Shelf:
+        if self._shelf is None:
+            raise ConflictError("nothing is kept of work here")
+        return self._shelf
 
     async def cancel(self, key: str, *, reason: str = "cancelled") -> Task:
         """Cancel a task: at once when it waits, else the daemon ends its whole process tree.

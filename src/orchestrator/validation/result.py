@@ -35,6 +35,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "checks": verdict.get("checks") or [],
         "answer": last.get("answer", ""),
         "changes": _changes_part(verdict, last),
+        "work": _work_part(attempts),
         "usage": _sums([_mapping(report.get("usage")) for report in reports]),
         "timing": _timing_part(task, attempts),
         "attempts": [_attempt_part(record, report) for record, report in zip(attempts, reports, strict=True)],
@@ -99,6 +100,14 @@ def _changes_part(verdict: Mapping[str, Json], last: Mapping[str, Json]) -> dict
         "alone": seen.get("alone", True),
         "reported": last.get("files_changed", []),
     }
+
+
+def _work_part(attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
+    """Return where the last attempt worked and what is kept of it; {} when it did not get that far."""
+    if not attempts:
+        return {}
+    last = attempts[-1]
+    return dict(_mapping(last.verdict.get("work")) or _mapping(last.outcome.get("work")))
 
 
 def _sums(usages: Sequence[Mapping[str, Json]]) -> dict[str, Json]:

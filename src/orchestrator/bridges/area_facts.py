@@ -1,0 +1,112 @@
+"""What is remembered of a work area, in `area.json` beside it: written by us alone, durable before an agent starts."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bridges.files import atomic_write, open_folder, opened, sync_folder
+from orchestrator.core.events import TaskUid
+from orchestrator.core.work import Area, Isolation
+
+NAME = "area.json"
+FOLDER = "repo"
+INDEX = "index"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one attempt. *tree* is that of *commit*; *notes* what of the area is not in it."""
+
+    ref: str
+    commit: str
+    tree: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AreaFacts:
+    """*source* is the top of the person's repository, "" for a copy; *relative* where in it the task works. *git_dir*
+    is our repository. *settings* say how text files are converted there. *apart* are paths that are not work: copied or
+    made by set-up. *attempt* is the first that worked in the area as it is now. *delivered* and *branch* are "" until
+    the result was brought into the repository."""
+
+    uid: TaskUid
+    name: str
+    isolation: Isolation
+    asked_cwd: str
+    source: str
+    relative: str
+    git_dir: str
+    base: str
+    attempt: int
+    settings: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)  # submodules on the base: path to commit
+    notes: tuple[str, ...] = ()
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    branch: str = ""
+    delivered: str = ""
+    cleaned: bool = False
+
+    def with_kept(self, attempt: int, kept: Kept) -> "AreaFacts":
+        return replace(self, kept={**self.kept, str(attempt): kept})
+
+
+class AreaFolder:
+    """The folder of one task's area: `area.json`, our own index, and `repo`, all that an agent may write to."""
+
+    def __init__(self, work: Path, uid: str) -> None:
+        self.uid = uid
+        self.path = work / uid
+        self.repo = self.path / FOLDER
+        self.index = self.path / INDEX
+
+    def load(self) -> AreaFacts | None:
+        """Return what is remembered, None when nothing is. Raises OSError."""
+        try:
+            raw: dict[str, Any] = json.loads((self.path / NAME).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        kept = {number: Kept(**{**one, "notes": tuple(one["notes"])}) for number, one in raw.pop("kept").items()}
+        raw.pop("version")
+        raw |= {key: tuple(raw[key]) for key in ("settings", "read", "apart", "notes")}
+        return AreaFacts(**(raw | {"kept": kept, "isolation": Isolation(raw["isolation"])}))
+
+    def save(self, facts: AreaFacts) -> AreaFacts:
+        """Remember *facts*, durably. Raises OSError."""
+        data = json.dumps({"version": VERSION, **asdict(facts)}, ensure_ascii=True, indent=1).encode("ascii")
+        with opened(open_folder(self.path)) as folder:
+            atomic_write(folder, NAME, data)
+        return facts
+
+    def is_there(self) -> bool:
+        """Return whether the area itself is there, as a folder and not as a link to one."""
+        return self.repo.is_dir() and not self.repo.is_symlink()
+
+    def area(self, facts: AreaFacts, branch: str) -> Area:
+        """Return the area as everybody else knows it."""
+        return Area(
+            cwd=os.path.normpath(self.repo / facts.relative),
+            root=str(self.repo),
+            source=facts.source or facts.asked_cwd,
+            isolation=facts.isolation,
+            base=facts.base,
+            branch=facts.branch or branch,
+            notes=facts.notes,
+            git_dir=facts.git_dir,
+            read=facts.read,
+        )
+
+
+def made(path: Path) -> Path:
+    """Make a private folder, durably."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with opened(open_folder(path.parent)) as parent:
+            sync_folder(parent)
+    return path

@@ -1,0 +1,257 @@
+"""Where attempts work: in a clone of their own where the folder lies in a git repository, else as configured.
+
+What is decided for the first attempt of a task stays so for the task. A clone lies in `work/<uid>/repo` of the state
+folder; what must be known of it after a crash is in `area.json` beside it, written before an agent starts there.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, made
+from orchestrator.bridges.git import Git, GitError
+from orchestrator.bridges.git_clone import Equipment, equip, make_clone, make_copy, make_own, own_repository
+from orchestrator.bridges.git_keep import deliver, delivery_of, keep
+from orchestrator.bridges.git_refs import base_ref, branch_of, put_ref
+from orchestrator.bridges.git_snapshot import commit, take
+from orchestrator.bridges.git_source import Source, UnfitError, find, has_repository, notes_of
+from orchestrator.bridges.workspace import InPlaceWorkspace
+from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.evidence import Changes
+from orchestrator.core.failpoint import hit
+from orchestrator.core.notes import NotesWanted, ProjectNote
+from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
+
+log = logging.getLogger(__name__)
+
+AUTO, CLONE, COPY, IN_PLACE = "auto", "clone", "copy", "in_place"
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationRules:
+    """As configured. *branch* has {name} in it, for the name of the task."""
+
+    mode: str
+    branch: str
+    equipment: Equipment
+
+
+class IsolatedWorkspace:
+    """Implements the port `Workspace`. *state* is the root's state folder, *own* what of the root is never copied."""
+
+    def __init__(
+        self,
+        in_place: InPlaceWorkspace,
+        *,
+        state: Path,
+        git: Git,
+        rules: Callable[[], IsolationRules],
+        own: frozenset[Path] = frozenset(),
+    ) -> None:
+        self._in_place = in_place
+        self._work, self._repositories = state / "work", state / "git"
+        self._git = git
+        self._rules = rules
+        self._own = own
+        self._making = asyncio.Lock()  # of repositories of ours, which tasks share
+
+    async def prepare(self, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:
+        folder = self._folder(order)
+        try:
+            facts = folder.load()
+            if facts is None:
+                return await self._first(folder, order, allowed_root, fresh=fresh)
+            if fresh or not facts.attempt or not folder.is_there():
+                facts = await self._anew(folder, facts, order)
+        except GitError as error:
+            if error.shortage:
+                raise OSError(errno.ENOSPC, str(error), str(folder.path)) from None
+            raise WorkAreaError(f"the work area could not be made: {error}") from None
+        hit("prepare.area")
+        return folder.area(facts, self._branch(facts))
+
+    async def area(self, order: WorkOrder) -> Area | None:
+        folder = self._folder(order)
+        facts = folder.load()
+        return None if facts is None else folder.area(facts, self._branch(facts))
+
+    async def changes(self, order: WorkOrder) -> Changes:
+        facts = self._folder(order).load()
+        if facts is None:
+            return await self._in_place.changes(order)
+        try:
+            found = await delivery_of(self._git, facts, order.attempt, branch="")
+        except GitError as error:
+            return Changes(complete=False, detail=str(error))
+        if not found.kept:
+            return Changes(complete=False, detail="what the attempt left could not be taken down")
+        paths = {
+            kind: tuple(_shown(one.path) for one in found.files if one.status in kind) for kind in ("A", "MT", "D")
+        }
+        return Changes(paths["A"], paths["MT"], paths["D"])
+
+    async def keep(self, order: WorkOrder) -> Delivery | None:
+        folder = self._folder(order)
+        facts = folder.load()
+        if facts is None:
+            return None
+        branch = self._branch(facts)
+        try:
+            facts = await keep(self._git, folder, facts, order.attempt, author=self._author())
+            given = {"branch": facts.branch or branch, "attempt_dir": order.attempt_dir}
+            return await delivery_of(self._git, facts, order.attempt, **given)
+        except (GitError, OSError) as error:
+            # Nothing is lost: the area stays, and is set aside before another one is made in its place.
+            log.error("the work of %s could not be kept: %s", order.mark, error)  # noqa: TRY400 - expected, not a bug
+            note = f"the work could not be kept and lies in {folder.repo}: {error}"
+            return Delivery(facts.base, "", branch, notes=(note,))
+
+    async def deliver(self, order: WorkOrder, words: CommitWords) -> Delivery | None:
+        folder = self._folder(order)
+        facts = folder.load()
+        if facts is None:
+            return None
+        try:
+            facts = await keep(self._git, folder, facts, order.attempt, author=self._author())
+            return await deliver(
+                self._git,
+                folder,
+                facts,
+                order.attempt,
+                words,
+                author=self._author(),
+                branch=branch_of(self._rules().branch, facts.name),
+                attempt_dir=order.attempt_dir,
+            )
+        except GitError as error:
+            number = errno.ENOSPC if error.shortage else errno.EIO
+            raise OSError(number, str(error), facts.source or str(folder.path)) from None
+
+    async def notes(self, cwd: str, wanted: NotesWanted) -> Sequence[ProjectNote]:
+        return await self._in_place.notes(cwd, wanted)
+
+    def leave(self, order: WorkOrder) -> None:
+        self._in_place.leave(order)
+
+    async def _first(self, folder: AreaFolder, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:
+        cwd = await self._in_place.real(order.cwd, allowed_root)
+        mode, note = self._rules().mode, ""
+        if mode != IN_PLACE and not await self._in_place.worked_in(order):
+            if mode == COPY:
+                return await self._filled(folder, self._copied(folder, order, cwd), order)
+            try:
+                if (source := await self._source(cwd, allowed_root)) is not None:
+                    return await self._filled(folder, await self._cloned(order, cwd, source), order)
+                why = f"{cwd} lies in no git repository"
+            except UnfitError as error:
+                why = note = str(error)
+            if mode == CLONE:
+                hint = "isolation.mode: auto works in place where no clone is possible."
+                raise WorkAreaError(f"isolation.mode is clone, but {why}", hint=hint)
+        area = await self._in_place.prepare(replace(order, cwd=cwd), allowed_root, fresh=fresh)
+        return replace(area, notes=(f"worked in place: {note}",) if note else ())
+
+    async def _source(self, cwd: str, allowed_root: str) -> Source | None:
+        if not await asyncio.to_thread(has_repository, Path(cwd)):
+            return None
+        return await find(self._git, cwd, os.path.realpath(allowed_root))
+
+    async def _cloned(self, order: WorkOrder, cwd: str, source: Source) -> AreaFacts:
+        own = own_repository(self._repositories, source.git)
+        async with self._making:
+            given = {"object_format": source.object_format, "borrow": source.objects, "common": source.git}
+            await make_own(self._git, own, **given)  # type: ignore[arg-type]
+        facts = AreaFacts(
+            order.uid,
+            order.name or order.task_id,
+            Isolation.CLONE,
+            cwd,
+            source.top,
+            source.relative,
+            str(own),
+            source.head,
+            0,
+            settings=source.settings,
+            read=source.objects,
+        )
+        # From here on nothing that the clone borrows is collected, whatever becomes of the person's branches.
+        await put_ref(self._git, source.top, base_ref(facts), source.head)
+        return replace(facts, notes=await notes_of(self._git, source, str(own)))
+
+    def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
+        own = str(folder.path / "own.git")
+        return AreaFacts(order.uid, order.name or order.task_id, Isolation.COPY, cwd, "", "", own, "", 0)
+
+    async def _filled(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
+        made(folder.path)
+        facts = await self._fill(folder, facts, order)
+        hit("prepare.area")
+        return folder.area(facts, self._branch(facts))
+
+    async def _fill(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
+        """Make the area itself; what is remembered last is that it is whole."""
+        rules = self._rules()
+        if facts.isolation is Isolation.COPY:
+            facts = await self._copy(folder, facts)
+        else:
+            links = await make_clone(
+                self._git, folder, facts, branch=self._branch(facts), author=rules.equipment.author
+            )
+            facts = replace(facts, links=dict(links))
+        hit("area.cloned")
+        apart, notes = await equip(self._git, folder, facts, rules.equipment)
+        notes = [*facts.notes, *(note for note in (*_link_note(facts), *notes) if note not in facts.notes)]
+        facts = folder.save(replace(facts, attempt=order.attempt, apart=tuple(apart), notes=tuple(notes)))
+        hit("area.recorded")
+        return facts
+
+    async def _copy(self, folder: AreaFolder, facts: AreaFacts) -> AreaFacts:
+        if why := await self._git.unfit():
+            raise WorkAreaError(f"isolation.mode is copy, but {why}", hint="What a task leaves is kept by git.")
+        await asyncio.to_thread(make_copy, folder, Path(facts.asked_cwd), self._own)
+        await make_own(self._git, Path(facts.git_dir), object_format="sha1", borrow=())
+        folder.index.unlink(missing_ok=True)
+        tree = (await take(self._git, folder, replace(facts, base=""))).tree
+        said = "The folder as it was copied\n"
+        base = await commit(self._git, facts, tree, said, author=self._author(), date="@0 +0000")
+        await put_ref(self._git, facts.git_dir, base_ref(facts), base)
+        return replace(facts, base=base)
+
+    async def _anew(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
+        """Make the area again, from the same base; what is in it is kept before, or set aside if it cannot be."""
+        if facts.attempt and folder.is_there():
+            try:
+                facts = await keep(self._git, folder, facts, order.attempt - 1, author=self._author())
+            except GitError as error:
+                aside = folder.path / f"unkept-{order.attempt - 1}"
+                log.error("%s is set aside as %s: %s", folder.repo, aside, error)  # noqa: TRY400 - expected, not a bug
+                folder.repo.rename(aside)
+        facts = folder.save(replace(facts, attempt=0))
+        return await self._fill(folder, facts, order)
+
+    def _folder(self, order: WorkOrder) -> AreaFolder:
+        return AreaFolder(self._work, order.uid)
+
+    def _branch(self, facts: AreaFacts) -> str:
+        if facts.isolation is Isolation.COPY:
+            return ""
+        return facts.branch or branch_of(self._rules().branch, facts.name)
+
+    def _author(self) -> str:
+        return self._rules().equipment.author
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _link_note(facts: AreaFacts) -> tuple[str, ...]:
+    if not facts.links:
+        return ()
+    named = ", ".join(sorted(facts.links)[:20])
+    return (f"submodules are not filled: {named}; what is written there is kept, but no part of the result",)
