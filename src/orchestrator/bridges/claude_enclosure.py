@@ -33,8 +33,8 @@ COPY = "claude.json"
 @dataclass(frozen=True, slots=True)
 class Places:
     """Absolute paths, links followed. *root* is the work area, all of it, "" for *cwd*, where the CLI starts in it.
-    *config* is the CLI's own folder; *private* the attempt's, made by the caller; *program* the command's absolute words;
-    *read* and *write* by setting; *hidden* what must not be seen.
+    *config* is the CLI's own folder; *private* the attempt's, made by the caller; *program* the command's absolute
+    words; *read* and *write* by setting; *hidden* what must not be seen.
     *notes_above*: the CLI reads the project's CLAUDE.md by itself, also that of folders above the work area."""
 
     cwd: str
