@@ -9,6 +9,9 @@ from pathlib import Path
 from orchestrator.bridges.file_checks import look_at
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
+from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.proof import Prover
+from orchestrator.validation.integrity import ChangedFile
 
 Answer = Callable[[Path], bool | None]
 
@@ -82,3 +85,19 @@ class FolderCheckouts:
             shutil.copyfile(before, now)
         else:
             now.unlink(missing_ok=True)
+
+
+class NoCommits:
+    """Implements the port `Commits` where nothing is kept as one."""
+
+    async def paths(self, git_dir: str, commit: str) -> Sequence[str]:
+        raise WorkAreaError("nothing is kept here")
+
+    async def changed(self, git_dir: str, base: str, result: str) -> Sequence[ChangedFile]:
+        raise WorkAreaError("nothing is kept here")
+
+
+def plain_examiner(folder: Path) -> Examiner:
+    """Return one for work areas without git, whose commands nobody has scripted. Checkouts would lie in *folder*."""
+    prover = Prover(runner=ScriptedChecks({}), checkouts=FolderCheckouts(folder))
+    return Examiner(prover=prover, commits=NoCommits())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.agents import FakeAgent
+from tests.fakes_of_proof import plain_examiner
 from tests.harness import until
 
 from orchestrator.bridges.clock import SystemClock
@@ -146,6 +147,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
         store=store,
         agents={"claude": agent},
         inbox=inbox,
+        examiner=plain_examiner(root / "commits"),
         workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,

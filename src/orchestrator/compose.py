@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator.bridges.check_runner import CheckConfig
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
@@ -52,6 +51,7 @@ from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
+from orchestrator.proving import examiner
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
 
@@ -105,14 +105,6 @@ def claude_in(container: Container, configuration: Configuration) -> ClaudeConfi
     return replace(config, container=container.words, cgroups=container.cgroups)
 
 
-def checks_in(container: Container, configuration: Configuration) -> CheckConfig:
-    """Return how the checks of criteria are run where *container* is what the machine offers."""
-    path = configuration.environ.get("PATH", os.defpath)
-    needed = ("unshare", "setpriv") if os.geteuid() == 0 else ()
-    usable = bool(container.words) and all(shutil.which(program, path=path) for program in needed)
-    return configuration.checks(bwrap=container.words[0] if usable else "", cgroups=container.cgroups)
-
-
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
@@ -125,13 +117,17 @@ class LiveClaude:
         state = Path(configuration.settings.paths.state)
         self._trial = SettingsTrial(state / "trial", state / RECORD, clock.new_session_id)
 
-    async def now(self) -> tuple[ClaudeConfig, ClaudeAgent]:
-        """Return the configuration in force and its agent; built anew only when that changed."""
-        if self._container is None:  # what the machine offers is tried once, by the first who needs it
+    async def container(self) -> Container:
+        """Return what the machine offers: tried once, by the first who needs it."""
+        if self._container is None:
             self._container = asyncio.create_task(
                 choose_container(self._configuration, settle=True, now=self._clock.now())
             )
-        container = await asyncio.shield(self._container)
+        return await asyncio.shield(self._container)
+
+    async def now(self) -> tuple[ClaudeConfig, ClaudeAgent]:
+        """Return the configuration in force and its agent; built anew only when that changed."""
+        container = await self.container()
         loaded = self._configuration.loaded
         if self._agent is None or self._agent[0] is not loaded:
             config = claude_in(container, self._configuration)
@@ -316,6 +312,7 @@ def _parts(
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=_workspace(configuration, own),
+        examiner=examiner(configuration, claude.container),
         clock=clock,
         policy=configuration.policy,
         redact=redact,

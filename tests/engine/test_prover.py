@@ -44,7 +44,7 @@ class World:
     def area(self, base: str = "base", inside: str = "") -> Area:
         root = self.top / "work"
         (root / inside).mkdir(parents=True, exist_ok=True)
-        return Area(str(root / inside), str(root), "/home/you/project", Isolation.CLONE, base)
+        return Area(str(root / inside), str(root), "/home/you/project", Isolation.CLONE, base, git_dir="/own.git")
 
     def ran(self) -> Sequence[str]:
         return [commit for commit, _ in self.runner.ran]
@@ -61,7 +61,7 @@ async def test_what_fails_on_the_base_and_passes_on_the_result_is_proven(world: 
     assert proofs[0].base is not None
     assert proofs[0].result is not None
     assert (proofs[0].base.commit, proofs[0].result.commit) == ("base", "good")
-    assert world.checkouts.made == [("/home/you/project", "base"), ("/home/you/project", "good")]
+    assert world.checkouts.made == [("/own.git", "base"), ("/own.git", "good")]
     assert world.checkouts.open == set()
 
 

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import Any
 
 from tests.engine.intake_rig import parse
 from tests.engine.still_loop import StillLoop
 from tests.fake_folders import MemoryArtifacts, MemoryFolder, MemoryInbox, MemoryLog
 from tests.fakes import FakeClock, MemoryStore
+from tests.fakes_of_proof import plain_examiner
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import AgentMessage, Interrupted, MessageKind, Outcome, WorkOrder
@@ -222,7 +224,8 @@ class World:
         service = Orchestrator(**seen, bell=bell, policy=lambda: POLICY, redact=_plain)
         inbox, area = Mortal(MemoryInbox(self.folder), life), Mortal(NoArea(), life)
         agents: dict[str, Any] = dict.fromkeys(AGENTS, Agents(self, life))
-        executor = Executor(**seen, agents=agents, inbox=inbox, workspace=area, policy=lambda: POLICY, redact=_plain)
+        given: dict[str, Any] = {"agents": agents, "inbox": inbox, "workspace": area, "policy": lambda: POLICY}
+        executor = Executor(**seen, **given, examiner=plain_examiner(Path("/commits")), redact=_plain)
         artifacts, events = Mortal(self.artifacts, life), Mortal(self.log, life)
         projector = Projector(**seen, artifacts=artifacts, events=events, inbox=inbox, bell=bell, redact=_plain)
         intake = self._intake(life, door)

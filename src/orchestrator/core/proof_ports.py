@@ -27,7 +27,7 @@ class Checkouts(Protocol):
         self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
     ) -> AbstractAsyncContextManager[str]:
         """Return a context whose value is the absolute path of a private folder with the files of *commit* and nothing
-        else, removed at its end. *source* is the top of the repository as `Area.source` has it.
+        else, removed at its end. *source* is the daemon's own repository, as `Area.git_dir` has it.
 
         The paths *restored* are as in *base*: put back, or taken away where it does not have them. Entering raises
         WorkAreaError where that commit cannot be had, OSError where the disk refuses.

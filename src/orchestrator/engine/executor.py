@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeGuard, TypeVar
 
-from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import (
     AgentReport,
     Failed,
@@ -25,17 +25,19 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
-from orchestrator.core.prompt import continue_prompt_of, prompt_of
-from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes
+from orchestrator.core.prompt import prompt_of, sent_back_prompt_of
+from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes, sent_back
 from orchestrator.core.shortage import is_shortage
-from orchestrator.core.task import Task, TaskType
+from orchestrator.core.task import Task
 from orchestrator.engine.budget import Budget
+from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
+from orchestrator.engine.orders import Orders
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
-from orchestrator.validation.checks import judge, with_earlier
+from orchestrator.validation.checks import with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Executor:
         agents: Mapping[str, Agent],
         inbox: Inbox,
         workspace: Workspace,
+        examiner: Examiner,
         clock: Clock,
         policy: Callable[[], RunPolicy],
         redact: Callable[[Json], Json],
@@ -66,10 +69,11 @@ class Executor:
         root_tag: str = "",
     ) -> None:
         """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
-        self._root_tag = root_tag
         self._store = store
         self._agents = agents
         self._inbox = inbox
+        self._examiner = examiner
+        self._orders = Orders(policy, root_tag)
         self._labour = Labour(workspace, lambda: policy().allowed_root, clock)
         self._clock = clock
         self._policy = policy
@@ -79,7 +83,7 @@ class Executor:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return self._orders.agent_of(task)
 
     async def settle(self) -> None:
         """Before it is chosen what to start: let go of holds whose cause is gone, and close a day that is paid up."""
@@ -104,27 +108,36 @@ class Executor:
         Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
         cancellation goes on.
         """
-        order = self._order(task, resume=resume, budget_usd=cap_usd)
+        order = self._orders.order(task, resume=resume, budget_usd=cap_usd)
         try:
             await self._attempt(task, order)
         finally:
             self._labour.leave(order)
+            self._examiner.leave(order)
 
     async def _attempt(self, task: Task, order: WorkOrder) -> None:
         try:
             await self._claim(task)
             hit("claim.done")
-            outcome = await self._work(task, order)
+            outcome = await self._work(task, await self._with_feedback(task, order))
         except asyncio.CancelledError:
+            self._examiner.hurry(order)
             await uninterrupted(self._ended_by_us(task, order))
             raise
         except OSError as error:
             outcome = _not_prepared(order, error, "the task file could not be moved")
-        await uninterrupted(self._conclude(task, order, outcome))
+        await uninterrupted(self._conclude(task, order, outcome), partial(self._examiner.hurry, order))
+
+    async def _with_feedback(self, task: Task, order: WorkOrder) -> WorkOrder:
+        """A session that goes on because a check failed is told which, and what it printed."""
+        if not order.resume or len(attempts := await self._patiently(lambda: self._store.attempts(task.uid))) < 2:
+            return order
+        told = sent_back_prompt_of(attempts[-2].verdict)
+        return replace(order, continue_prompt=told) if told else order
 
     async def recover(self, task: Task) -> None:
         """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
-        order = self._order(task, resume=False)
+        order = self._orders.order(task, resume=False)
         if task.state is State.CHECKING:
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
             try:
@@ -147,47 +160,13 @@ class Executor:
                 Event(EventKind.EDITED_AFTER_CLAIM, self._clock.now(), task.uid, task.attempt, task.epoch)
             )
 
-    def _order(self, task: Task, *, resume: bool, budget_usd: float = 0.0) -> WorkOrder:
-        policy, spec = self._policy(), task.spec
-        profile = self._profile(task)
-        return WorkOrder(
-            uid=task.uid,
-            attempt=task.attempt,
-            epoch=task.epoch,
-            task_id=spec.id,
-            agent=profile.name,
-            prompt=prompt_of(spec),
-            continue_prompt=continue_prompt_of(spec),
-            cwd=spec.cwd or policy.base_cwd,
-            session_id=task.session_id,
-            attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
-            tools=self._type(task).tools,
-            model=spec.model or profile.model,
-            timeout_s=spec.timeout_s or profile.timeout_s,
-            max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
-            budget_usd=budget_usd,
-            resume=resume,
-            session_cost_usd=task.session_cost_usd,
-            root_tag=self._root_tag,
-            name=task.name,
-        )
-
-    def _profile(self, task: Task) -> AgentProfile:
-        policy = self._policy()
-        return choose_agent(task.spec, policy.agents, policy.default_agent)
-
-    def _type(self, task: Task) -> TaskType:
-        """The configured type; one that has since been removed from the configuration keeps to reading."""
-        reading = TaskType(task.spec.type, tools=("Read", "Grep", "Glob"), expects_changes=False)
-        return self._policy().types.get(task.spec.type, reading)
-
     def _agent(self, task: Task) -> Agent:
-        return self._agents[self._profile(task).name]
+        return self._agents[self._orders.profile(task).name]
 
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
         try:
             order = await self._labour.begin(order)
-            notes = await self._labour.notes(order.cwd, self._profile(task).notes)
+            notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
             order = replace(order, prompt=prompt_of(task.spec, notes), notes=given(notes))
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
@@ -248,10 +227,15 @@ class Executor:
             raise TypeError("an interrupted attempt is never judged")  # our bug: the caller sorts these out
         changes = await self._labour.changes(order)
         hit("finish.changes")
-        whole = with_earlier(outcome, await self._patiently(lambda: self._store.attempts(task.uid)))
-        verdict = judge(task.spec, self._type(task), whole, changes)
+        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
+        whole = with_earlier(outcome, attempts)
+        area, head = await self._labour.area(order), str(work.get("head") or "")
+        asked = (task.spec, self._orders.type(task), order, whole, changes)
+        verdict = await self._examiner.verdict(*asked, area=area, head=head)
+        if verdict is None:
+            await self._put_off(task, order, whole, work)
+            return
         failure = verdict.failure
-        # What the task left is kept as a commit (work["kept"], work["head"]); here it is to be proven, then delivered.
         if failure is None:
             work, failure = await self._labour.deliver(task, order, whole)
         hit("finish.delivered")
@@ -263,6 +247,7 @@ class Executor:
                 "criteria": to_json(verdict.criteria),
                 "checks": to_json(verdict.checks),
                 "changes": to_json(verdict.changes),
+                "findings": to_json(verdict.findings),
                 "work": work,
             },
         )
@@ -271,14 +256,20 @@ class Executor:
             hit("finish.judged")
             await self.holds.over(order.agent)
             return
-        await self._failed(task, order, validated, failure)
+        await self._failed(task, order, validated, failure, sent_back(attempts))
 
-    async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed) -> None:
+    async def _put_off(self, task: Task, order: WorkOrder, outcome: Finished | Failed, work: Facts) -> None:
+        """Its checks were not run to the end: the next start draws the verdict, unless a person has cancelled."""
+        current = await self._patiently(lambda: self._store.task(task.uid))
+        if _is_cancelled(current, order):
+            await self._cancelled(current, outcome, work)
+
+    async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed, rounds: int) -> None:
         failure = await self._budget.whose(task, failure)
-        decision = self._decision(task, failure)
+        decision = self._decision(task, failure, rounds)
         if decision.remedy is not Remedy.GIVE_UP and (spent := await self._budget.used_up(task)):
             failure = replace(failure, kind=FailureKind.BUDGET, detail=f"{spent}; the last one: {failure.detail}")
-            decision = self._decision(task, failure)
+            decision = self._decision(task, failure, rounds)
         kind, not_before = _FOLLOWS[decision.remedy], decision.not_before
         if failure.kind is FailureKind.START_REFUSED and not await self.holds.held(order.agent):
             # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
@@ -297,7 +288,7 @@ class Executor:
         await self._commit(validated, self._event(kind, order, data))
         hit("finish.judged")
 
-    def _decision(self, task: Task, failure: Failed) -> RetryDecision:
+    def _decision(self, task: Task, failure: Failed, rounds: int) -> RetryDecision:
         return decide_retry(
             failure,
             tries=task.tries,
@@ -306,6 +297,7 @@ class Executor:
             now=self._clock.now(),
             chance=self._clock.chance(),
             policies=self._policy().retries,
+            sent_back=rounds,
         )
 
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:

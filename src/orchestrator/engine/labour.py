@@ -96,6 +96,11 @@ class Labour:
             return {"isolation": Isolation.IN_PLACE.value, "notes": []}
         return work_facts(area, delivery)
 
+    async def area(self, order: WorkOrder) -> Area:
+        """Return where *order* is or was worked on; after a restart in a place without a clone, as far as is known."""
+        plain = Area(cwd=order.cwd, root=order.cwd, source=order.cwd, isolation=Isolation.IN_PLACE)
+        return self._areas.get(order.mark) or await self._area_of(order) or plain
+
     async def _area_of(self, order: WorkOrder) -> Area | None:
         try:
             return await self._workspace.area(order)

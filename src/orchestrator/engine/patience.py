@@ -29,8 +29,11 @@ async def patiently(clock: Clock, act: Callable[[], Awaitable[T]]) -> T:
             await clock.sleep(STORE_PATIENCE_S)
 
 
-async def uninterrupted(work: Awaitable[None]) -> None:
-    """Await *work* to its end even when cancelled meanwhile, however often; the cancellation then goes on."""
+async def uninterrupted(work: Awaitable[None], hurry: Callable[[], object] = lambda: None) -> None:
+    """Await *work* to its end even when cancelled meanwhile, however often; the cancellation then goes on.
+
+    *hurry* is called at each cancellation, for what of the work need not be done now.
+    """
     task = asyncio.ensure_future(work)
     cancelled = False
     while not task.done():
@@ -40,6 +43,7 @@ async def uninterrupted(work: Awaitable[None]) -> None:
             if task.done():
                 break
             cancelled = True
+            hurry()
     task.result()
     if cancelled:
         raise asyncio.CancelledError

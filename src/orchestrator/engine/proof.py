@@ -115,5 +115,5 @@ class Prover:
         if not commit:
             yield area.root
             return
-        async with self._checkouts.checkout(area.source, commit, base=area.base, restored=restored) as folder:
+        async with self._checkouts.checkout(area.git_dir, commit, base=area.base, restored=restored) as folder:
             yield folder

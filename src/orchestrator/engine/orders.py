@@ -1,0 +1,55 @@
+"""From a task and the configuration to the order for one attempt."""
+
+from collections.abc import Callable
+
+from orchestrator.core.agents import AgentProfile, choose_agent
+from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.policy import RunPolicy
+from orchestrator.core.prompt import continue_prompt_of, prompt_of
+from orchestrator.core.task import Task, TaskType
+
+
+class Orders:
+    """Asks for the configuration in force each time. *root_tag* marks the attempts of a root that is a copy."""
+
+    def __init__(self, policy: Callable[[], RunPolicy], root_tag: str = "") -> None:
+        self._policy = policy
+        self._root_tag = root_tag
+
+    def agent_of(self, task: Task) -> str:
+        """Return the name of the agent that *task* runs on."""
+        return task.spec.agent or self._policy().default_agent
+
+    def order(self, task: Task, *, resume: bool, budget_usd: float = 0.0) -> WorkOrder:
+        policy, spec = self._policy(), task.spec
+        profile = self.profile(task)
+        return WorkOrder(
+            uid=task.uid,
+            attempt=task.attempt,
+            epoch=task.epoch,
+            task_id=spec.id,
+            agent=profile.name,
+            prompt=prompt_of(spec),
+            continue_prompt=continue_prompt_of(spec),
+            cwd=spec.cwd or policy.base_cwd,
+            session_id=task.session_id,
+            attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
+            tools=self.type(task).tools,
+            model=spec.model or profile.model,
+            timeout_s=spec.timeout_s or profile.timeout_s,
+            max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
+            budget_usd=budget_usd,
+            resume=resume,
+            session_cost_usd=task.session_cost_usd,
+            root_tag=self._root_tag,
+            name=task.name,
+        )
+
+    def profile(self, task: Task) -> AgentProfile:
+        policy = self._policy()
+        return choose_agent(task.spec, policy.agents, policy.default_agent)
+
+    def type(self, task: Task) -> TaskType:
+        """The configured type; one that has since been removed from the configuration keeps to reading."""
+        reading = TaskType(task.spec.type, tools=("Read", "Grep", "Glob"), expects_changes=False)
+        return self._policy().types.get(task.spec.type, reading)
