@@ -182,7 +182,7 @@ class MemoryStore:
             self._held.attempts[key] = AttemptRecord(
                 after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts, cap_usd=cap_in(event.data)
             )
-        elif event.kind is EventKind.VALIDATED and key in self._held.attempts:
+        elif event.kind in (EventKind.VALIDATED, EventKind.ACCEPTED) and key in self._held.attempts:
             self._held.attempts[key] = replace(self._held.attempts[key], verdict=_plain(event.data))
         elif event.kind in (EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED):
             self._close(key, event)

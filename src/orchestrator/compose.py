@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from orchestrator import repositories
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
@@ -20,18 +21,14 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
-from orchestrator.bridges.git_shelf import GitShelf
 from orchestrator.bridges.inbox import TaskFolder
-from orchestrator.bridges.isolation import IsolatedWorkspace
 from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
-from orchestrator.bridges.root_lock import holder
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.sqlite_health import refuse_damaged
 from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
-from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.configuration import READ_AT_START, Configuration
 from orchestrator.core.attempt import Failed, Outcome, WorkOrder, not_begun
 from orchestrator.core.errors import RootError
@@ -311,7 +308,7 @@ def _parts(
         agents={"claude": agent or claude},
         account_of=lambda _: claude.account(),
         inbox=inbox,
-        workspace=_workspace(configuration, own),
+        workspace=repositories.workspace(configuration, own),
         examiner=examiner(configuration, claude.container),
         clock=clock,
         policy=configuration.policy,
@@ -351,12 +348,6 @@ def _reports(
     )
 
 
-def _workspace(configuration: Configuration, own: frozenset[Path]) -> IsolatedWorkspace:
-    state, git = Path(configuration.settings.paths.state), configuration.git()
-    in_place = InPlaceWorkspace(base_cwd=lambda: Path(configuration.settings.paths.base_cwd), own=own)
-    return IsolatedWorkspace(in_place, state=state, git=git, rules=configuration.isolation, own=own)
-
-
 def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:
     return Orchestrator(
         store=store,
@@ -368,14 +359,9 @@ def _service(configuration: Configuration, store: SqliteStore, clock: SystemCloc
         at_start=READ_AT_START,
         shortage=partial(_shortage, configuration),
         result_names=partial(ArtifactFiles(configuration.root).names, "results"),
-        shelf=_shelf(configuration),
+        shelf=repositories.shelf(configuration),
+        results=repositories.results(configuration, store, clock),
     )
-
-
-def _shelf(configuration: Configuration) -> GitShelf:
-    state = Path(configuration.settings.paths.state)
-    author = configuration.isolation().equipment.author
-    return GitShelf(state, configuration.git(), author=lambda: author, owned=lambda: holder(state) is not None)
 
 
 def _parse(data: bytes, file_name: str, rules: TaskRules) -> TaskSpec:

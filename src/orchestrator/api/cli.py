@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_control, cli_files, cli_report, cli_run, cli_service, cli_tasks, cli_work
+from orchestrator.api import cli_control, cli_files, cli_report, cli_results, cli_run, cli_service, cli_tasks, cli_work
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -110,6 +110,7 @@ def _task_commands(commands: Commands) -> None:
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     _work_command(commands)
+    _result_commands(commands)
     events = _add(
         commands,
         "tail-events",
@@ -131,6 +132,25 @@ def _work_command(commands: Commands) -> None:
     where = recover.add_mutually_exclusive_group()
     where.add_argument("--to", default="", metavar="DIR", help="into a new folder")
     where.add_argument("--branch", default="", metavar="NAME", help="as a new branch (default: recovered/TASK-N)")
+
+
+def _result_commands(commands: Commands) -> None:
+    def of_task(name: str, command: Command, about: str, example: str) -> argparse.ArgumentParser:
+        one = _add(commands, name, command, about, example)
+        one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+        return one
+
+    of_task("accept", cli_results.accept, "take a result that is not proven as it is", "accept fix_db")
+    diff = of_task("diff", cli_results.diff, "show what a task changed, as a patch", "diff fix_db --stat")
+    diff.add_argument("--stat", action="store_true", help="only which files and how much")
+    about = "bring a proven result into the branch that is checked out"
+    merge = of_task("merge", cli_results.merge, about, "merge fix_db")
+    merge.add_argument("--unproven", action="store_true", help="also one that is not proven, or suspicious")
+    of_task("discard", cli_results.discard, "delete the branch of a result; a hidden ref keeps it", "discard fix_db")
+    push = of_task("push", cli_results.push, "push the branch of a result, with your own git", "push fix_db")
+    pr = of_task("pr", cli_results.pr, "push it and open a pull request with the program gh", "pr fix_db")
+    for one in (push, pr):
+        one.add_argument("--remote", default="origin", metavar="NAME", help="where to (default: origin)")
 
 
 def _control_commands(commands: Commands) -> None:

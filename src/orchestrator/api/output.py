@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.api.render import Table
 from orchestrator.core.events import Json
+from orchestrator.core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,6 +82,17 @@ class Output:
     def raw(self, line: bytes) -> None:
         """Print one line of NDJSON as it is."""
         self._print(line.decode("ascii"))
+
+    def exactly(self, data: bytes) -> None:
+        """Write *data* as it is, for programs such as `git apply`; on a terminal without what could drive it."""
+        if self._out.isatty() or not hasattr(self._out, "buffer"):
+            lines = data.decode("utf-8", "backslashreplace").split("\n")
+            text = "\n".join("\t".join(printable(part) for part in line.split("\t")) for line in lines)
+            print(text, end="", file=self._out, flush=True)
+            return
+        self._out.flush()
+        self._out.buffer.write(data)
+        self._out.buffer.flush()
 
     def note(self, text: str) -> None:
         """Print progress or a warning on stderr; where that cannot be written to, nobody can be told."""

@@ -203,6 +203,7 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.UPDATED: "edited: the new text counts",
     EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
     EventKind.REJECTED: "REJECTED",
+    EventKind.ACCEPTED: "accepted as it is",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
     EventKind.VALIDATED: "checked",

@@ -26,12 +26,13 @@ from orchestrator.bridges.files import (
 from orchestrator.bridges.settled import stamp_of
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.failpoint import hit
+from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import InboxEntry
 from orchestrator.core.task import FileStamp, Task
 from orchestrator.core.torn import is_torn
 
 SUFFIX = ".task.md"
-RUNNING = "running"
+RUNNING, PROCESSED, FAILED = "running", "processed", "failed"
 REJECTS = "rejects"
 _EDITED = ".edited"
 _ERROR = ".error.json"
@@ -121,7 +122,8 @@ def archive_file(tasks_fd: int, task: Task, body: bytes, folder: str) -> str:
         if not kept and _is_ours(tasks_fd, own_name(task), task, body):
             claim_file(tasks_fd, task, body)
             kept = _from_running(running_fd, folder_fd, task, body)
-        kept = kept or _archived(folder_fd, task, body) or _create(folder_fd, own_name(task), task.uid, body)
+        kept = kept or _archived(folder_fd, task, body) or _from_failed(tasks_fd, folder, folder_fd, task, body)
+        kept = kept or _create(folder_fd, own_name(task), task.uid, body)
         hit("archive.moved")
         _drop_folder(running_fd, task.uid)
         return f"{folder}/{kept}"
@@ -150,6 +152,19 @@ def _archived(folder_fd: int, task: Task, body: bytes) -> str:
     name = own_name(task)
     both = (second_name(name, task.uid), name)
     return next((one for one in both if read_regular(folder_fd, one, limit=len(body)) == body), "")
+
+
+def _from_failed(tasks_fd: int, folder: str, folder_fd: int, task: Task, body: bytes) -> str:
+    """Move the file of a task that was accepted after it had failed; "" if it is not there."""
+    if folder != PROCESSED or task.state is not State.SUCCEEDED:
+        return ""
+    try:
+        failed_fd = open_below(tasks_fd, FAILED)
+    except FileNotFoundError:
+        return ""
+    with opened(failed_fd):
+        name = _archived(failed_fd, task, body)
+        return _move(failed_fd, name, folder_fd, task.uid) if name else ""
 
 
 def mend_file(tasks_fd: int, below: str, body: bytes, *, create: bool) -> bool:

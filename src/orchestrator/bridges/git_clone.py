@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, made
 from orchestrator.bridges.files import atomic_write, open_folder, opened
 from orchestrator.bridges.git import Git, names
-from orchestrator.bridges.git_source import ALTERNATES
+from orchestrator.bridges.git_source import ALTERNATES, stores
 from orchestrator.bridges.process import run_quick
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.text import printable
@@ -62,6 +62,17 @@ async def make_own(git: Git, path: Path, *, object_format: str, borrow: Sequence
             if (source := Path(common, name)).is_file():
                 _write(to, source.name, source.read_bytes())
     return path
+
+
+async def own_again(git: Git, facts: AreaFacts) -> str:
+    """Return our own repository for an area, made again where it was cleaned away. Raises GitError and OSError."""
+    path = Path(facts.git_dir)
+    if not (path / "HEAD").is_file():
+        common = await git.run("rev-parse", "--git-common-dir", cwd=facts.source)
+        where = Path(facts.source, os.fsdecode(common).rstrip("\n")).resolve()
+        kind = await git.says("rev-parse", "--show-object-format", cwd=facts.source)
+        await make_own(git, path, object_format=kind, borrow=stores(where / "objects"), common=str(where))
+    return str(path)
 
 
 async def make_clone(git: Git, folder: AreaFolder, facts: AreaFacts, *, branch: str, author: str) -> Mapping[str, str]:

@@ -94,7 +94,7 @@ async def put_branch(git: Git, facts: AreaFacts, commit: str, wanted: str) -> st
     Raises GitError when no name can be had.
     """
     mark = facts.uid[-8:]
-    if facts.delivered and facts.branch and not await _checked_out(git, facts.source, facts.branch):
+    if facts.delivered and facts.branch and not await checked_out(git, facts.source, facts.branch):
         with suppress(GitError):
             await put_ref(git, facts.source, f"refs/heads/{facts.branch}", commit, facts.delivered)
             return facts.branch
@@ -114,6 +114,7 @@ async def put_branch(git: Git, facts: AreaFacts, commit: str, wanted: str) -> st
     raise last
 
 
-async def _checked_out(git: Git, where: str, branch: str) -> bool:
+async def checked_out(git: Git, where: str, branch: str) -> bool:
+    """Return whether *branch* is checked out in any worktree of the repository."""
     said = await git.says("worktree", "list", "--porcelain", cwd=where)
     return f"branch refs/heads/{branch}" in said.split("\n")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, Kept
 from orchestrator.bridges.git import Git, GitError
-from orchestrator.bridges.git_clone import make_own, remove
+from orchestrator.bridges.git_clone import own_again, remove
 from orchestrator.bridges.git_keep import snapshot
 from orchestrator.bridges.git_refs import base_ref, commit_at, drop_ref, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import files_between, private_index, take
-from orchestrator.bridges.git_source import stores
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.lifecycle import ACTIVE
@@ -37,7 +36,7 @@ class GitShelf:
             raise NotFoundError(f"nothing was kept of {task.spec.id}: it had no work area of its own", hint=hint)
         try:
             number, kept = await self._kept(area, facts, task, attempt)
-            git_dir = await self._own(facts)
+            git_dir = await own_again(self._git, facts)
             files = len(await files_between(self._git, git_dir, facts.base, kept.commit))
             found = Recovered(number, kept.ref, kept.commit, facts.source, files=files)
             if folder:
@@ -66,16 +65,6 @@ class GitShelf:
             there = ", ".join(sorted(facts.kept, key=int)) or "none"
             raise NotFoundError(f"nothing was kept of attempt {number} of {task.spec.id}", hint=f"Kept: {there}.")
         return number, facts.kept[str(number)]
-
-    async def _own(self, facts: AreaFacts) -> str:
-        """Return our own repository, made again where it was cleaned away."""
-        path = Path(facts.git_dir)
-        if not (path / "HEAD").is_file():
-            common = await self._git.run("rev-parse", "--git-common-dir", cwd=facts.source)
-            where = Path(facts.source, os.fsdecode(common).rstrip("\n")).resolve()
-            kind = await self._git.says("rev-parse", "--show-object-format", cwd=facts.source)
-            await make_own(self._git, path, object_format=kind, borrow=stores(where / "objects"), common=str(where))
-        return str(path)
 
     async def _to_folder(self, area: AreaFolder, git_dir: str, kept: Kept, target: Path) -> None:
         if target.is_symlink() or target.exists():

@@ -61,7 +61,7 @@ async def find(git: Git, cwd: str, fence: str) -> Source:
     relative = "" if relative == "." else relative
     if relative and await git.says("cat-file", "-t", f"{head}:{relative}", cwd=cwd) != "tree":
         raise UnfitError(f"{cwd} is not part of the last commit of the repository {top}")
-    settings = await _settings(git, cwd)
+    settings = await settings_of(git, cwd)
     return Source(
         top=top,
         git=common,
@@ -74,7 +74,7 @@ async def find(git: Git, cwd: str, fence: str) -> Source:
     )
 
 
-async def _settings(git: Git, cwd: str) -> tuple[str, ...]:
+async def settings_of(git: Git, cwd: str) -> tuple[str, ...]:
     """Return the settings to take over. Raises UnfitError for a repository that fetches its objects when needed."""
     pattern = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase)|remote\..*\.promisor|extensions\.partialclone)$"
     said = await git.run("config", "-z", "--get-regexp", pattern, cwd=cwd, ok=(0, 1))

@@ -118,7 +118,7 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
         con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     if event.kind is EventKind.STARTED:
         _open_attempt(con, after, event)
-    elif event.kind is EventKind.VALIDATED:
+    elif event.kind in (EventKind.VALIDATED, EventKind.ACCEPTED):
         verdict = (codec.text(event.data), after.uid, after.attempt)  # whole: the event may be cut
         con.execute("UPDATE attempt SET verdict = ? WHERE uid = ? AND number = ?", verdict)
     elif event.kind in _CLOSES:

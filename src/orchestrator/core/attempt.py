@@ -185,7 +185,8 @@ def not_begun(order: WorkOrder) -> AgentReport:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """What the store remembers of one attempt. *verdict* is the data of its `validated` event, whole; {} before.
+    """What the store remembers of one attempt. *verdict* is the data of its `validated` event, whole, or
+    of `task_accepted`; {} before.
 
     *cap_usd* is what it was allowed to cost; 0: no limit of ours.
     """

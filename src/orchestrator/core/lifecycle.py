@@ -21,7 +21,7 @@ class State(StrEnum):
     HELD = "held"  # a person does, by releasing or cancelling it; a crash leaves it held
     CANCELLING = "cancelling"  # the pool does, when every process of the attempt is gone
     SUCCEEDED = "succeeded"  # nobody does
-    FAILED = "failed"  # nobody does: a retry is a new run with a uid of its own
+    FAILED = "failed"  # a person may, by accepting what is not proven; a retry is a new run with a uid of its own
     CANCELLED = "cancelled"  # nobody does
     REJECTED = "rejected"  # nobody does: the corrected file is a new task
 
@@ -88,7 +88,7 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.CANCELLED: State.CANCELLED,
     },
     State.SUCCEEDED: _stays(State.SUCCEEDED),
-    State.FAILED: _stays(State.FAILED),
+    State.FAILED: {E.ACCEPTED: State.SUCCEEDED, **_stays(State.FAILED)},
     State.CANCELLED: _stays(State.CANCELLED),
     State.REJECTED: {E.PARSED: State.REJECTED, E.REJECTED: State.REJECTED, **_stays(State.REJECTED)},
 }

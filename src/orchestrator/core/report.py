@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
-from orchestrator.core.report_proof import criterion_lines, unverified, verdict_words
+from orchestrator.core.report_proof import accepted_words, criterion_lines, unverified, verdict_words
 from orchestrator.core.text import printable
 
 WIDTH = 100
@@ -47,7 +47,9 @@ def _facts(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
     timing, usage = _part(result, "timing"), _part(result, "usage")
     tries = len(_rows(result, "attempts"))
     lines = [*_wrapped(f"{task.get('title')}"), ""]
-    if result.get("detail"):
+    if accepted := accepted_words(_part(result, "accepted")):
+        lines += _wrapped(accepted)
+    elif result.get("detail"):
         lines += _wrapped(f"Why: {result['detail']}")
     for line in (
         f"Task     {task.get('id')}  ({task.get('type')}, priority {task.get('priority')})",

@@ -51,6 +51,11 @@ def _last_lines(run: Row) -> list[str]:
     return [line for line in str(run.get("tail", "")).splitlines() if line.strip()][-TAIL_LINES:]
 
 
+def accepted_words(accepted: Row) -> str:
+    """Return who took the result as it is, "" when nobody had to."""
+    return f"Accepted by {accepted.get('by')} at {accepted.get('at')}, as it is" if accepted else ""
+
+
 def unverified(criteria: Sequence[Row], checks: Sequence[Row], findings: Sequence[Row]) -> list[str]:
     """Return, each in a sentence, what nobody has verified."""
     lines = [f"{row.get('text')}: {row.get('why')}" for row in criteria if row.get("verdict") in ("unproven", "human")]

@@ -214,8 +214,12 @@ ATTEMPT_BOUND = frozenset(
         EventKind.RETRY,
         EventKind.LIMITED,
         EventKind.INTERRUPTED,
+        EventKind.ACCEPTED,
     }
 )
+
+
+ACCEPTABLE = frozenset({"unproven", "check_failed"})  # the reasons of a failure that a person may overrule
 
 
 def advance(task: Task, event: Event) -> Task:
@@ -282,6 +286,13 @@ def _ended(task: Task, event: Event) -> Task:
     return replace(task, ended_ts=event.ts, reason=_text(event, "reason"), detail=_text(event, "detail"))
 
 
+def _accepted(task: Task, event: Event) -> Task:
+    """Its files are to be written again: the verdicts stay, the task counts as a success."""
+    if task.reason not in ACCEPTABLE:
+        raise IllegalEventError(task.state, event.kind, why=f"it failed as {task.reason}, not for want of a proof")
+    return replace(task, reason="", detail=_text(event, "detail"), artifacts=False, archived=False)
+
+
 def _updated(task: Task, _: Event) -> Task:
     return replace(task, revision=task.revision + 1)
 
@@ -299,6 +310,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.CANCELLED: _ended,
     EventKind.REJECTED: _ended,
     EventKind.UPDATED: _updated,
+    EventKind.ACCEPTED: _accepted,
     EventKind.ARTIFACTS_WRITTEN: lambda task, _: replace(task, artifacts=True),
     EventKind.ARCHIVED: lambda task, _: replace(task, archived=True),
     EventKind.ARTIFACTS_CLEANED: lambda task, _: replace(task, cleaned=True),

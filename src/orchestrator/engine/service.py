@@ -20,6 +20,7 @@ from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
+from orchestrator.engine.taking import Results, require
 from orchestrator.validation.result import build_result
 
 __all__ = ["Control", "DayBudget", "Orchestrator", "Status"]
@@ -63,6 +64,7 @@ class Orchestrator:
         shortage: Callable[[], str] = lambda: "",
         result_names: Callable[[], Awaitable[Sequence[str]]] | None = None,
         shelf: Shelf | None = None,
+        results: Results | None = None,
     ) -> None:
         """*reload* returns the names of the settings that changed; those in *at_start* count from the next start on.
 
@@ -72,6 +74,7 @@ class Orchestrator:
         self._at_start = at_start
         self._shortage = shortage
         self._shelf = shelf
+        self._results = results
         self._policy = policy
         self._redact = redact
         self._known: dict[TaskUid, Task | None] = {}
@@ -123,6 +126,11 @@ class Orchestrator:
         if not dry_run:
             await shelf.tidy()
         return found
+
+    @property
+    def results(self) -> Results:
+        """What came of tasks, to be taken or left. Raises NotFoundError where no work areas are kept."""
+        return require(self._results)
 
     def _shelves(self) -> Shelf:
         if self._shelf is None:

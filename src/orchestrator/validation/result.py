@@ -33,6 +33,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "criteria": verdict.get("criteria") or _unjudged(task),
         "findings": verdict.get("findings") or [],
         "checks": verdict.get("checks") or [],
+        "accepted": verdict.get("accepted"),
         "answer": last.get("answer", ""),
         "changes": _changes_part(verdict, last),
         "work": _work_part(attempts),

@@ -1,0 +1,170 @@
+"""Taking or leaving a result: what a person decides, and what is refused because it is not proven."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Clock, Store
+from orchestrator.core.proof import CriterionProof, Proof
+from orchestrator.core.report_proof import unverified
+from orchestrator.core.taking import Discarded, Merged, Merging, Prove, Pushed, Taking
+from orchestrator.core.task import ACCEPTABLE, Task
+from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
+from orchestrator.engine.labour import work_facts
+from orchestrator.validation.result import iso
+
+Row = Mapping[str, Any]
+_SETTLED = (Proof.PROVEN.value, Proof.HOLDS.value)
+_ANYWAY = "Look at `diff`, then `merge --unproven` takes it as it is."
+
+
+class Results:
+    """Results as a person takes or leaves them. *attempts_dir* is where the files of attempts lie."""
+
+    def __init__(self, store: Store, clock: Clock, taking: Taking, attempts_dir: str, prove: Prove | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._taking = taking
+        self._attempts_dir = attempts_dir
+        self._prove = prove
+
+    async def accept(self, task: Task, by: str) -> Task:
+        """Call a task a success that failed only for want of a proof, and bring its branch. See the service."""
+        if task.state is not State.FAILED or task.reason not in ACCEPTABLE:
+            raise ConflictError(_not_to_accept(task), hint=_hint_instead(task))
+        record = (await self._store.attempts(task.uid))[-1]
+        delivery = await self._taking.deliver(task, _words(task, record), self._folder(task))
+        now = self._clock.now()
+        verdict: dict[str, Json] = {key: value for key, value in record.verdict.items() if key != "passed"}
+        verdict["work"] = _delivered(verdict.get("work"), delivery)
+        accepted: dict[str, Json] = {"by": by, "at": iso(now), "was": task.reason, "open": list(_open(record))}
+        data: dict[str, Json] = {"detail": f"accepted by {by}", **verdict, "passed": True, "accepted": accepted}
+        event = Event(EventKind.ACCEPTED, now, task.uid, task.attempt, task.epoch, data)
+        try:
+            return (await self._store.commit([event]))[0]
+        except IllegalEventError:
+            raise ConflictError(f"{task.spec.id} was accepted by somebody else this moment") from None
+
+    async def patch(self, task: Task, *, stat: bool) -> bytes:
+        """Return what the task changed, as a patch or as figures."""
+        return await self._taking.patch(task, stat=stat)
+
+    async def discard(self, task: Task) -> Discarded:
+        """Delete the branch of a task."""
+        return await self._taking.discard(task)
+
+    async def merge(self, task: Task, *, unproven: bool) -> Merged:
+        """Bring a result into the branch that is checked out. See the service."""
+        await self._require_branch(task, "merged")
+        if not unproven and (why := not_proven((await self._store.attempts(task.uid))[-1])):
+            raise ConflictError(f"{task.spec.id} is not proven: {why}", hint=_ANYWAY)
+        merging = await self._taking.prepare(task)
+        proofs: Sequence[CriterionProof] = ()
+        if merging.rebased and not merging.is_there and not unproven:
+            proofs = await self._proven_again(task, merging)
+        return Merged(merging, 0 if merging.is_there else await self._taking.forward(merging), proofs)
+
+    async def push(self, task: Task, remote: str) -> Pushed:
+        """Push the branch of a task."""
+        await self._require_branch(task, "pushed")
+        return await self._taking.push(task, remote)
+
+    async def open_request(self, task: Task, remote: str) -> Pushed:
+        """Open a pull request for the branch of a task, with its criteria and verdicts as its text."""
+        await self._require_branch(task, "pushed")
+        rows = _rows((await self._store.attempts(task.uid))[-1].verdict.get("criteria"))
+        body = "\n".join(f"- [{row.get('verdict')}] {row.get('text')}" for row in rows) or task.spec.title
+        return await self._taking.open_request(task, remote, title=task.spec.title or task.spec.id, body=body)
+
+    async def _proven_again(self, task: Task, merging: Merging) -> Sequence[CriterionProof]:
+        moved = f"{merging.branch} has moved on since {task.spec.id} began"
+        if self._prove is None:
+            raise ConflictError(f"{moved}, and nothing here can prove the result again on top of it", hint=_ANYWAY)
+        proofs = await self._prove(task, merging)
+        if still := [f"{one.text}: {one.why}" for one in proofs if one.mandatory and one.verdict not in _SETTLED]:
+            raise ConflictError(f"{moved}, and on top of it is not proven: {'; '.join(still)[:1000]}", hint=_ANYWAY)
+        return proofs
+
+    async def _require_branch(self, task: Task, done: str) -> None:
+        if task.state is State.SUCCEEDED:
+            return
+        hint = "`recover` brings back what it did."
+        if task.state is State.FAILED and task.reason in ACCEPTABLE:
+            hint = "`accept` it first, after a look at `diff`."
+        raise ConflictError(f"{task.spec.id} cannot be {done}: it is {_stands(task)}", hint=hint)
+
+    def _folder(self, task: Task) -> str:
+        return f"{self._attempts_dir}/{task.uid}.{task.attempt}"
+
+
+def not_proven(record: AttemptRecord) -> str:
+    """Return why a result must not be merged unseen, "" when it may. What a person has accepted is settled."""
+    verdict = record.verdict
+    if verdict.get("accepted"):
+        return ""
+    rows = [row for row in _rows(verdict.get("criteria")) if row.get("mandatory") is not False]
+    if not rows:
+        return "it has no criterion that the daemon could check"
+    if still := [f"[{row.get('verdict')}] {row.get('text')}" for row in rows if row.get("verdict") not in _SETTLED]:
+        return "; ".join(still)[:1000]
+    found = [f"{row.get('kind')} {row.get('path')}".strip() for row in _rows(verdict.get("findings"))]
+    return f"its change was found suspicious: {'; '.join(found)[:1000]}" if found else ""
+
+
+def _open(record: AttemptRecord) -> Sequence[str]:
+    """Return what was not proven, each in a sentence."""
+    verdict = record.verdict
+    criteria = _rows(verdict.get("criteria"))
+    failed = [f"{row.get('text')}: {row.get('why')}" for row in criteria if row.get("verdict") == Proof.FAILED.value]
+    return [*failed, *unverified(criteria, (), _rows(verdict.get("findings")))]
+
+
+def _delivered(work: Json, delivery: Delivery | None) -> Json:
+    known: dict[str, Json] = dict(work) if isinstance(work, Mapping) else {}
+    if delivery is None:
+        return known
+    found = work_facts(Area("", "", str(known.get("folder", "")), Isolation.CLONE), delivery)
+    return {**found, **{key: known[key] for key in ("isolation", "folder", "notes") if key in known}}
+
+
+def _words(task: Task, record: AttemptRecord) -> CommitWords:
+    report = record.outcome.get("report")
+    said: Row = report if isinstance(report, Mapping) else {}
+    agent = f"{record.agent} {said.get('agent_version') or ''}".strip()
+    model = str(said.get("model") or task.spec.model)
+    trailers = (("Task-Id", task.spec.id), ("Task-Uid", task.uid), ("Agent", agent), ("Model", model))
+    return CommitWords(task.spec.title or task.spec.id, (*trailers, ("Attempt", str(task.attempt))))
+
+
+def _stands(task: Task) -> str:
+    return f"{task.state.value} ({task.reason})" if task.reason else task.state.value
+
+
+def _not_to_accept(task: Task) -> str:
+    if task.state is State.SUCCEEDED:
+        return f"{task.spec.id} has succeeded: there is nothing to accept"
+    if task.state is State.FAILED:
+        return f"{task.spec.id} failed as {task.reason}: that is no matter of proof"
+    return f"{task.spec.id} cannot be accepted: it is {_stands(task)}"
+
+
+def _hint_instead(task: Task) -> str:
+    if task.state is State.SUCCEEDED:
+        return f"`merge {task.uid[-8:]}` brings it into your branch."
+    if task.state is State.FAILED:
+        return "`recover` brings back what it did; `retry` runs it again."
+    return "Only a task that failed as unproven or check_failed can be accepted."
+
+
+def _rows(value: object) -> Sequence[Row]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, (list, tuple)) else []
+
+
+def require(results: Results | None) -> Results:
+    """Return *results*. Raises NotFoundError where no work areas are kept."""
+    if results is None:
+        raise NotFoundError("nothing is kept of work here")
+    return results
