@@ -1,13 +1,16 @@
 """What to start now."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import TaskUid
-from orchestrator.core.plan import Capacity, in_force, plan, switched_off
+from orchestrator.core.plan import Capacity, in_force, plan, switched_off, target_paths, targets_in
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Priority, Task, TaskSpec
 
@@ -86,3 +89,67 @@ def test_never_more_than_the_slots_and_never_one_id_twice(slots: int, ids: list[
     started = _started([_task(n, task_id) for n, task_id in enumerate(ids)], slots=slots, running=running)
     assert len(started) <= max(0, slots - taken)
     assert len(set(started)) == len(started)
+
+
+PATHS = ("a", "a/b", "a/b/c", "./a//b", "x/../a", "/w/a/b", "d", "d/e", "dd", "/elsewhere/a")
+
+
+def _with_targets(number: int, targets: Sequence[str]) -> Task:
+    task = _task(number)
+    return replace(task, spec=replace(task.spec, target_files=tuple(targets)))
+
+
+def _meet(one: str, other: str) -> bool:
+    """Say the same in another way: what one of them is, or lies in, is the other."""
+    first, second = (PurePosixPath(posixpath.normpath(posixpath.join("/w", path))) for path in (one, other))
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+@given(
+    wanted=st.lists(st.lists(st.sampled_from(PATHS), max_size=2), min_size=1, max_size=6),
+    active=st.lists(st.sampled_from(PATHS), max_size=2),
+    slots=st.integers(1, 6),
+)
+def test_tasks_that_name_the_same_target_files_never_run_at_once_and_keep_their_order(
+    wanted: Sequence[Sequence[str]], active: Sequence[str], slots: int
+) -> None:
+    tasks = [_with_targets(number, targets) for number, targets in enumerate(wanted)]
+    running = _with_targets(99, active)
+    capacity = Capacity(slots, (), {}, targets_in([running], "/w"))
+    chosen = plan(
+        tasks,
+        now=NOW,
+        capacity=capacity,
+        pauses=(),
+        agent_of=lambda _: "claude",
+        targets_of=lambda task: target_paths(task, "/w"),
+    )
+    started = {task.uid for task in chosen.start}
+    at_work = [running]
+    for task in tasks:
+        before = [one for one in [running, *tasks[: tasks.index(task)]] if _any_meet(one, task)]
+        if task.uid in started:
+            assert not before
+            at_work.append(task)
+        elif before:
+            assert "names the same target file" in chosen.waits[task.uid]
+        else:
+            assert chosen.waits[task.uid].endswith("are taken")
+    assert not any(_any_meet(one, other) for n, one in enumerate(at_work) for other in at_work[n + 1 :])
+
+
+def _any_meet(one: Task, other: Task) -> bool:
+    return any(_meet(a, b) for a in one.spec.target_files for b in other.spec.target_files)
+
+
+def test_a_task_of_a_held_agent_keeps_nobody_from_its_files() -> None:
+    tasks = [_with_targets(1, ["a"]), _with_targets(2, ["a"])]
+    chosen = plan(
+        tasks,
+        now=NOW,
+        capacity=Capacity(2, (), {}),
+        pauses=[Pause("held", 0.0, "operator", "")],
+        agent_of=lambda task: "held" if task.name == "t1" else "claude",
+        targets_of=lambda task: target_paths(task, "/w"),
+    )
+    assert [task.name for task in chosen.start] == ["t2"]

@@ -1,10 +1,11 @@
 """What to start now. A pure function of facts and time; the pool carries it out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.paths import is_windows, resolve
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task
 
@@ -17,11 +18,15 @@ SWITCHED_OFF = "switched_off"  # the reason of a pause that is a setting
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """*slots* in all; *per_agent* narrows single agents. *running* is (uid, agent, id_key) of what runs now."""
+    """*slots* in all; *per_agent* narrows single agents. *running* is (uid, agent, id_key) of what runs now.
+
+    *targets* are the absolute paths that running tasks have named as target files, each with the id of its task.
+    """
 
     slots: int
     running: Sequence[tuple[str, str, str]]
     per_agent: Mapping[str, int]
+    targets: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +38,32 @@ class Plan:
 
 
 def plan(
-    tasks: Sequence[Task], *, now: float, capacity: Capacity, pauses: Sequence[Pause], agent_of: Callable[[Task], str]
+    tasks: Sequence[Task],
+    *,
+    now: float,
+    capacity: Capacity,
+    pauses: Sequence[Pause],
+    agent_of: Callable[[Task], str],
+    targets_of: Callable[[Task], Collection[str]] = lambda _: (),
 ) -> Plan:
     """Choose from *tasks*, which come by priority and age, what starts now.
 
     A paused agent starts nothing until its time; then exactly one task probes it until that one's end releases
-    the pause. Tasks of one id never run at once. *agent_of* names the agent of a task.
+    the pause. Tasks of one id never run at once, nor do tasks that name the same target file, or a folder with it:
+    they keep their order. *agent_of* names the agent of a task, *targets_of* the absolute paths of its target files.
     """
     agents = [agent for _, agent, _ in capacity.running]
     keys = {key for _, _, key in capacity.running}
+    claimed = [(_parts(path), task_id) for path, task_id in capacity.targets]
     start: list[Task] = []
     waits: dict[str, str] = {}
     for task in tasks:
         agent = agent_of(task)
-        why = _why_not(task, agent, agents, keys, now=now, capacity=capacity, pauses=pauses)
+        why = _held_back(task, agent, agents, keys, now=now, pauses=pauses)
+        if not why:
+            targets = [_parts(path) for path in targets_of(task)]
+            why = _other_on(targets, claimed) or _no_place(agent, agents, capacity)
+            claimed += [(path, task.spec.id) for path in targets]  # if it waits for a place, others stay behind it
         if why:
             waits[task.uid] = why
             continue
@@ -72,14 +89,13 @@ def _name(scope: str) -> str:
     return {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day"}.get(scope, scope)
 
 
-def _why_not(
+def _held_back(
     task: Task,
     agent: str,
     agents: Sequence[str],
     keys: set[str],
     *,
     now: float,
-    capacity: Capacity,
     pauses: Sequence[Pause],
 ) -> str:
     if task.not_before > now:
@@ -93,8 +109,39 @@ def _why_not(
             return f"{_name(pause.scope)} is held: {pause.detail or pause.reason}"
         if pause.scope == agent and agent in agents:
             return f"{pause.scope} is being probed after: {pause.reason}"
+    return ""
+
+
+def _no_place(agent: str, agents: Sequence[str], capacity: Capacity) -> str:
     if agents.count(agent) >= capacity.per_agent.get(agent, capacity.slots):
         return f"all places of {agent} are taken"
     if len(agents) >= capacity.slots:
         return "all slots are taken"
+    return ""
+
+
+def target_paths(task: Task, base_cwd: str) -> tuple[str, ...]:
+    """Return the target files that *task* names, as absolute paths by their letters: links are not followed."""
+    base = task.spec.cwd or base_cwd
+    top = base[:3] if is_windows(base) else "/"
+    full = (resolve(one.rstrip("/"), base=base, root=top) for one in task.spec.target_files)
+    return tuple(path for path in full if path)
+
+
+def targets_in(tasks: Iterable[Task], base_cwd: str) -> list[tuple[str, str]]:
+    """Return the target files of *tasks*, each with the id of its task."""
+    return [(path, task.spec.id) for task in tasks for path in target_paths(task, base_cwd)]
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.replace("\\", "/").split("/") if part)
+
+
+def _other_on(targets: Sequence[tuple[str, ...]], claimed: Sequence[tuple[tuple[str, ...], str]]) -> str:
+    """Return why a task with *targets* waits: one before it names the same path, or a folder that one lies in."""
+    for path in targets:
+        for other, task_id in claimed:
+            if path[: len(other)] == other or other[: len(path)] == path:
+                named = "/".join(path if len(path) > len(other) else other)
+                return f"waits for {task_id}, which names the same target file: /{named}"
     return ""

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from orchestrator.core.budget import day_of
 from orchestrator.core.lifecycle import ACTIVE, WAITING, State
-from orchestrator.core.plan import Capacity, plan, switched_off
+from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.task import Task
@@ -86,8 +87,9 @@ async def waits(
     """Return by uid why each of *waiting* has not been started, by the very function that decides it."""
     running = [(task.uid, agent_of(task), task.id_key) for task in found.active]
     places = {name: agent.places for name, agent in policy.agents.items() if agent.places}
-    capacity = Capacity(policy.slots, running, places)
-    chosen = plan(waiting, now=now, capacity=capacity, pauses=found.pauses, agent_of=agent_of)
+    capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd))
+    targets = partial(target_paths, base_cwd=policy.base_cwd)
+    chosen = plan(waiting, now=now, capacity=capacity, pauses=found.pauses, agent_of=agent_of, targets_of=targets)
     may_start: dict[str, str] = {task.uid: await _behind(store, task) for task in chosen.start}
     budget = found.budget
     if budget is not None and budget.spent_usd + budget.reserved_usd >= budget.limit_usd:

@@ -10,7 +10,7 @@ from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import ACTIVE, State
-from orchestrator.core.plan import Capacity, Plan, plan, switched_off
+from orchestrator.core.plan import Capacity, Plan, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Inbox, Store
 from orchestrator.core.task import Task
@@ -30,7 +30,7 @@ LOOK_AHEAD = 50  # candidates beyond the free slots, so that one held agent does
 class _Running:
     work: asyncio.Task[None]
     agent: str
-    id_key: str
+    task: Task
 
 
 class Pool:
@@ -151,10 +151,18 @@ class Pool:
             candidates = [one] if one and one.state in (State.QUEUED, State.RETRY_WAIT) else []
         capacity = Capacity(
             slots=policy.slots,
-            running=[(uid, attempt.agent, attempt.id_key) for uid, attempt in self._running.items()],
+            running=[(uid, attempt.agent, attempt.task.id_key) for uid, attempt in self._running.items()],
             per_agent={name: agent.places for name, agent in policy.agents.items() if agent.places},
+            targets=targets_in([attempt.task for attempt in self._running.values()], policy.base_cwd),
         )
-        return plan(candidates, now=now, capacity=capacity, pauses=pauses, agent_of=self._executor.agent_of)
+        return plan(
+            candidates,
+            now=now,
+            capacity=capacity,
+            pauses=pauses,
+            agent_of=self._executor.agent_of,
+            targets_of=partial(target_paths, base_cwd=policy.base_cwd),
+        )
 
     async def _start(self, task: Task) -> None:
         # One that was started before runs as it is stored, and claiming makes its file anew: no scan will tell more.
@@ -174,7 +182,7 @@ class Pool:
 
     def _put_to_work(self, task: Task, attempt: Coroutine[None, None, None]) -> None:
         work = asyncio.create_task(attempt, name=task.uid)
-        self._running[task.uid] = _Running(work, self._executor.agent_of(task), task.id_key)
+        self._running[task.uid] = _Running(work, self._executor.agent_of(task), task)
         work.add_done_callback(partial(self._ended, task.uid))
 
     def _ended(self, uid: TaskUid, done: asyncio.Task[None]) -> None:
