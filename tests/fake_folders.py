@@ -11,6 +11,7 @@ from itertools import count
 
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import FileBytes, InboxEntry, InboxScan, NotReady
 from orchestrator.core.task import FileStamp, Task
 from orchestrator.core.torn import is_torn
@@ -110,6 +111,11 @@ class MemoryInbox:
             self._folder.move(own, kept)
         both = (f"{folder}/{_second(name, task.uid)}", f"{folder}/{name}")
         kept = kept or next((path for path in both if self._folder.files.get(path) == body), "")
+        if not kept and folder == "processed" and task.state is State.SUCCEEDED:  # it was accepted
+            failed = (f"failed/{_second(name, task.uid)}", f"failed/{name}")
+            if there := next((path for path in failed if self._folder.files.get(path) == body), ""):
+                kept = self._free(folder, there.partition("/")[2], task.uid)
+                self._folder.move(there, kept)
         if not kept:
             kept = self._free(folder, name, task.uid)
             self._folder.write(kept, body)

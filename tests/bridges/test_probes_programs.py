@@ -25,6 +25,7 @@ from orchestrator.bridges.probes import (
 from orchestrator.bridges.probes_programs import (
     ClaudeProbe,
     claude_findings,
+    gh_finding,
     git_findings,
     ollama_finding,
     python_finding,
@@ -79,6 +80,12 @@ async def test_git_is_judged_by_age_and_by_whose_name_it_has(
 async def test_a_missing_git_fails_with_the_command() -> None:
     (finding,) = await git_findings(real_run, nothing)
     assert (finding.level, finding.fix) == (FAIL, "sudo apt install -y git")
+
+
+def test_gh_is_named_and_its_absence_is_no_fault() -> None:
+    assert (gh_finding(nothing).level, gh_finding(nothing).name) == (PASS, "gh")
+    assert "only the command `pr` needs it" in gh_finding(nothing).message
+    assert gh_finding(everything).message == everything("gh")
 
 
 def claude(version: str | Exception = "2.1.329", login: str | Exception = "api_key", found: bool = True) -> ClaudeProbe:

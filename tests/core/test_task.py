@@ -44,9 +44,10 @@ def _fitting(task: Task, kind: EventKind, told: dict[str, Json] | None = None) -
 
 
 @given(task=tasks(), state=st.sampled_from(sorted(TERMINAL)), events=st.lists(st.tuples(kinds, small, small, data)))
-def test_no_order_of_events_moves_a_terminal_task(
+def test_no_order_of_events_moves_a_terminal_task_unless_it_is_accepted(
     task: Task, state: State, events: list[tuple[EventKind, int, int, dict[str, Json]]]
 ) -> None:
+    events = [event for event in events if event[0] is not EventKind.ACCEPTED]
     now = task = replace(task, state=state)
     for kind, attempt, epoch, told in events:
         try:
@@ -65,6 +66,16 @@ def test_an_event_of_another_attempt_is_refused(
     with pytest.raises(IllegalEventError, match="is not the current"):
         advance(task, Event(kind, 3.0, task.uid, attempt, epoch, told))
     assert task == before
+
+
+@given(task=tasks(), told=data)
+def test_an_accepted_task_has_succeeded_and_its_files_are_due_again(task: Task, told: dict[str, Json]) -> None:
+    failed = replace(task, state=State.FAILED, reason="unproven", artifacts=True, archived=True)
+    after = advance(failed, _fitting(failed, EventKind.ACCEPTED, told))
+    assert (after.state, after.reason, after.artifacts, after.archived) == (State.SUCCEEDED, "", False, False)
+    assert (after.ended_ts, after.attempt, after.epoch) == (task.ended_ts, task.attempt, task.epoch)
+    with pytest.raises(IllegalEventError):
+        advance(after, _fitting(after, EventKind.ACCEPTED, told))
 
 
 @given(task=tasks(), attempt=small, epoch=small)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +50,7 @@ class Root(CommandRoot):
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Root]:
+def root(tmp_path: Path) -> Root:
     return Root(tmp_path)
 
 
@@ -217,3 +216,22 @@ def test_the_branch_is_pushed_with_the_persons_git_and_proposed_with_gh(root: Ro
     assert (root.path / "asked").read_text().startswith("pr\ncreate\n--head\norchestrator/hello\n")
     assert git(far, "rev-parse", "orchestrator/hello") == git(root.top, "rev-parse", "orchestrator/hello")
     root.call("push", "hello")
+
+
+def test_two_tasks_that_name_the_same_target_file_do_not_run_at_once(root: Root) -> None:
+    targets = "\n**Target Files:**\n- app/py\n"
+    more = f"cwd: {root.top}\n"
+    with root.daemon() as running:
+        drop(root.path, "one", task_text("one", root.waiting_prompt(), more=more) + targets)
+        root.wait_event("claude_started")
+        drop(root.path, "two", task_text("two", root.waiting_prompt(), more=more) + targets.replace("app/py", "app"))
+        drop(root.path, "three", task_text("three", more=more, prompt=root.waiting_prompt()))
+        root.wait_event("claude_started", 2)
+        waits = root.json("show", "two")["task"]["waits_for"]
+        assert waits == f"waits for one, which names the same target file: {root.top}/app/py"
+        assert [event["task_id"] for event in root.events("claude_started")] == ["one", "three"]
+        root.open_gate()
+        root.wait("one", "two", "three")
+        assert running.stop() == 0
+    seen = [(event["event"], event.get("task_id")) for event in root.events()]
+    assert seen.index(("task_succeeded", "one")) < seen.index(("claude_started", "two"))

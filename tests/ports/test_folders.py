@@ -13,6 +13,7 @@ from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import TaskUid
+from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Artifacts, EventSink, FileBytes, Inbox, NotReady
 from orchestrator.core.task import Priority, Task, TaskSpec
 
@@ -131,6 +132,18 @@ async def test_an_archive_takes_the_file_from_wherever_it_is_and_may_be_repeated
     for _ in range(2):
         assert await tasks.inbox.archive(task, b"body", "processed") == f"tasks/processed/{X}"
     assert tasks.files() == {f"processed/{X}": b"body"}
+
+
+async def test_the_file_of_a_task_that_is_accepted_moves_from_failed_to_processed(tasks: Tasks) -> None:
+    tasks.write(f"failed/{X}", b"another one")
+    task = await tasks.task()
+    await tasks.inbox.claim(task, b"body")
+    failed = replace(task, state=State.FAILED)
+    assert await tasks.inbox.archive(failed, b"body", "failed") == "tasks/failed/x-12345678.task.md"
+    accepted = replace(failed, state=State.SUCCEEDED)
+    for _ in range(2):
+        assert await tasks.inbox.archive(accepted, b"body", "processed") == "tasks/processed/x-12345678.task.md"
+    assert tasks.files() == {f"failed/{X}": b"another one", "processed/x-12345678.task.md": b"body"}
 
 
 async def test_no_archived_file_is_overwritten_and_no_later_file_of_the_name_taken(tasks: Tasks) -> None:

@@ -130,6 +130,7 @@ async def _programs(given: Given) -> list[Finding]:
     )
     return [
         *await programs.git_findings(given.run, given.which),
+        programs.gh_finding(given.which),
         *await programs.claude_findings(given.claude, floor=configured.min_version),
         *confinement.sandbox_findings(facts, given.which),
         permissions,

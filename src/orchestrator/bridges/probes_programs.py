@@ -70,6 +70,12 @@ async def git_findings(run: Run, which: Which) -> tuple[Finding, ...]:
     return (version, await _git_identity(run, path))
 
 
+def gh_finding(which: Which) -> Finding:
+    """Report on the program that opens pull requests. Only `pr` needs it: without it nothing is wrong."""
+    path = which("gh")
+    return passed("git", "gh", path or "not on the PATH; only the command `pr` needs it (cli.github.com)")
+
+
 async def _git_identity(run: Run, path: str) -> Finding:
     missing = []
     for key in ("user.name", "user.email"):
