@@ -100,6 +100,11 @@ def claude_in(container: Container, configuration: Configuration) -> ClaudeConfi
     return replace(config, container=container.words, cgroups=container.cgroups)
 
 
+def _failed(done: "asyncio.Task[Container]") -> bool:
+    """Whether the look at the machine met an error: what it lacked then it may have by now."""
+    return done.done() and (done.cancelled() or done.exception() is not None)
+
+
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
@@ -114,7 +119,7 @@ class LiveClaude:
 
     async def now(self) -> tuple[ClaudeConfig, ClaudeAgent]:
         """Return the configuration in force and its agent; built anew only when that changed."""
-        if self._container is None:  # what the machine offers is tried once, by the first who needs it
+        if self._container is None or _failed(self._container):  # else it is tried once, by the first who needs it
             self._container = asyncio.create_task(
                 choose_container(self._configuration, settle=True, now=self._clock.now())
             )
