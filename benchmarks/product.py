@@ -44,6 +44,7 @@ class Product:
         (root / "config" / "orchestrator.yaml").write_text(SETTINGS)
         self._env = environment(
             root / "home",
+            ORCHESTRATOR_SELF_TEST="0",  # a scripted program asks no model
             ORCHESTRATOR_CLAUDE_COMMAND=as_setting(agent_command(mode, self.stamps)),
             MAX_CONCURRENT_TASKS=str(slots),
             CLAUDE_TIMEOUT_SEC="86400",

@@ -102,6 +102,11 @@ def claude_in(container: Container, configuration: Configuration) -> ClaudeConfi
     return replace(config, container=container.words, cgroups=container.cgroups)
 
 
+def _failed(done: "asyncio.Task[Container]") -> bool:
+    """Whether the look at the machine met an error: what it lacked then it may have by now."""
+    return done.done() and (done.cancelled() or done.exception() is not None)
+
+
 class LiveClaude:
     """The Claude agent as configured at the start of each attempt: a changed setting counts from the next one on."""
 
@@ -115,8 +120,8 @@ class LiveClaude:
         self._trial = SettingsTrial(state / "trial", state / RECORD, clock.new_session_id)
 
     async def container(self) -> Container:
-        """Return what the machine offers: tried once, by the first who needs it."""
-        if self._container is None:
+        """Return what the machine offers: tried once, by the first who needs it, and again where that met an error."""
+        if self._container is None or _failed(self._container):
             self._container = asyncio.create_task(
                 choose_container(self._configuration, settle=True, now=self._clock.now())
             )

@@ -1,6 +1,7 @@
 """The demo: the real daemon and the real CLI against a scripted model. No key, no account, no network."""
 
 import asyncio
+import json
 import shlex
 import signal
 import tempfile
@@ -13,6 +14,7 @@ from orchestrator.api.render import event_text
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_find import Finder
+from orchestrator.bridges.git import Git
 from orchestrator.compose import Parts, choose_container, claude_in, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
@@ -30,7 +32,6 @@ _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.DAEMON_STA
 
 GET_IT = "`python3 main.py demo` brings it into .venv by itself (about 380 MB, no account), unless told not to."
 BUG = 'def greet(name):\n    return "Hello, " + nme\n'
-FIXED = 'def greet(name):\n    return "Hello, " + name\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ ACTS = (
     Act(
         "fix_greeting",
         _task("fix_greeting", "fix", "Fix the greeting", "greet() raises NameError. Find out why and fix it.",
-              "greet('Ada') returns 'Hello, Ada'"),
+              "contains: `greeting.py` `+ name`"),
         good_edit("$CWD/greeting.py", "nme", "name"),
         State.SUCCEEDED,
     ),
@@ -141,6 +142,7 @@ async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> 
     workspace = root / "workspace"
     workspace.mkdir()
     (workspace / "greeting.py").write_text(BUG, "utf-8")
+    await _as_repository(configuration.git(), workspace)
     say("The model is SCRIPTED: it runs on 127.0.0.1 and plays three prepared parts. Everything else is real:")
     say(f"the daemon, its checks, and Claude Code {found.version} ({found.located.command[0]}).")
     say(f"Folder: {root}\n")
@@ -150,6 +152,15 @@ async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> 
     if signals.ending.is_set():
         raise StoppedError(f"the demo was interrupted, nothing of it runs any more; its folder: {root}")
     return _tell(root, ended, say)
+
+
+async def _as_repository(git: Git, workspace: Path) -> None:
+    """Make the workspace a repository, so that tasks work in clones of it; without git they work in place."""
+    if await git.unfit():
+        return
+    who = ("user.name=You", "user.email=you@localhost")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "A greeting with a bug")):
+        await git.run(*words, cwd=str(workspace), config=who)
 
 
 def _heeded() -> Signals:
@@ -196,6 +207,14 @@ async def _until_done(parts: Parts, signals: Signals, say: Callable[[str], None]
             return
 
 
+def _criterion_met(root: Path) -> tuple[bool, str]:
+    """Return whether the daemon's own check of the first task passed, and where its work is now."""
+    found = json.loads((root / "results" / "fix_greeting_result.json").read_bytes())
+    (row,), work = found["criteria"], found["work"]
+    where = f"a commit on the branch {work['branch']}" if work.get("delivered") else f"done in {work['folder']}"
+    return row["verdict"] in ("proven", "holds"), f"its criterion is {row['verdict']}, and it is {where}"
+
+
 def _tell(root: Path, ended: Mapping[str, Task], say: Callable[[str], None]) -> int:
     say("\nWhat the morning finds:\n")
     right = 0
@@ -206,12 +225,14 @@ def _tell(root: Path, ended: Mapping[str, Task], say: Callable[[str], None]) -> 
         word = state.value.upper() if state else "NEVER ENDED"
         why = f" - {task.reason}: {task.detail}" if task and task.reason else ""
         say(f"  {act.name:<14} {word}{why}")
-    fixed = (root / "workspace" / "greeting.py").read_text("utf-8") == FIXED
-    say("\nOne did its work; greeting.py is repaired." if fixed else "\ngreeting.py is NOT repaired.")
+    fixed, where = _criterion_met(root) if "fix_greeting" in ended else (False, "")
+    say(f"\nOne did its work: {where}." if fixed else "\ngreeting.py is NOT repaired.")
     say(
         "One said it was done and had changed nothing: caught. One asked a question instead: reported, not called done."
     )
     say("\nLook at it:")
+    for report in sorted((root / "results").glob("report-*.md")):
+        say(f"  cat {report}")
     say(f"  cat {root}/summaries/add_tests_summary.txt")
     say(f"  cat {root}/results/fix_greeting_result.json")
     say(f"  python main.py --root {root} status")
