@@ -145,6 +145,11 @@ def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json], command: s
     name = _shown(str(task.get("name")))
     lines.append(f"  {command} show {name}")
     lines.append(f"  {command} tail-events --task {name}")
+    work = _part(result, "work")
+    if work.get("head"):
+        lines.append(f"  {command} diff {name}")
+    if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
+        lines.append(f"  {command} merge {name}")
     if result.get("reason") == "unproven":
         lines.append(f"  {command} accept {name}")
     if result.get("status") != "succeeded":
