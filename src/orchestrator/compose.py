@@ -35,6 +35,7 @@ from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
 from orchestrator.core.report import COMMAND
+from orchestrator.core.taking import Prove
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.batch import BatchReports
@@ -48,7 +49,7 @@ from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
-from orchestrator.proving import examiner
+from orchestrator.proving import examiner, prove_again
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
 
@@ -321,7 +322,7 @@ def _parts(
         root_tag=root_tag,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-    service = _service(configuration, store, clock, bell)
+    service = _service(configuration, store, clock, bell, prove_again(configuration, claude.container))
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -353,7 +354,9 @@ def _reports(
     )
 
 
-def _service(configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell) -> Orchestrator:
+def _service(
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, prove: Prove
+) -> Orchestrator:
     return Orchestrator(
         store=store,
         clock=clock,
@@ -365,7 +368,7 @@ def _service(configuration: Configuration, store: SqliteStore, clock: SystemCloc
         shortage=partial(_shortage, configuration),
         result_names=partial(ArtifactFiles(configuration.root).names, "results"),
         shelf=repositories.shelf(configuration),
-        results=repositories.results(configuration, store, clock),
+        results=repositories.results(configuration, store, clock, prove),
     )
 
 

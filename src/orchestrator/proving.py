@@ -5,11 +5,16 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from orchestrator.bridges.area_facts import AreaFolder
 from orchestrator.bridges.check_runner import CheckConfig, ConfinedChecks
 from orchestrator.bridges.container import Container
 from orchestrator.bridges.git_commits import GitCommits
 from orchestrator.configuration import Configuration
-from orchestrator.core.proof import CheckRun, CheckSpec
+from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.proof import CheckRun, CheckSpec, CriterionProof
+from orchestrator.core.taking import Merging, Prove
+from orchestrator.core.task import Task
+from orchestrator.core.work import Area, Isolation
 from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.proof import Prover
 
@@ -34,8 +39,26 @@ def checks_in(container: Container, configuration: Configuration) -> CheckConfig
     return configuration.checks(bwrap=container.words[0] if usable else "", cgroups=container.cgroups)
 
 
+def prover(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prover:
+    """Return what runs the checks of this root."""
+    commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
+    return Prover(runner=LiveChecks(configuration, container), checkouts=commits)
+
+
+def prove_again(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prove:
+    """Return what proves a result on top of a base that has moved, with the checks as they were on it."""
+
+    async def prove(task: Task, merging: Merging) -> Sequence[CriterionProof]:
+        facts = AreaFolder(Path(configuration.settings.paths.state) / "work", task.uid).load()
+        inside = str(Path("/merged", facts.relative if facts else ""))
+        area = Area(inside, "/merged", merging.source, Isolation.CLONE, merging.head, git_dir=merging.git_dir)
+        order = WorkOrder(task.uid, task.attempt, task.epoch, task.spec.id, "", "", inside, "", "", ())
+        return await prover(configuration, container).prove(order, task.spec, area, result=merging.commit)
+
+    return prove
+
+
 def examiner(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Examiner:
     """Return what draws the verdicts of this root."""
     commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
-    prover = Prover(runner=LiveChecks(configuration, container), checkouts=commits)
-    return Examiner(prover=prover, commits=commits)
+    return Examiner(prover=prover(configuration, container), commits=commits)

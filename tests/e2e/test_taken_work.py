@@ -178,8 +178,7 @@ def test_a_merge_is_refused_where_the_checkout_is_not_fit_for_it(root: Root) -> 
 def test_a_result_goes_on_top_of_what_came_meanwhile_and_conflicts_change_nothing(root: Root) -> None:
     root.ended("hello", GUARD, ("hello.txt", "hello\n"), ("app/py", "answer = 42\n"))
     head = root.commit("new.txt", "new\n")
-    assert "can prove the result again" in root.refused("merge", "hello")
-    said = root.call("merge", "hello", "--unproven").stdout
+    said = root.call("merge", "hello").stdout
     assert "on top of what was new there" in said
     assert git(root.top, "rev-parse", "HEAD^") == head
     assert git(root.top, "log", "-1", "--format=%(trailers:key=Task-Id,valueonly)").strip() == "hello"
@@ -191,6 +190,17 @@ def test_a_result_goes_on_top_of_what_came_meanwhile_and_conflicts_change_nothin
     git(root.top, "switch", "-q", "--orphan", "elsewhere")
     root.commit("new.txt", "another history\n")
     assert "does not fit together: app/py" in root.refused("merge", "hello", "--unproven")
+
+
+def test_a_result_that_does_not_hold_on_what_came_meanwhile_is_not_merged(root: Root) -> None:
+    check = "- [ ] it greets, and nothing stops it: `sh -c 'test -f hello.txt && test ! -f stop.txt'`\n"
+    root.ended("hello", check, ("hello.txt", "hello\n"))
+    root.commit("stop.txt", "stop\n")
+    assert "it greets, and nothing stops it" in root.refused("merge", "hello")
+    git(root.top, "rm", "-q", "stop.txt")
+    git(root.top, "commit", "-q", "-m", "go on")
+    root.call("merge", "hello")
+    assert (root.top / "hello.txt").read_text() == "hello\n"
 
 
 def test_the_branch_is_pushed_with_the_persons_git_and_proposed_with_gh(root: Root) -> None:
