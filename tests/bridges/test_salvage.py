@@ -124,7 +124,7 @@ def test_whatever_pages_are_lost_the_rest_is_salvaged_true_and_the_new_database_
         if row.rowid is not None and (row.rowid, *row.values[1:]) in rows["event"]
     }
     assert set(found.rows["event"].values()) == spared, note
-    assert len(spared) > len(rows["event"]) // 3, note
+    assert len(spared) > len(rows["event"]) // 10, note  # twelve lost pages of chance may hold most of the rows
 
 
 def test_a_body_that_is_not_the_one_accepted_is_not_believed(
