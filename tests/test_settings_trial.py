@@ -148,7 +148,9 @@ def _root_environment(tmp_path: Path, command: tuple[str, ...], **more: str) -> 
 def test_doctor_tries_them_and_leaves_nothing_behind(tmp_path: Path, filtered: str, level: str) -> None:
     (tmp_path / "tasks").mkdir()
     env = _root_environment(tmp_path, _program(tmp_path, filtered))
-    said = json.loads(orchestrator(tmp_path, "doctor", "--json", env=env).stdout)
+    ran = orchestrator(tmp_path, "doctor", "--json", env=env)
+    said = json.loads(ran.stdout)
+    assert "orchestrator-" not in ran.stderr  # no word of a folder that is gone when it is read
     (found,) = [one for one in said["findings"] if (one["group"], one["name"]) == ("claude", "settings")]
     assert found["level"].lower() == level
     assert ("a rule against writing had no effect" in found["message"]) is (level == "fail")

@@ -129,7 +129,8 @@ class SettingsTrial:
             broken.insert(0, f"the run did not end well ({why})")
         if broken:
             detail = "; ".join(broken)
-            log.error("the settings for %s do not hold: %s; see %s", config.command[0], detail, ground.folder)
+            if self._remembers:  # else the folder is the caller's, and gone before anybody could look
+                log.error("the settings for %s do not hold: %s; see %s", config.command[0], detail, ground.folder)
             words = f"the self-test of its settings failed, so nothing is started: {detail}"
             return Failed(FailureKind.AGENT_UNTRUSTED, words, not_begun(order))
         await asyncio.to_thread(shutil.rmtree, ground.folder, ignore_errors=True)
