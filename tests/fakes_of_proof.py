@@ -45,8 +45,9 @@ class ScriptedChecks:
 class FolderCheckouts:
     """Implements the port `Checkouts`: *commits* is a folder with one plain folder for each commit, by its name."""
 
-    def __init__(self, commits: Path) -> None:
+    def __init__(self, commits: Path, copied: Sequence[str] = ()) -> None:
         self.commits = commits
+        self.copied = copied
         self.made: list[tuple[str, str]] = []
         self.open: set[str] = set()
 
@@ -59,12 +60,14 @@ class FolderCheckouts:
         (self.commits / commit).mkdir(parents=True, exist_ok=True)
 
     def checkout(
-        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = (), beside: str = ""
     ) -> AbstractAsyncContextManager[str]:
-        return self._checkout(source, commit, base, restored)
+        return self._checkout(source, commit, base, restored, beside)
 
     @asynccontextmanager
-    async def _checkout(self, source: str, commit: str, base: str, restored: Sequence[str]) -> AsyncIterator[str]:
+    async def _checkout(
+        self, source: str, commit: str, base: str, restored: Sequence[str], beside: str
+    ) -> AsyncIterator[str]:
         if not (self.commits / commit).is_dir():
             raise WorkAreaError(f"{source} has no commit {commit}")
         self.made.append((source, commit))
@@ -73,6 +76,9 @@ class FolderCheckouts:
             shutil.copytree(self.commits / commit, folder, symlinks=True)
             for path in restored:
                 self._put_back(self.commits / base / path, folder / path)
+            for path in self.copied if beside else ():
+                if not (folder / path).exists() and Path(beside, path).exists():
+                    shutil.copy2(Path(beside, path), folder / path)
             self.open.add(commit)
             try:
                 yield str(folder)

@@ -234,11 +234,14 @@ class Parts:
             disk_refused=refused,
         )
 
-    async def recover(self, journal: StartJournal, start: Start) -> int:
-        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
+    async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
+        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.
+
+        Without *prove* the pool runs the checks that were not run to their end.
+        """
         for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
             log.info("%s was left by an interrupted write and is removed", path)
-        taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
+        taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)
             await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)

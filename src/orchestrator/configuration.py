@@ -209,6 +209,7 @@ class Configuration:
             max_processes=claude.max_processes,
             memory_bytes=claude.memory_bytes,
             redact=self.redactor.text,
+            setup=settings.proof.setup,
         )
 
     def _hidden(self) -> tuple[str, ...]:

@@ -39,10 +39,15 @@ def checks_in(container: Container, configuration: Configuration) -> CheckConfig
     return configuration.checks(bwrap=container.words[0] if usable else "", cgroups=container.cgroups)
 
 
+def commits(configuration: Configuration) -> GitCommits:
+    """Return what reads the commits of this root, and makes the checkouts for checks."""
+    folder = Path(configuration.settings.paths.state) / "tmp"
+    return GitCommits(configuration.git(), folder, copied=lambda: configuration.settings.isolation.copy_)
+
+
 def prover(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prover:
     """Return what runs the checks of this root."""
-    commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
-    return Prover(runner=LiveChecks(configuration, container), checkouts=commits)
+    return Prover(runner=LiveChecks(configuration, container), checkouts=commits(configuration))
 
 
 def prove_again(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prove:
@@ -60,5 +65,4 @@ def prove_again(configuration: Configuration, container: Callable[[], Awaitable[
 
 def examiner(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Examiner:
     """Return what draws the verdicts of this root."""
-    commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
-    return Examiner(prover=prover(configuration, container), commits=commits)
+    return Examiner(prover=prover(configuration, container), commits=commits(configuration))

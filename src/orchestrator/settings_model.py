@@ -207,14 +207,19 @@ class BudgetSettings(Group):
     per_day_usd: Dollars
 
 
+Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
+
+
 class ProofSettings(Group):
     """How criteria are proven. *rounds*: how often a failed check goes back to the agent's session. *opinion*: who says
-    what it thinks of criteria in words. *allow_commands_from*: the doors whose tasks may name commands to run."""
+    what it thinks of criteria in words. *allow_commands_from*: the doors whose tasks may name commands to run. *setup*
+    are commands, lists of words, run in each checkout before the commands of checks."""
 
     rounds: Annotated[int, Number, Field(ge=0, le=20)]
     timeout_s: Annotated[float, Number, Field(ge=1, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
     opinion: Literal["none"]
     allow_commands_from: tuple[Door, ...]
+    setup: Commands
 
 
 class IsolationSettings(Group):
@@ -223,7 +228,7 @@ class IsolationSettings(Group):
     mode: Literal["auto", "clone", "copy", "in_place"]
     branch: BranchPattern
     author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")]
-    setup: tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
+    setup: Commands
     copy_: Annotated[tuple[PathWithin, ...], Field(alias="copy")]
     keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
 

@@ -1,21 +1,23 @@
 """Reads commits of our own repositories: clean folders of them to run checks in, and what changed between two."""
 
 import asyncio
+import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.bridges.git import Git, GitError, names
-from orchestrator.bridges.git_clone import remove
+from orchestrator.bridges.git_clone import copied, remove
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.validation.integrity import ChangedFile
 
 MAX_TEXT_BYTES = 512 << 10  # of one file that is looked into; a longer one counts as binary
 MAX_TEXTS_BYTES = 32 << 20  # of all files of a change
 _REGULAR, _LINK = "100", "120000"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,15 @@ class _Raw:
 class GitCommits:
     """Implements the ports `Checkouts` and `Commits`. Folders are made in *folder*, which is the daemon's own."""
 
-    def __init__(self, git: Git, folder: Path) -> None:
+    def __init__(self, git: Git, folder: Path, *, copied: Callable[[], Sequence[str]] = tuple) -> None:
+        """*copied* are the paths that each checkout gets beside its files."""
         self._git = git
         self._folder = folder
+        self._copied = copied
 
     @asynccontextmanager
     async def checkout(
-        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = (), beside: str = ""
     ) -> AsyncIterator[str]:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="checkout-", dir=self._folder))
         try:
@@ -49,9 +53,16 @@ class GitCommits:
                 await self._fill(source, commit, base, restored, tree=tree, index=folder / "index")
             except GitError as error:
                 raise WorkAreaError(f"there is no clean checkout of {commit[:12]}: {error}") from None
+            if beside:
+                await asyncio.to_thread(self._copy, Path(beside), tree)
             yield str(tree)
         finally:
             await asyncio.to_thread(remove, folder)
+
+    def _copy(self, beside: Path, tree: Path) -> None:
+        for path in self._copied():
+            if not os.path.lexists(tree / path) and (why := copied(beside / path, tree, path)):
+                log.warning("%s was not copied into the checkout of a check: %s", path, why)
 
     async def _fill(
         self, source: str, commit: str, base: str, restored: Sequence[str], *, tree: Path, index: Path

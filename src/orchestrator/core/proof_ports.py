@@ -24,10 +24,11 @@ class Checkouts(Protocol):
     """Makes clean folders of commits."""
 
     def checkout(
-        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = (), beside: str = ""
     ) -> AbstractAsyncContextManager[str]:
         """Return a context whose value is the absolute path of a private folder with the files of *commit* and nothing
-        else, removed at its end. *source* is the daemon's own repository, as `Area.git_dir` has it.
+        else, removed at its end. *source* is the daemon's own repository, as `Area.git_dir` has it. What is configured
+        to be copied into work areas comes from the folder *beside*; what *commit* has there stays as it is.
 
         The paths *restored* are as in *base*: put back, or taken away where it does not have them. Entering raises
         WorkAreaError where that commit cannot be had, OSError where the disk refuses.

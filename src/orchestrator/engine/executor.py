@@ -38,6 +38,7 @@ from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
 from orchestrator.validation.checks import with_earlier
+from orchestrator.validation.proof import checks_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -135,10 +136,27 @@ class Executor:
         told = sent_back_prompt_of(attempts[-2].verdict)
         return replace(order, continue_prompt=told) if told else order
 
-    async def recover(self, task: Task) -> None:
-        """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
+    def hurry(self, task: Task) -> None:
+        """Do not wait for the checks of *task*, which is being recovered: the next start draws its verdict."""
+        self._examiner.hurry(self._orders.order(task, resume=False))
+
+    async def recover(self, task: Task, *, prove: bool = True) -> None:
+        """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner.
+
+        Nothing of its attempt is alive afterwards. Without *prove* a task whose checks are to be run, which may take
+        long, is left CHECKING: this is then to be called again.
+        """
         order = self._orders.order(task, resume=False)
+        try:
+            await self._recover(task, order, prove=prove or not checks_of(task.spec.criteria))
+        finally:
+            self._labour.leave(order)
+            self._examiner.leave(order)
+
+    async def _recover(self, task: Task, order: WorkOrder, *, prove: bool) -> None:
         if task.state is State.CHECKING:
+            if not prove:
+                return
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
             try:
                 work = await self._labour.kept(order)
@@ -150,7 +168,7 @@ class Executor:
         if task.state is State.CANCELLING:
             await self._cancelled(task, found, await self._labour.kept(order))
             return
-        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
+        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"), prove=prove)
 
     async def _claim(self, task: Task) -> None:
         """Move the task's file out of the inbox; one edited at the last moment is kept beside and reported."""
@@ -194,7 +212,7 @@ class Executor:
 
         return Speaker(order, clock=self._clock, holds=self.holds, commit=commit)
 
-    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome, *, prove: bool = True) -> None:
         """Carry an end of the agent to an end of the attempt. First of all what it has done is kept."""
         work = await self._labour.kept(order)
         try:
@@ -218,7 +236,8 @@ class Executor:
             if after.state is State.CANCELLING:
                 await self._cancelled(after, outcome, work)
                 return
-            await self._judge(after, order, outcome, work)
+            if prove:
+                await self._judge(after, order, outcome, work)
         except IllegalEventError:
             await self._somebody_was_first(task, order)
 
