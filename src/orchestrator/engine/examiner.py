@@ -142,8 +142,9 @@ def _worse(as_it_is: CriterionProof, guarded: CriterionProof) -> CriterionProof:
 
 def _targets(spec: TaskSpec, area: Area) -> Sequence[str]:
     """Return the target files relative to the top of the repository."""
-    inside = PurePath(area.cwd).relative_to(area.root)
-    whole = [one for one in spec.target_files if PurePath(one).is_absolute()]
-    paths = [os.path.relpath(inside / one, ".") for one in spec.target_files if one not in whole]
-    paths += [os.path.relpath(one, area.source) for one in whole]
+    inside, targets = PurePath(area.cwd).relative_to(area.root), area.targets or spec.target_files
+    whole = [one for one in targets if PurePath(one).is_absolute()]
+    paths = [os.path.relpath(inside / one, ".") for one in targets if one not in whole]
+    tops = {one: area.root if PurePath(one).is_relative_to(area.root) else area.source for one in whole}
+    paths += [os.path.relpath(one, tops[one]) for one in whole]
     return [path for path in paths if not path.startswith("..")]

@@ -22,10 +22,9 @@ from orchestrator.core.errors import IllegalEventError, OrchestratorError, Store
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
-from orchestrator.core.notes import given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
-from orchestrator.core.prompt import prompt_of, sent_back_prompt_of
+from orchestrator.core.prompt import sent_back_prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes, sent_back
 from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
@@ -33,7 +32,7 @@ from orchestrator.engine.budget import Budget
 from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
-from orchestrator.engine.orders import Orders
+from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
@@ -185,7 +184,7 @@ class Executor:
         try:
             order = await self._labour.begin(order)
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
-            order = replace(order, prompt=prompt_of(task.spec, notes), notes=given(notes))
+            order = worded(order, task.spec, await self._labour.area(order), notes)
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:
