@@ -47,6 +47,7 @@ from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
+from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.proving import examiner, prove_again
@@ -232,7 +233,12 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            beside=[self._self_taking().run],
         )
+
+    def _self_taking(self) -> SelfTaking:
+        given = {"store": self.store, "bell": self.bell, "policy": self.configuration.policy}
+        return SelfTaking(**given, results=self.service.results)  # type: ignore[arg-type]
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
         """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.

@@ -79,8 +79,8 @@ def build_batch(
     }
 
 
-def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
-    """Return what a report says of an ended task."""
+def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Event] = ()) -> dict[str, Json]:
+    """Return what a report says of an ended task; *taken* are its events `result_taken`."""
     verdict: Mapping[str, Json] = attempts[-1].verdict if attempts else {}
     criteria, findings = _rows(verdict.get("criteria")), _rows(verdict.get("findings"))
     row: dict[str, Json] = {
@@ -100,6 +100,8 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
         "findings": [dict(one) for one in findings][:_OPEN],
         **_used(attempts),
     }
+    if taken:
+        row["taken"] = [_taken(event.data) for event in taken]
     if accepted := _mapping(verdict.get("accepted")):
         row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
     if isinstance(work := verdict.get("work"), Mapping) and work:
@@ -107,6 +109,11 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
     if task.state is not State.REJECTED:
         row["result"] = f"results/{task.name}_result.json"
     return row
+
+
+def _taken(data: Mapping[str, Json]) -> dict[str, Json]:
+    words: dict[str, Json] = {key: str(data.get(key, "")) for key in ("how", "by", "branch", "detail")}
+    return {**words, "ok": data.get("ok") is True}
 
 
 def limit_rows(events: Sequence[Event]) -> list[Mapping[str, Json]]:
@@ -204,6 +211,11 @@ def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
     if row["reason"] in _ANSWERS:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
+    if refused := [one for one in _rows(row.get("taken")) if one.get("ok") is False]:
+        why = f"{refused[-1].get('how')} was refused: {refused[-1].get('detail')}"
+        return [_decision(name, why, f"diff {name}", f"{refused[-1].get('how')} {name}")]
+    if any(one.get("how") in ("merge", "discard", "pr") for one in _rows(row.get("taken"))):
+        return []
     if row["status"] == State.SUCCEEDED.value and branch and row["class"] == "proven":
         return [_decision(name, f"proven, on the branch {branch}", f"diff {name}", f"merge {name}")]
     if row["status"] == State.SUCCEEDED.value and branch and row.get("accepted"):
