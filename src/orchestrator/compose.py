@@ -312,13 +312,14 @@ def _parts(
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
     claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
+    agents: dict[str, Agent] = {"claude": agent or claude}
     executor = Executor(
         store=store,
-        agents={"claude": agent or claude},
+        agents=agents,
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container),
+        examiner=examiner(configuration, claude.container, agents),
         clock=clock,
         policy=configuration.policy,
         redact=redact,
