@@ -9,18 +9,20 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
-from orchestrator.settings_values import (
+from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
     BranchPattern,
     Bytes,
+    Commands,
     Count,
     Dollars,
     Door,
+    Group,
     Number,
     PathWithin,
     Pattern,
@@ -30,12 +32,6 @@ from orchestrator.settings_values import (
     VariableName,
     comma_list,
 )
-
-
-class Group(BaseModel):
-    """A group of settings: frozen, and strange keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Paths(Group):
@@ -142,9 +138,6 @@ class BudgetSettings(Group):
     """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
 
     per_day_usd: Dollars
-
-
-Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
 
 
 class ProofSettings(Group):

@@ -88,9 +88,9 @@ def test_no_text_of_a_project_comes_before_the_words_of_the_task(text: str) -> N
 
 
 def test_an_agent_whose_task_names_the_folder_it_works_on_a_copy_of_is_told_where_it_works() -> None:
-    area = Area("/work/repo", "/work/repo", "/home/me/app", Isolation.CLONE, "base")
+    area = Area("/areas/repo", "/areas/repo", "/home/me/app", Isolation.CLONE, "base")
     words = place_words(_spec("Fix /home/me/app/src."), area)
-    assert words == "Work area: /work/repo is your own clone of /home/me/app. Work there."
+    assert words == "Work area: /areas/repo is your own clone of /home/me/app. Work there."
     assert prompt_of(_spec("Fix /home/me/app/src."), place=words) == f"Fix /home/me/app/src.\n\n{words}"
     assert place_words(_spec("Fix src.", context="see /home/me/app"), area) == words
     assert place_words(_spec("Fix src."), area) == ""

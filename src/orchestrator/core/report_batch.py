@@ -82,7 +82,9 @@ def _section(title: str, rows: Sequence[Mapping[str, Json]], one: _OfRow) -> lis
 def _task(row: Mapping[str, Json]) -> list[str]:
     why = f" - {row['reason']}" if row.get("reason") else ""
     lines = [f"- `{_code(row.get('name'))}`{why}: {_plain(row.get('title'))}"]
-    if row.get("detail"):
+    if accepted := _part(row, "accepted"):
+        lines.append(f"  - accepted by {_plain(accepted.get('by'))} at {_plain(accepted.get('at'))}, as it is")
+    elif row.get("detail"):
         lines.append(f"  - why: {_plain(row['detail'])}")
     about = (_criteria_words(_part(row, "criteria")), _work_words(_part(row, "work")))
     lines += [f"  - {words}" for words in about if words]

@@ -100,6 +100,8 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
         "findings": [dict(one) for one in findings][:_OPEN],
         **_used(attempts),
     }
+    if accepted := _mapping(verdict.get("accepted")):
+        row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
     if isinstance(work := verdict.get("work"), Mapping) and work:
         row["work"] = _work(work)
     if task.state is not State.REJECTED:
@@ -205,8 +207,14 @@ def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
     if row["status"] == State.SUCCEEDED.value and branch and row["class"] == "proven":
         return [_decision(name, f"proven, on the branch {branch}", f"diff {name}", f"merge {name}")]
+    if row["status"] == State.SUCCEEDED.value and branch and row.get("accepted"):
+        return [_decision(name, f"accepted, on the branch {branch}", f"diff {name}", f"merge {name}")]
     if row["status"] == State.SUCCEEDED.value and branch:
-        return [_decision(name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"show {name}")]
+        return [
+            _decision(
+                name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"merge {name} --unproven"
+            )
+        ]
     return []
 
 

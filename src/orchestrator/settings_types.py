@@ -1,4 +1,4 @@
-"""What single values of settings may be: their types, ranges and forms. Each refusal says what was expected."""
+"""The types of settings: what a value has to be, and the words it is refused with."""
 
 import ntpath
 import posixpath
@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_TIMEOUT_S = 7 * 86_400
 
@@ -83,4 +83,11 @@ BranchPattern = Annotated[str, AfterValidator(_branch)]
 PathWithin = Annotated[str, AfterValidator(_within)]
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Door = Literal["folder", "cli", "http", "mcp", "telegram"]
+Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, and strange keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
