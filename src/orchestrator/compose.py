@@ -312,14 +312,13 @@ def _parts(
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
     claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
-    agents: dict[str, Agent] = {"claude": agent or claude}
     executor = Executor(
         store=store,
-        agents=agents,
+        agents={"claude": agent or claude},
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container, agents),
+        examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
         clock=clock,
         policy=configuration.policy,
         redact=redact,
