@@ -8,8 +8,10 @@ from pathlib import Path
 
 from orchestrator.bridges.file_checks import look_at
 from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.ports import Opinions
 from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
 from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.opinion import SecondOpinion
 from orchestrator.engine.proof import Prover
 from orchestrator.validation.integrity import ChangedFile
 
@@ -102,8 +104,12 @@ class NoCommits:
     async def changed(self, git_dir: str, base: str, result: str) -> Sequence[ChangedFile]:
         raise WorkAreaError("nothing is kept here")
 
+    async def patch(self, git_dir: str, base: str, result: str) -> str:
+        raise WorkAreaError("nothing is kept here")
 
-def plain_examiner(folder: Path) -> Examiner:
+
+def plain_examiner(folder: Path, opinions: Opinions | None = None) -> Examiner:
     """Return one for work areas without git, whose commands nobody has scripted. Checkouts would lie in *folder*."""
     prover = Prover(runner=ScriptedChecks({}), checkouts=FolderCheckouts(folder))
-    return Examiner(prover=prover, commits=NoCommits())
+    second = SecondOpinion(opinions, NoCommits()) if opinions else None
+    return Examiner(prover=prover, commits=NoCommits(), second=second)

@@ -324,7 +324,7 @@ def _parts(
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container),
+        examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
         clock=clock,
         policy=configuration.policy,
         redact=redact,

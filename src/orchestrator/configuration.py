@@ -18,6 +18,7 @@ from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.git import Git
 from orchestrator.bridges.git_clone import Equipment
 from orchestrator.bridges.isolation import IsolationRules
+from orchestrator.bridges.ollama import OllamaConfig
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
@@ -213,6 +214,11 @@ class Configuration:
             redact=self.redactor.text,
             setup=settings.proof.setup,
         )
+
+    def ollama(self) -> OllamaConfig:
+        """Return which Ollama server is asked, and for what."""
+        chosen = self.settings.ollama
+        return OllamaConfig(chosen.host, chosen.model, chosen.context_tokens)
 
     def _hidden(self) -> tuple[str, ...]:
         """What of this root no agent has to see, wherever its work area lies: secrets, and other tasks."""

@@ -142,12 +142,15 @@ class BudgetSettings(Group):
 
 class ProofSettings(Group):
     """How criteria are proven. *rounds*: how often a failed check goes back to the agent's session. *opinion*: who says
-    what it thinks of criteria in words. *allow_commands_from*: the doors whose tasks may name commands to run. *setup*
-    are commands, lists of words, run in each checkout before the commands of checks."""
+    what it thinks of criteria in words; its other keys bound that. *allow_commands_from*: the doors whose tasks may
+    name commands to run. *setup* are commands, lists of words, run in each checkout before the commands of checks."""
 
     rounds: Annotated[int, Number, Field(ge=0, le=20)]
     timeout_s: Annotated[float, Number, Field(ge=1, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
-    opinion: Literal["none"]
+    opinion: Literal["none", "agent", "ollama"]
+    opinion_model: str
+    opinion_timeout_s: Annotated[float, Number, Field(ge=1, le=3600, allow_inf_nan=False)]
+    opinion_budget_usd: Annotated[float, Number, Field(ge=0.001, le=1000, allow_inf_nan=False)]
     allow_commands_from: tuple[Door, ...]
     setup: Commands
 
@@ -238,9 +241,11 @@ class Telegram(Group):
 
 
 class Ollama(Group):
-    """Where a local Ollama would answer."""
+    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of context."""
 
     host: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
+    model: str
+    context_tokens: Annotated[int, Number, Field(ge=4096, le=1_048_576)]
 
 
 class Settings(Group):

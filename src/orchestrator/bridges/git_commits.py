@@ -16,6 +16,7 @@ from orchestrator.validation.integrity import ChangedFile
 
 MAX_TEXT_BYTES = 512 << 10  # of one file that is looked into; a longer one counts as binary
 MAX_TEXTS_BYTES = 32 << 20  # of all files of a change
+PATCH_BYTES = 1 << 20
 _REGULAR, _LINK = "100", "120000"
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,15 @@ class GitCommits:
         except GitError as error:
             raise WorkAreaError(f"the changes of {result[:12]} cannot be read: {error}") from None
         return [_file(one, texts) for one in raw]
+
+    async def patch(self, git_dir: str, base: str, result: str) -> str:
+        """Return the change as a patch, its first PATCH_BYTES. Raises WorkAreaError."""
+        words = ("diff-tree", "-r", "-p", "--no-color", "--no-ext-diff", "--no-textconv", base, result)
+        try:
+            said = await self._git.run(*words, git_dir=git_dir)
+        except GitError as error:
+            raise WorkAreaError(f"the changes of {result[:12]} cannot be read: {error}") from None
+        return said[:PATCH_BYTES].decode("utf-8", "replace")
 
     async def _texts(self, git_dir: str, raw: Sequence[_Raw]) -> Mapping[str, bytes]:
         """Return the contents of the objects that are small enough to be looked into."""

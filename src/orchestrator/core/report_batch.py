@@ -91,6 +91,7 @@ def _task(row: Mapping[str, Json]) -> list[str]:
     lines += [f"  - {words}" for words in about if words]
     for one in _rows(row, "open"):
         lines.append(f"  - \\[{_plain(one.get('verdict'))}\\] {_plain(one.get('text'))}: {_plain(one.get('why'))}")
+        lines += [f"    - {_plain(one['opinion'])}"] if one.get("opinion") else []
     for one in _rows(row, "findings"):
         place = f" `{_code(one.get('path'))}`" if one.get("path") else ""
         lines.append(f"  - {_plain(one.get('kind'))}{place}: {_plain(one.get('detail'))}")

@@ -26,6 +26,8 @@ def criterion_lines(row: Row) -> list[tuple[str, str]]:
     """Return the lines of one criterion, each as indent and text."""
     optional = " (optional)" if row.get("mandatory") is False and "(optional)" not in str(row.get("text")) else ""
     lines = [("  ", f"[{row.get('verdict')}] {row.get('text')}{optional}")]
+    if row.get("opinion"):
+        lines.append(("      ", str(row["opinion"])))
     if not isinstance(row.get("check"), Mapping):
         return lines
     lines.append(("      ", str(row.get("why"))))

@@ -17,6 +17,7 @@ from orchestrator.core.attempt import (
     WorkOrder,
     not_begun,
 )
+from orchestrator.core.budget import with_cost
 from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
 from orchestrator.core.events import Event, EventKind, Json
@@ -36,8 +37,7 @@ from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
-from orchestrator.validation.checks import with_earlier
-from orchestrator.validation.proof import checks_of
+from orchestrator.validation.checks import verdict_facts, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class Executor:
         """
         order = self._orders.order(task, resume=False)
         try:
-            await self._recover(task, order, prove=prove or not checks_of(task.spec.criteria))
+            await self._recover(task, order, prove=prove or not self._examiner.takes_long(task.spec))
         finally:
             self._labour.leave(order)
             self._examiner.leave(order)
@@ -249,7 +249,8 @@ class Executor:
         whole = with_earlier(outcome, attempts)
         area, head = await self._labour.area(order), str(work.get("head") or "")
         asked = (task.spec, self._orders.type(task), order, whole, changes)
-        verdict = await self._examiner.verdict(*asked, area=area, head=head)
+        spare = partial(self._budget.cap, task, free_slots=1)
+        verdict = await self._examiner.verdict(*asked, area=area, head=head, spare=spare)
         if verdict is None:
             await self._put_off(task, order, whole, work)
             return
@@ -257,18 +258,8 @@ class Executor:
         if failure is None:
             work, failure = await self._labour.deliver(task, order, whole)
         hit("finish.delivered")
-        validated = self._event(
-            EventKind.VALIDATED,
-            order,
-            {
-                "passed": failure is None,
-                "criteria": to_json(verdict.criteria),
-                "checks": to_json(verdict.checks),
-                "changes": to_json(verdict.changes),
-                "findings": to_json(verdict.findings),
-                "work": work,
-            },
-        )
+        data = verdict_facts(verdict, passed=failure is None) | {"work": work}
+        validated = self._event(EventKind.VALIDATED, order, data)
         if failure is None:
             take: dict[str, Json] = {"take": list(self._policy().take)} if work.get("delivered") is True else {}
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, take))
@@ -350,13 +341,14 @@ class Executor:
 
     async def _cancelled(self, task: Task, outcome: Outcome | None, work: Facts) -> None:
         """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
+        unpaid_usd = await self._examiner.unpaid(self._orders.order(task, resume=False))
         if not isinstance(outcome, (Finished, Failed)):
             report = outcome.report if outcome else AgentReport(session_id=task.session_id)
             outcome = Interrupted("cancelled", report)
         data = {
             "reason": "cancelled",
             "detail": "cancelled while it ran",
-            "outcome": _with_work(bounded(outcome), work),
+            "outcome": with_cost(_with_work(bounded(outcome), work), unpaid_usd),
         }
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)

@@ -146,7 +146,8 @@ def _class_of(
 
 def _open_one(one: Mapping[str, Json]) -> dict[str, Json]:
     words: dict[str, Json] = {key: str(one.get(key, ""))[:300] for key in ("verdict", "text", "why")}
-    return {**words, "mandatory": bool(one.get("mandatory", True))}
+    opinion: dict[str, Json] = {"opinion": str(one["opinion"])[:400]} if one.get("opinion") else {}
+    return {**words, **opinion, "mandatory": bool(one.get("mandatory", True))}
 
 
 def _work(work: Mapping[str, Json]) -> dict[str, Json]:
