@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from benchmarks.figures import Figure, Series, number
+from benchmarks.figures import Figure, Ratio, Series, number
 from benchmarks.machine import Machine
 
 _HEAD = """# Benchmarks
@@ -57,7 +57,12 @@ def _table(figure: Figure) -> str:
 def _row(figure: Figure, series: Series) -> str:
     name = f"**{series.label}**" if series.versus else series.label
     spread = f"{number(min(series.samples))} to {number(max(series.samples))}"
-    ratios = ", ".join(f"{number(ratio)} × {label}" for label, ratio in figure.ratios(series))
+    ratios = ", ".join(_ratio(one) for one in figure.ratios(series))
     return (
         f"| {name} | {number(series.median)} | {number(series.p99)} | {spread} | {len(series.samples)} | {ratios} |\n"
     )
+
+
+def _ratio(one: Ratio) -> str:
+    spread = f" ({number(one.spread[0])} to {number(one.spread[1])})" if one.spread else ""
+    return f"{number(one.value)}{spread} × {one.label}"
