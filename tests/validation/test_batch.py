@@ -107,6 +107,14 @@ def test_work_with_a_branch_names_it_and_how_to_take_it() -> None:
     assert "python main.py merge a" in text
 
 
+def test_work_that_was_not_brought_names_no_branch() -> None:
+    work: Json = {"branch": "orchestrator/a", "delivered": False, "head": "f" * 40, "files": 1}
+    text = batch_text(report(row("a", criterion("failed"), work=work)))
+    assert "  - commit `ffffffffffff`, 1 file changed, +? -?\n" in text
+    assert "orchestrator/a" not in text
+    assert "nothing was changed" in batch_text(report(row("a", work={"branch": "b", "delivered": False, "files": 0})))
+
+
 def test_what_a_person_has_accepted_says_so_and_is_there_to_be_merged() -> None:
     work: Json = {"branch": "orchestrator/a", "head": "f" * 40, "files": 1}
     accepted: Json = {"by": "me", "at": "2026-01-01T00:00:00Z", "was": "unproven", "open": []}

@@ -114,11 +114,16 @@ def _criteria_words(criteria: Mapping[str, Json]) -> str:
 def _work_words(work: Mapping[str, Json]) -> str:
     if not work:
         return ""
-    said = [f"branch `{_code(work['branch'])}`"] if work.get("branch") else []
+    count = work.get("files")
+    if count == 0:
+        return "nothing was changed"
+    brought = work.get("branch") and work.get("delivered", True) is True
+    said = [f"branch `{_code(work['branch'])}`"] if brought else []
     if work.get("head"):
         said.append(f"commit `{_code(work['head'])[:12]}`")
-    if isinstance(work.get("files"), int):
-        said.append(f"{work['files']} files changed, +{work.get('insertions', '?')} -{work.get('deletions', '?')}")
+    if isinstance(count, int):
+        files = "1 file" if count == 1 else f"{count} files"
+        said.append(f"{files} changed, +{work.get('insertions', '?')} -{work.get('deletions', '?')}")
     return ", ".join(said)
 
 

@@ -153,7 +153,8 @@ def _open_one(one: Mapping[str, Json]) -> dict[str, Json]:
 def _work(work: Mapping[str, Json]) -> dict[str, Json]:
     files = work.get("files")
     counted: Json = len(files) if isinstance(files, (list, tuple)) else files
-    kept = {key: work[key] for key in ("branch", "base", "head", "insertions", "deletions", "patch") if key in work}
+    keys = ("branch", "delivered", "base", "head", "insertions", "deletions", "patch")
+    kept = {key: work[key] for key in keys if key in work}
     return {**kept, "files": counted} if isinstance(counted, int) else kept
 
 
@@ -206,7 +207,8 @@ def _of_held(held: Sequence[Task]) -> list[dict[str, Json]]:
 
 def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
     name, uid = str(row["name"]), str(row["uid"])
-    branch = _mapping(row.get("work")).get("branch")
+    work = _mapping(row.get("work"))
+    branch = work.get("branch") if work.get("delivered", True) is True else ""
     if row["status"] == State.FAILED.value and row["reason"] == _NOT_BELIEVED:
         why = "its checks pass, but what it changed makes them unbelievable; look, then accept or discard it"
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
