@@ -51,6 +51,7 @@ def batch_text(report: Mapping[str, Json], command: str = COMMAND) -> str:
     for key, title in _SECTIONS:
         lines += _section(title, _rows(report, key), _task)
     lines += _section("Not started", _rows(report, "not_started"), _waiting)
+    lines += _section("Changed the same files", _rows(report, "overlaps"), _overlap)
     lines += _section("Limits hit", _rows(report, "limits"), _limit)
     lines += _cost(_part(report, "usage"))
     lines += _next(report.get("next"), command)
@@ -129,6 +130,16 @@ def _work_words(work: Mapping[str, Json]) -> str:
 
 def _waiting(row: Mapping[str, Json]) -> list[str]:
     return [f"- `{_code(row.get('name'))}`: {_plain(row.get('why'))}"]
+
+
+def _overlap(row: Mapping[str, Json]) -> list[str]:
+    one, other = (*_strings(row.get("tasks")), "", "")[:2]
+    paths, count = _strings(row.get("paths")), row.get("files")
+    more = f" and {count - len(paths)} more" if isinstance(count, int) and count > len(paths) else ""
+    named = ", ".join(f"`{_code(path)}`" for path in paths)
+    return [
+        f"- `{_code(one)}` and `{_code(other)}`: {named}{more}; after the first is merged, see whether the other fits"
+    ]
 
 
 def _limit(row: Mapping[str, Json]) -> list[str]:

@@ -19,6 +19,7 @@ from orchestrator.core.report_batch import batch_text, report_name, seq_of
 from orchestrator.core.task import Task
 from orchestrator.engine.look import look
 from orchestrator.validation.batch import MOST, Now, Period, build_batch, limit_rows, task_row
+from orchestrator.validation.overlaps import overlaps
 from orchestrator.validation.result import iso, result_bytes
 from orchestrator.validation.schema import batch_problems
 
@@ -55,11 +56,14 @@ async def batch_report(
             if event.kind in _ENDS:
                 ends[event.uid] = event
                 through, until = event.seq, event.ts
-    rows = []
+    rows, works = [], []
     for uid in ends:
         task = await store.task(uid)
         if task is not None and not task.cleaned:
-            rows.append(task_row(task, await store.attempts(uid), taken.get(uid, ())))
+            attempts = await store.attempts(uid)
+            rows.append(task_row(task, attempts, taken.get(uid, ())))
+            work = attempts[-1].verdict.get("work") if attempts else None
+            works += [(str(rows[-1]["name"]), work)] if isinstance(work, Mapping) else []
     found = await look(store, policy, now, agent_of, shortage, limit=MOST)
     waiting = sum(found.counts.get(state, 0) for state in WAITING)
     stands = Now(
@@ -69,7 +73,8 @@ async def batch_report(
         running=len(found.active),
         more_waiting=max(0, waiting - len(found.waiting)),
     )
-    return build_batch(Period(after_seq, through, after_ts, until), rows, limit_rows(holds), stands)
+    period = Period(after_seq, through, after_ts, until)
+    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))
 
 
 async def seq_before(store: Store, ts: float) -> int:

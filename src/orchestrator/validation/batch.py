@@ -46,9 +46,14 @@ class Now:
 
 
 def build_batch(
-    period: Period, rows: Sequence[Mapping[str, Json]], limits: Sequence[Mapping[str, Json]], now: Now
+    period: Period,
+    rows: Sequence[Mapping[str, Json]],
+    limits: Sequence[Mapping[str, Json]],
+    now: Now,
+    together: Sequence[Json] = (),
 ) -> dict[str, Json]:
-    """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends."""
+    """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends;
+    *together* is what `overlaps` says of them."""
     by_class = {name: [row for row in rows if row["class"] == name] for name in SECTIONS}
     decisions = [*_of_pauses(now.pauses), *_of_held(now.held), *(one for row in rows for one in _of_row(row))]
     not_started = [_not_started(task, why) for task, why in now.waiting]
@@ -72,6 +77,7 @@ def build_batch(
         "decisions": decisions[:MOST],
         **{name: found[:MOST] for name, found in by_class.items()},
         "not_started": not_started[:MOST],
+        "overlaps": list(together),
         "limits": list(limits),
         "usage": _sums(rows),
         "next": _next(decisions, by_class),
