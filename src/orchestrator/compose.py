@@ -25,6 +25,7 @@ from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.leftovers import remove_temporaries
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
+from orchestrator.bridges.scratch import clear_scratch
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.sqlite_health import refuse_damaged
 from orchestrator.bridges.start_journal import Start, StartJournal
@@ -238,6 +239,8 @@ class Parts:
         """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
         for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
             log.info("%s was left by an interrupted write and is removed", path)
+        for folder in await clear_scratch(Path(self.configuration.settings.paths.state) / "tmp"):
+            log.info("%s was left by a process that is gone and is removed", folder)
         taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)
