@@ -22,10 +22,9 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
-from orchestrator.bridges.leftovers import remove_temporaries
+from orchestrator.bridges.leftovers import remove_leftovers
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
-from orchestrator.bridges.scratch import clear_scratch
 from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.bridges.sqlite_health import refuse_damaged
 from orchestrator.bridges.start_journal import Start, StartJournal
@@ -48,6 +47,7 @@ from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
+from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.proving import examiner, prove_again
@@ -233,15 +233,20 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            beside=[self._self_taking().run],
         )
 
-    async def recover(self, journal: StartJournal, start: Start) -> int:
-        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
-        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
-            log.info("%s was left by an interrupted write and is removed", path)
-        for folder in await clear_scratch(Path(self.configuration.settings.paths.state) / "tmp"):
-            log.info("%s was left by a process that is gone and is removed", folder)
-        taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
+    def _self_taking(self) -> SelfTaking:
+        given = {"store": self.store, "bell": self.bell, "policy": self.configuration.policy}
+        return SelfTaking(**given, results=self.service.results)  # type: ignore[arg-type]
+
+    async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
+        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.
+
+        Without *prove* the pool runs the checks that were not run to their end.
+        """
+        await remove_leftovers(self.configuration.root, Path(self.configuration.settings.paths.state))
+        taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)
             await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)
@@ -318,7 +323,7 @@ def _parts(
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container),
+        examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
         clock=clock,
         policy=configuration.policy,
         redact=redact,

@@ -107,6 +107,22 @@ def test_work_with_a_branch_names_it_and_how_to_take_it() -> None:
     assert "python main.py merge a" in text
 
 
+def test_what_a_person_has_accepted_says_so_and_is_there_to_be_merged() -> None:
+    work: Json = {"branch": "orchestrator/a", "head": "f" * 40, "files": 1}
+    accepted: Json = {"by": "me", "at": "2026-01-01T00:00:00Z", "was": "unproven", "open": []}
+    text = batch_text(report(row("a", criterion("unproven"), work=work, accepted=accepted)))
+    assert "  - accepted by me at 2026-01-01T00:00:00Z, as it is\n" in text
+    assert "- `a`: accepted, on the branch orchestrator/a\n" in text
+    assert "python main.py merge a`" in text
+    assert "please look" not in text
+
+
+def test_a_branch_with_words_only_is_merged_by_who_has_looked() -> None:
+    work: Json = {"branch": "orchestrator/a", "head": "f" * 40, "files": 1}
+    text = batch_text(report(row("a", criterion("unproven"), work=work)))
+    assert "python main.py diff a`\n  - `python main.py merge a --unproven`" in text
+
+
 def test_limits_are_counted_by_agent_and_reason_and_a_pause_is_none() -> None:
     def held(reason: str, ts: float) -> Event:
         data: dict[str, Json] = {"agent": "claude", "reason": reason, "detail": f"since {ts:g}"}

@@ -46,7 +46,8 @@ class CheckConfig:
     """How checks are run. *environ* is the daemon's: of it only PASSED_ON is seen. *tmp_dir* exists, and is ours alone.
 
     *bwrap* is the path of bubblewrap where it works here, "" where it does not. *read_paths* are seen read only beside
-    the system (absolute), *hidden* never. *cgroups* as in `Launch`. Of the limits 0 is none.
+    the system (absolute), *hidden* never. *cgroups* as in `Launch`. *setup* are commands that run before those of
+    checks, held in the same way. Of the limits 0 is none.
     """
 
     environ: Mapping[str, str]
@@ -60,6 +61,7 @@ class CheckConfig:
     max_processes: int = 512
     memory_bytes: int = 0
     redact: Callable[[str], str] = lambda text: text
+    setup: tuple[tuple[str, ...], ...] = ()
 
 
 class ConfinedChecks:
@@ -77,10 +79,23 @@ class ConfinedChecks:
                 runs[number] = replace(seen, detail=config.redact(seen.detail))
             elif check.kind is CheckKind.HUMAN:
                 runs[number] = CheckRun(None, commit, detail="a person has to look")
-        for number, check in enumerate(checks):
-            if number not in runs:
-                runs[number] = await _run(config, check, Path(os.path.realpath(top)), inside, commit)
+        commands = [number for number in range(len(checks)) if number not in runs]
+        real = Path(os.path.realpath(top))
+        if commands and (unready := await _set_up(config, real, commit)) is not None:
+            return [runs.get(number, unready) for number in range(len(checks))]
+        for number in commands:
+            runs[number] = await _run(config, checks[number], real, inside, commit)
         return [runs[number] for number in range(len(checks))]
+
+
+async def _set_up(config: CheckConfig, top: Path, commit: str) -> CheckRun | None:
+    """Make a checkout ready for commands; returns what each of them has for an answer where that failed."""
+    for argv in config.setup:
+        run = await _run(config, CheckSpec(CheckKind.COMMAND, argv=argv), top, "", commit)
+        if not run.passed:
+            detail = f"the set-up of the checkout failed: {' '.join(argv)}: {run.detail}"
+            return replace(run, passed=None, detail=config.redact(detail))
+    return None
 
 
 async def _run(config: CheckConfig, check: CheckSpec, top: Path, inside: str, commit: str) -> CheckRun:

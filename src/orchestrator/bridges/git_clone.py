@@ -130,7 +130,7 @@ async def equip(git: Git, folder: AreaFolder, facts: AreaFacts, equipment: Equip
     """
     apart, notes = [], []
     for path in equipment.copy:
-        if why := _copied(Path(facts.source or facts.asked_cwd, path), folder.repo, path):
+        if why := copied(Path(facts.source or facts.asked_cwd, path), folder.repo, path):
             notes.append(f"{path} was not copied into the work area: {why}")
         else:
             apart.append(path)
@@ -158,8 +158,8 @@ async def equip(git: Git, folder: AreaFolder, facts: AreaFacts, equipment: Equip
     return apart, notes
 
 
-def _copied(source: Path, repo: Path, path: str) -> str:
-    """Copy one file or folder; returns why not."""
+def copied(source: Path, repo: Path, path: str) -> str:
+    """Copy one file or folder to *path* of *repo*; returns why not."""
     target = repo / path
     try:
         if not source.exists():

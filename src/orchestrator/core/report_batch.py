@@ -82,16 +82,28 @@ def _section(title: str, rows: Sequence[Mapping[str, Json]], one: _OfRow) -> lis
 def _task(row: Mapping[str, Json]) -> list[str]:
     why = f" - {row['reason']}" if row.get("reason") else ""
     lines = [f"- `{_code(row.get('name'))}`{why}: {_plain(row.get('title'))}"]
-    if row.get("detail"):
+    if accepted := _part(row, "accepted"):
+        lines.append(f"  - accepted by {_plain(accepted.get('by'))} at {_plain(accepted.get('at'))}, as it is")
+    elif row.get("detail"):
         lines.append(f"  - why: {_plain(row['detail'])}")
+    lines += [f"  - {_taken_words(one)}" for one in _rows(row, "taken")]
     about = (_criteria_words(_part(row, "criteria")), _work_words(_part(row, "work")))
     lines += [f"  - {words}" for words in about if words]
     for one in _rows(row, "open"):
         lines.append(f"  - \\[{_plain(one.get('verdict'))}\\] {_plain(one.get('text'))}: {_plain(one.get('why'))}")
+        lines += [f"    - {_plain(one['opinion'])}"] if one.get("opinion") else []
     for one in _rows(row, "findings"):
         place = f" `{_code(one.get('path'))}`" if one.get("path") else ""
         lines.append(f"  - {_plain(one.get('kind'))}{place}: {_plain(one.get('detail'))}")
     return lines
+
+
+def _taken_words(one: Mapping[str, Json]) -> str:
+    by = f" by {_plain(one.get('by'))}"
+    if one.get("ok") is not True:
+        return f"{_plain(one.get('how'))}{by} was refused: {_plain(one.get('detail'))}"
+    done = {"merge": "merged into", "push": "pushed:", "pr": "pull request for", "discard": "discarded:"}
+    return f"{done.get(str(one.get('how')), 'taken:')} `{_code(one.get('branch'))}`{by}"
 
 
 def _criteria_words(criteria: Mapping[str, Json]) -> str:

@@ -42,6 +42,7 @@ async def batch_report(
 ) -> dict[str, Json]:
     """Return the report on what ended after the event *after_seq*, and on how things stand now."""
     ends: dict[TaskUid, Event] = {}
+    taken: dict[TaskUid, list[Event]] = {}
     holds: list[Event] = []
     seq, after_ts, through, until = after_seq, 0.0, after_seq, now
     while batch := await store.events_after(seq, limit=PIECE):
@@ -49,6 +50,8 @@ async def batch_report(
         seq = batch[-1].seq
         holds += [event for event in batch if event.kind is EventKind.AGENT_HELD]
         for event in batch:
+            if event.kind is EventKind.TAKEN:
+                taken.setdefault(event.uid, []).append(event)
             if event.kind in _ENDS:
                 ends[event.uid] = event
                 through, until = event.seq, event.ts
@@ -56,7 +59,7 @@ async def batch_report(
     for uid in ends:
         task = await store.task(uid)
         if task is not None and not task.cleaned:
-            rows.append(task_row(task, await store.attempts(uid)))
+            rows.append(task_row(task, await store.attempts(uid), taken.get(uid, ())))
     found = await look(store, policy, now, agent_of, shortage, limit=MOST)
     waiting = sum(found.counts.get(state, 0) for state in WAITING)
     stands = Now(

@@ -79,8 +79,8 @@ def build_batch(
     }
 
 
-def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
-    """Return what a report says of an ended task."""
+def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Event] = ()) -> dict[str, Json]:
+    """Return what a report says of an ended task; *taken* are its events `result_taken`."""
     verdict: Mapping[str, Json] = attempts[-1].verdict if attempts else {}
     criteria, findings = _rows(verdict.get("criteria")), _rows(verdict.get("findings"))
     row: dict[str, Json] = {
@@ -100,11 +100,20 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
         "findings": [dict(one) for one in findings][:_OPEN],
         **_used(attempts),
     }
+    if taken:
+        row["taken"] = [_taken(event.data) for event in taken]
+    if accepted := _mapping(verdict.get("accepted")):
+        row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
     if isinstance(work := verdict.get("work"), Mapping) and work:
         row["work"] = _work(work)
     if task.state is not State.REJECTED:
         row["result"] = f"results/{task.name}_result.json"
     return row
+
+
+def _taken(data: Mapping[str, Json]) -> dict[str, Json]:
+    words: dict[str, Json] = {key: str(data.get(key, "")) for key in ("how", "by", "branch", "detail")}
+    return {**words, "ok": data.get("ok") is True}
 
 
 def limit_rows(events: Sequence[Event]) -> list[Mapping[str, Json]]:
@@ -137,7 +146,8 @@ def _class_of(
 
 def _open_one(one: Mapping[str, Json]) -> dict[str, Json]:
     words: dict[str, Json] = {key: str(one.get(key, ""))[:300] for key in ("verdict", "text", "why")}
-    return {**words, "mandatory": bool(one.get("mandatory", True))}
+    opinion: dict[str, Json] = {"opinion": str(one["opinion"])[:400]} if one.get("opinion") else {}
+    return {**words, **opinion, "mandatory": bool(one.get("mandatory", True))}
 
 
 def _work(work: Mapping[str, Json]) -> dict[str, Json]:
@@ -202,10 +212,21 @@ def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
     if row["reason"] in _ANSWERS:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
+    if refused := [one for one in _rows(row.get("taken")) if one.get("ok") is False]:
+        why = f"{refused[-1].get('how')} was refused: {refused[-1].get('detail')}"
+        return [_decision(name, why, f"diff {name}", f"{refused[-1].get('how')} {name}")]
+    if any(one.get("how") in ("merge", "discard", "pr") for one in _rows(row.get("taken"))):
+        return []
     if row["status"] == State.SUCCEEDED.value and branch and row["class"] == "proven":
         return [_decision(name, f"proven, on the branch {branch}", f"diff {name}", f"merge {name}")]
+    if row["status"] == State.SUCCEEDED.value and branch and row.get("accepted"):
+        return [_decision(name, f"accepted, on the branch {branch}", f"diff {name}", f"merge {name}")]
     if row["status"] == State.SUCCEEDED.value and branch:
-        return [_decision(name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"show {name}")]
+        return [
+            _decision(
+                name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"merge {name} --unproven"
+            )
+        ]
     return []
 
 
