@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import acceptance, backlog, durability, isolation, latency, throughput
 from benchmarks.chart import svg
-from benchmarks.document import as_json, markdown
+from benchmarks.document import as_json, markdown, with_added
 from benchmarks.figures import Figure
 from benchmarks.machine import busy_share, load, look
 from benchmarks.places import REPOSITORY
@@ -84,6 +84,10 @@ def main(argv: Sequence[str] | None = None, sizes: Sizes = FULL) -> int:
     text = markdown(figures, machine, command)
     if args.json:
         Path(args.json).write_text(json.dumps(as_json(figures, machine, command), indent=1) + "\n")
+    if args.add:
+        args.add.write_text(with_added(args.add.read_text(), figures, machine, command))
+        _say(f"written: {args.add}")
+        return 0
     out = args.out or (None if args.only or args.quick else REPOSITORY / "docs")
     if out is None:
         print(text)
@@ -101,6 +105,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--json", metavar="FILE", help="write every sample there too")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the document there; a complete run: docs/")
+    parser.add_argument("--add", type=Path, metavar="FILE", help="put only these figures into that document")
     parser.add_argument("--dir", metavar="DIR", help="measure on this disk (default: that of temporary files)")
     parser.add_argument("--no-install", action="store_true", help="leave out what would have to be installed first")
     return parser.parse_args(argv)

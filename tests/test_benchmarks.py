@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from benchmarks import durability, isolation
 from benchmarks.__main__ import Sizes, main
+from benchmarks.document import markdown, with_added
 from benchmarks.figures import Figure, Ratio, Series
+from benchmarks.machine import look
 
 TINY = Sizes(
     latency_samples=2,
@@ -67,3 +69,16 @@ def test_where_samples_are_paired_the_ratio_is_that_of_the_pairs_with_its_spread
     ours = Series("ours", (2.0, 30.0, 9.0), ("theirs",))
     figure = Figure("key", "Title", "s", "lower", "how", (ours, Series("theirs", (1.0, 10.0, 9.0))), paired=True)
     assert figure.ratios(ours) == [Ratio("theirs", 2.0, (1.0, 3.0))]
+
+
+def test_figures_of_a_later_run_take_their_place_in_the_document_and_say_so(tmp_path: Path) -> None:
+    def figure(title: str, value: float) -> Figure:
+        return Figure(title, title, "s", "lower", "How.", (Series("ours", (value,)),))
+
+    machine = look(tmp_path)
+    whole = markdown([figure("One", 1.0), figure("Two", 2.0)], machine, "all")
+    assert with_added(whole, [], machine, "none") == whole
+    added = with_added(whole, [figure("One", 7.0), figure("Three", 3.0)], machine, "a part")
+    assert [line for line in added.split("\n") if line.startswith("## ")] == ["## One", "## Two", "## Three"]
+    assert ("| ours | 7 |" in added, "| ours | 1 |" in added, "| ours | 2 |" in added) == (True, False, True)
+    assert added.count("Measured in a run of its own") == 2

@@ -22,7 +22,7 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
-from orchestrator.bridges.leftovers import remove_temporaries
+from orchestrator.bridges.leftovers import remove_leftovers
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
 from orchestrator.bridges.sqlite import SqliteStore, open_store
@@ -245,8 +245,7 @@ class Parts:
 
         Without *prove* the pool runs the checks that were not run to their end.
         """
-        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
-            log.info("%s was left by an interrupted write and is removed", path)
+        await remove_leftovers(self.configuration.root, Path(self.configuration.settings.paths.state))
         taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)

@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.proof import CriterionProof, Proof
@@ -56,6 +57,7 @@ class Results:
     async def discard(self, task: Task, *, by: str) -> Discarded:
         """Delete the branch of a task."""
         gone = await self._taking.discard(task)
+        hit("take.discarded")
         if gone.branch:
             await self._taken(task, "discard", by, branch=gone.branch, commit=gone.commit)
         return gone
@@ -74,12 +76,14 @@ class Results:
         if not unproven and (why := not_proven((await self._store.attempts(task.uid))[-1])):
             raise ConflictError(f"{task.spec.id} is not proven: {why}", hint=_ANYWAY)
         merging = await self._taking.prepare(task)
+        hit("take.prepared")
         proofs: Sequence[CriterionProof] = ()
         if merging.rebased and not merging.is_there and not unproven:
             proofs = await self._proven_again(task, merging)
-        done = Merged(merging, 0 if merging.is_there else await self._taking.forward(merging), proofs)
+        files = 0 if merging.is_there else await self._taking.forward(merging)
+        hit("take.forwarded")
         await self._taken(task, "merge", by, branch=merging.branch, commit=merging.commit)
-        return done
+        return Merged(merging, files, proofs)
 
     async def push(self, task: Task, remote: str, *, by: str) -> Pushed:
         """Push the branch of a task."""
