@@ -137,9 +137,8 @@ def _overlap(row: Mapping[str, Json]) -> list[str]:
     paths, count = _strings(row.get("paths")), row.get("files")
     more = f" and {count - len(paths)} more" if isinstance(count, int) and count > len(paths) else ""
     named = ", ".join(f"`{_code(path)}`" for path in paths)
-    return [
-        f"- `{_code(one)}` and `{_code(other)}`: {named}{more}; after the first is merged, see whether the other fits"
-    ]
+    then = "after the first is merged, see whether the other fits"
+    return [f"- `{_code(one)}` and `{_code(other)}`: {named}{more}; {then}"]
 
 
 def _limit(row: Mapping[str, Json]) -> list[str]:

@@ -64,17 +64,22 @@ async def batch_report(
             rows.append(task_row(task, attempts, taken.get(uid, ())))
             work = attempts[-1].verdict.get("work") if attempts else None
             works += [(str(rows[-1]["name"]), work)] if isinstance(work, Mapping) else []
+    stands = await _now(store, policy, now, agent_of, shortage)
+    period = Period(after_seq, through, after_ts, until)
+    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))
+
+
+async def _now(store: Store, policy: RunPolicy, now: float, agent_of: Callable[[Task], str], shortage: str) -> Now:
+    """Return how things stand at *now*."""
     found = await look(store, policy, now, agent_of, shortage, limit=MOST)
     waiting = sum(found.counts.get(state, 0) for state in WAITING)
-    stands = Now(
+    return Now(
         held=found.held,
         waiting=[(task, found.waits.get(task.uid, "")) for task in found.waiting],
         pauses=found.pauses,
         running=len(found.active),
         more_waiting=max(0, waiting - len(found.waiting)),
     )
-    period = Period(after_seq, through, after_ts, until)
-    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))
 
 
 async def seq_before(store: Store, ts: float) -> int:
