@@ -49,6 +49,7 @@ from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
+from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
@@ -170,6 +171,7 @@ class Parts:
     claude: LiveClaude
     projector: Projector
     clockwatch: ClockWatch
+    notices: Notices
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -232,6 +234,7 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            telling=self.notices.telling,
         )
 
     async def recover(self, journal: StartJournal, start: Start) -> int:
@@ -323,6 +326,7 @@ def _parts(
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
     service = _service(configuration, store, clock, bell, prove_again(configuration, claude.container))
+    notices = notices_of(configuration, store, clock, bell)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -332,10 +336,11 @@ def _parts(
         bell=bell,
         redact=redact,
         command=configuration.command,
-        reports=_reports(configuration, store, artifacts, clock, service),
+        reports=_reports(configuration, store, artifacts, clock, service, notices),
     )
-    clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, claude, projector, clockwatch)
+    watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
+    said = (service, inbox, artifacts, executor, claude, projector, watch, notices)
+    return Parts(configuration, store, clock, bell, *said)
 
 
 def _reports(
@@ -344,6 +349,7 @@ def _reports(
     artifacts: ArtifactFiles,
     clock: SystemClock,
     service: Orchestrator,
+    notices: Notices,
 ) -> BatchReports:
     return BatchReports(
         store=store,
@@ -351,6 +357,7 @@ def _reports(
         clock=clock,
         report=lambda seq: service.report(after_seq=seq),
         command=configuration.command,
+        announce=notices.noticing.batch_ended,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
+from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 
 MAX_TIMEOUT_S = 7 * 86_400
 
@@ -319,6 +320,7 @@ class Settings(Group):
     crash_loop: CrashLoop
     telegram: Telegram
     ollama: Ollama
+    notify: Annotated[tuple[NotifySettings, ...], AfterValidator(names_are_unique)]
 
     @model_validator(mode="after")
     def _default_type_exists(self) -> "Settings":
@@ -372,7 +374,7 @@ def shown(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(words(item) if isinstance(item, Mapping) else str(item) for item in value) or "none"
     return str(value) if value != "" else "not set"
 
 
