@@ -15,7 +15,7 @@ from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.claude_find import Finder
 from orchestrator.bridges.git import Git
-from orchestrator.compose import Parts, choose_container, claude_in, make_folders, opened
+from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import Outcome, WorkOrder
 from orchestrator.core.errors import ConfigError, ExitCode, StoppedError
@@ -27,6 +27,7 @@ from orchestrator.engine.daemon import Signals
 from orchestrator.kit.model import ScriptedModel
 from orchestrator.kit.scenarios import good_edit, lie, question
 from orchestrator.kit.script import Scenario
+from orchestrator.live_claude import choose_container, claude_in
 
 _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.DAEMON_STARTED, EventKind.DAEMON_STOPPED})
 

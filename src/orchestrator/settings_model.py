@@ -9,10 +9,11 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
+from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
@@ -267,6 +268,7 @@ class Settings(Group):
     crash_loop: CrashLoop
     telegram: Telegram
     ollama: Ollama
+    notify: Annotated[tuple[NotifySettings, ...], AfterValidator(names_are_unique)]
 
     @model_validator(mode="after")
     def _default_type_exists(self) -> "Settings":
@@ -320,7 +322,7 @@ def shown(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(words(item) if isinstance(item, Mapping) else str(item) for item in value) or "none"
     return str(value) if value != "" else "not set"
 
 

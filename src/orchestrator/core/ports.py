@@ -16,6 +16,9 @@ from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import NotesWanted, ProjectNote
+from orchestrator.core.notice_ports import Notifier as Notifier
+from orchestrator.core.notice_ports import Outbox as Outbox
+from orchestrator.core.notice_ports import Sink as Sink
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
 from orchestrator.core.proof_ports import Opinions as Opinions
