@@ -11,6 +11,7 @@ from orchestrator.engine.bell import Bell, listen
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
+from orchestrator.engine.questions import Questions
 from orchestrator.engine.service import Orchestrator
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,10 @@ class Daemon:
         still_owner: Callable[[], bool],
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
+        questions: Questions | None = None,
     ) -> None:
         self._clockwatch = clockwatch
+        self._questions = questions
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -99,6 +102,8 @@ class Daemon:
             group.create_task(listen(self._store, self._bell, stopped), name="listener")
             group.create_task(self._projector.run(stopped), name="projector")
             group.create_task(self._upkeep(signals), name="upkeep")
+            if self._questions is not None:
+                group.create_task(self._questions.run(stopped), name="questions")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()
