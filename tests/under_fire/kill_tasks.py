@@ -39,7 +39,7 @@ KINDS: Mapping[str, tuple[int, str, Steps, str]] = {
     "decides": (
         1,
         "succeeded",
-        [{"init": 0}, {"first_time": [{"result": "Which of the two do you mean?"}]}, {"result": "Done."}],
+        [{"init": 0}, {"first_time": [{"result": "Which of the two do you mean?"}, {"exit": 0}]}, {"result": "Done."}],
         "if_unanswered: 'default: the second one'\nanswer_within: 1s\n",
     ),
     "empty": (1, "failed", [{"init": 0}, {"result": ""}], ""),

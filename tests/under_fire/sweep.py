@@ -92,7 +92,7 @@ class CaseRound(Round):
                 kinds = (*kinds, "cloned") if self.case.point == "*" else (*["cloned"] * max(HITS), *kinds)
             crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
             # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
-            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}
+            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind in ("transient", "decides")}
             early = {f"t{n}": kind for n, kind in enumerate(kinds) if f"t{n}" not in late}
             self._drop_all(early)
             if crash:
