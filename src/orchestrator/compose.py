@@ -46,6 +46,7 @@ from orchestrator.engine.verification import verify
 from orchestrator.live_claude import LiveClaude
 from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
+from orchestrator.replying import questions
 from orchestrator.settings import task_rules
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ class Parts:
             disk_refused=refused,
             beside=[self._self_taking().run],
             telling=self.notices.telling,
+            questions=questions(self.configuration, self.store, self.clock, self.bell),
         )
 
     def _self_taking(self) -> SelfTaking:
@@ -234,17 +236,15 @@ def _parts(
     agent: Agent | None,
     root_tag: str,
 ) -> Parts:
-    root, paths = configuration.root, configuration.settings.paths
-    inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
-    artifacts = ArtifactFiles(root)
-    own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
-    claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
+    root, state = configuration.root, Path(configuration.settings.paths.state)
+    inbox = TaskFolder(root, state=state, settle_s=configuration.settings.intake.settle_s)
+    artifacts, claude, redact = ArtifactFiles(root), LiveClaude(configuration, clock), partial(_redacted, configuration)
     executor = Executor(
         store=store,
         agents={"claude": agent or claude},
         account_of=lambda _: claude.account(),
         inbox=inbox,
-        workspace=repositories.workspace(configuration, own),
+        workspace=repositories.workspace(configuration, _own(configuration)),
         examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
         clock=clock,
         policy=configuration.policy,
@@ -266,8 +266,14 @@ def _parts(
         reports=_reports(configuration, store, artifacts, clock, service, notices),
     )
     watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-    said = (service, inbox, artifacts, executor, claude, projector, watch, notices)
-    return Parts(configuration, store, clock, bell, *said)
+    made = (inbox, artifacts, executor, claude, projector, watch, notices)
+    return Parts(configuration, store, clock, bell, service, *made)
+
+
+def _own(configuration: Configuration) -> frozenset[Path]:
+    """Return the folders of the root that are the daemon's own."""
+    paths = configuration.settings.paths
+    return frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
 
 
 def _reports(

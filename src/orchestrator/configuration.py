@@ -25,6 +25,7 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
+from orchestrator.core.question import QuestionRules
 from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
@@ -158,6 +159,7 @@ class Configuration:
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
+            questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
             retries=_policies(settings),
         )
 

@@ -23,6 +23,7 @@ from orchestrator.settings_types import (
     Count,
     Dollars,
     Door,
+    Duration,
     Group,
     Number,
     PathWithin,
@@ -30,6 +31,7 @@ from orchestrator.settings_types import (
     Seconds,
     SeenPath,
     TypeName,
+    UnansweredRule,
     VariableName,
     comma_list,
 )
@@ -174,6 +176,13 @@ class TakingSettings(Group):
     remote: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 
+class QuestionSettings(Group):
+    """What follows when an agent asks and nobody answers, where the task itself says nothing: see docs/questions.md."""
+
+    if_unanswered: UnansweredRule
+    answer_within: Duration
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -260,6 +269,7 @@ class Settings(Group):
     proof: ProofSettings
     isolation: IsolationSettings
     taking: TakingSettings
+    questions: QuestionSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

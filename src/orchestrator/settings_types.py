@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from orchestrator.core.question import rule_in, seconds_in
+
 MAX_TIMEOUT_S = 7 * 86_400
 
 
@@ -71,6 +73,11 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _seconds(value: object) -> object:
+    """Let `2h` mean 7200."""
+    return seconds_in(value) if isinstance(value, str) else _no_boolean(value)
+
+
 Number = BeforeValidator(_no_boolean)
 Count = Annotated[int, Number, Field(ge=0)]
 Seconds = Annotated[float, Number, Field(ge=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
@@ -85,6 +92,8 @@ TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Door = Literal["folder", "cli", "http", "mcp", "telegram"]
 Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+UnansweredRule = Annotated[str, AfterValidator(rule_in)]
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
 
 
 class Group(BaseModel):

@@ -35,7 +35,7 @@ HITS = (1, 2, 5)
 REACHED_S = 20.0
 AFTERWARDS_S = 2.5
 DRAIN_S = 90.0
-KINDS = ("quick", "work", "orphan", "transient", "bad", "quick", "work")
+KINDS = ("quick", "work", "orphan", "transient", "bad", "quick", "work", "asks", "decides")
 # What has to have happened before these points can be reached.
 AFTER_A_CRASH = frozenset(
     {"recover.listed", "recover.taken", "recover.adopted", "collect.locked", "collect.settled", "archive.created"}
@@ -93,7 +93,7 @@ class CaseRound(Round):
                 kinds = (*kinds, "cloned") if self.case.point == "*" else (*["cloned"] * max(HITS), *kinds)
             crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
             # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
-            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}
+            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind in ("transient", "decides")}
             early = {f"t{n}": kind for n, kind in enumerate(kinds) if f"t{n}" not in late}
             self._drop_all(early)
             if crash:

@@ -26,6 +26,8 @@ SAMPLE = (
     Case("keep.fetched", 2, "kill"),
     Case("deliver.fetched", 1, "kill"),
     Case("finish.committed", 1, "kill"),
+    Case("question.written", 1, "kill"),
+    Case("answer.committed", 1, "kill"),
     Case("project.summary", 2, "enospc"),
     Case("project.appended", 2, "kill"),
     Case("files.temporary", 1, "eio"),

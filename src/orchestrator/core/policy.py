@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
+from orchestrator.core.question import QuestionRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.core.task import TaskType
 
@@ -30,4 +31,5 @@ class RunPolicy:
     keep_days: int = 14
     take: tuple[str, ...] = ()
     remote: str = "origin"
+    questions: QuestionRules = field(default_factory=QuestionRules)
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

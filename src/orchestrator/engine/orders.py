@@ -8,6 +8,7 @@ from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.notes import ProjectNote, given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.prompt import continue_prompt_of, place_words, prompt_of
+from orchestrator.core.question import Exchange
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
 
@@ -59,13 +60,17 @@ class Orders:
         return self._policy().types.get(task.spec.type, reading)
 
 
-def worded(order: WorkOrder, spec: TaskSpec, area: Area, notes: Sequence[ProjectNote]) -> WorkOrder:
+def worded(
+    order: WorkOrder, spec: TaskSpec, area: Area, notes: Sequence[ProjectNote], heard: Sequence[Exchange] = ()
+) -> WorkOrder:
     """Return *order* with its prompt for the work area: target files as they are called there, *notes* of the project.
 
-    What a resumed session is told instead names the same files, unless it is something else than the task again.
+    *heard* is what was asked and answered before. What a resumed session is told instead names the same files, unless
+    it is something else than the task again.
     """
     there = replace(spec, target_files=area.targets or spec.target_files)
     place = place_words(spec, area)
     again = order.continue_prompt
-    again = continue_prompt_of(there, place) if again == continue_prompt_of(spec) else again
-    return replace(order, prompt=prompt_of(there, notes, place), continue_prompt=again, notes=given(notes))
+    if again in (continue_prompt_of(spec), continue_prompt_of(spec, heard=heard)):
+        again = continue_prompt_of(there, place, heard)
+    return replace(order, prompt=prompt_of(there, notes, place, heard), continue_prompt=again, notes=given(notes))
