@@ -25,13 +25,15 @@ from orchestrator.core.ports import Say
 from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.kit.model import ScriptedModel
-from orchestrator.kit.scenarios import good_edit, lie, question
+from orchestrator.kit.scenarios import good_edit, lie, question_then
 from orchestrator.kit.script import Scenario
 from orchestrator.live_claude import choose_container, claude_in
 
 _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.DAEMON_STARTED, EventKind.DAEMON_STOPPED})
 
 GET_IT = "`python3 main.py demo` brings it into .venv by itself (about 380 MB, no account), unless told not to."
+ASKING = "choose_driver"
+ANSWER = "The one for SQLite, please."
 BUG = 'def greet(name):\n    return "Hello, " + nme\n'
 
 
@@ -52,7 +54,6 @@ def _task(name: str, task_type: str, title: str, prompt: str, criterion: str) ->
         type: {task_type}
         priority: high
         created: 2026-01-01T09:00:00Z
-        if_unanswered: skip
         ---
 
         # {title}
@@ -83,11 +84,11 @@ ACTS = (
         State.FAILED,
     ),
     Act(
-        "choose_driver",
-        _task("choose_driver", "fix", "Make greet() use the database", "Read the name from our database.",
-              "greet() reads the name from the database"),
-        question(),
-        State.FAILED,
+        ASKING,
+        _task(ASKING, "fix", "Make greet() use the database", "Read the name from our database.",
+              "contains: `greeting.py` `import sqlite3`"),
+        question_then(good_edit("$CWD/greeting.py", "def greet(name):", "import sqlite3\n\n\ndef greet(name):")),
+        State.SUCCEEDED,
     ),
 )  # fmt: skip
 
@@ -203,6 +204,10 @@ async def _until_done(parts: Parts, signals: Signals, say: Callable[[str], None]
     async for event in parts.service.follow(0):
         if event.kind not in _QUIET and not signals.ending.is_set():
             say(event_text(event, await parts.store.task(event.uid) if event.uid else None))
+        if event.kind is EventKind.QUESTION_ASKED:
+            file = parts.configuration.root / "tasks" / "waiting" / f"{ASKING}.question.md"
+            say(f"\n  It waits for you, without a slot: {file}\n  The demo answers in your place: {ANSWER}\n")
+            await parts.service.answer(event.uid, ANSWER, door="cli")
         archived += event.kind is EventKind.ARCHIVED
         if archived == len(ACTS):
             signals.stop()
@@ -229,9 +234,7 @@ def _tell(root: Path, ended: Mapping[str, Task], say: Callable[[str], None]) -> 
         say(f"  {act.name:<14} {word}{why}")
     fixed, where = _criterion_met(root) if "fix_greeting" in ended else (False, "")
     say(f"\nOne did its work: {where}." if fixed else "\ngreeting.py is NOT repaired.")
-    say(
-        "One said it was done and had changed nothing: caught. One asked a question instead: reported, not called done."
-    )
+    say("One said it was done and had changed nothing: caught. One asked a question, was answered, and went on.")
     say("\nLook at it:")
     for report in sorted((root / "results").glob("report-*.md")):
         say(f"  cat {report}")
