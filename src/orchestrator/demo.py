@@ -25,13 +25,14 @@ from orchestrator.core.ports import Say
 from orchestrator.core.task import Task
 from orchestrator.engine.daemon import Signals
 from orchestrator.kit.model import ScriptedModel
-from orchestrator.kit.scenarios import good_edit, lie, question_then
+from orchestrator.kit.scenarios import good_edit, lie, question
 from orchestrator.kit.script import Scenario
 from orchestrator.live_claude import choose_container, claude_in
 
 _QUIET = frozenset({EventKind.PARSED, EventKind.SUMMARIZED, EventKind.DAEMON_STARTED, EventKind.DAEMON_STOPPED})
 
 GET_IT = "`python3 main.py demo` brings it into .venv by itself (about 380 MB, no account), unless told not to."
+_ANSWERED = "-answered"
 ASKING = "choose_driver"
 ANSWER = "The one for SQLite, please."
 BUG = 'def greet(name):\n    return "Hello, " + nme\n'
@@ -39,12 +40,14 @@ BUG = 'def greet(name):\n    return "Hello, " + nme\n'
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One task of the demo: its file, what the scripted model does with it, and how it has to end."""
+    """One task of the demo: its file, what the scripted model does with it, and how it has to end. *answered* is what it
+    does once a question of its own was answered."""
 
     name: str
     text: str
     script: Scenario
     ends: State
+    answered: Scenario | None = None
 
 
 def _task(name: str, task_type: str, title: str, prompt: str, criterion: str) -> str:
@@ -87,10 +90,17 @@ ACTS = (
         ASKING,
         _task(ASKING, "fix", "Make greet() use the database", "Read the name from our database.",
               "contains: `greeting.py` `import sqlite3`"),
-        question_then(good_edit("$CWD/greeting.py", "def greet(name):", "import sqlite3\n\n\ndef greet(name):")),
+        question(),
         State.SUCCEEDED,
+        good_edit("$CWD/greeting.py", "def greet(name):", "import sqlite3\n\n\ndef greet(name):"),
     ),
 )  # fmt: skip
+
+
+def _scripts() -> dict[str, Scenario]:
+    """Return what the model plays, by the last part of its address."""
+    after = {f"{act.name}{_ANSWERED}": act.answered for act in ACTS if act.answered is not None}
+    return {act.name: act.script for act in ACTS} | after
 
 
 class ScriptedClaude:
@@ -99,7 +109,7 @@ class ScriptedClaude:
     def __init__(self, config: ClaudeConfig, model: ScriptedModel, parts: Callable[[], str]) -> None:
         self._config = config
         # Asked for once: who is ended last, when nothing is played any more, still has its address.
-        self._addresses = {act.name: model.base_url(act.name) for act in ACTS}
+        self._addresses = {name: model.base_url(name) for name in _scripts()}
         self._new_session_id = parts
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
@@ -109,7 +119,8 @@ class ScriptedClaude:
         return await self._agent(order).collect(order)
 
     def _agent(self, order: WorkOrder) -> ClaudeAgent:
-        address = {"ANTHROPIC_BASE_URL": self._addresses[order.task_id]}
+        name = f"{order.task_id}{_ANSWERED if order.resume else ''}"
+        address = {"ANTHROPIC_BASE_URL": self._addresses.get(name, self._addresses[order.task_id])}
         return ClaudeAgent(replace(self._config, set_env=address), self._new_session_id)
 
 
@@ -150,7 +161,7 @@ async def run_demo(configuration: Configuration, say: Callable[[str], None]) -> 
     say(f"the daemon, its checks, and Claude Code {found.version} ({found.located.command[0]}).")
     say(f"Folder: {root}\n")
     demo = Configuration(root, clean_environment(root, environ.get("PATH", ""), shlex.join(found.located.command)))
-    with ScriptedModel({act.name: act.script for act in ACTS}) as model:
+    with ScriptedModel(_scripts()) as model:
         ended = await _play(demo, model, say, signals)
     if signals.ending.is_set():
         raise StoppedError(f"the demo was interrupted, nothing of it runs any more; its folder: {root}")

@@ -48,11 +48,6 @@ def question() -> Scenario:
     return say("Before I start: which of the two database drivers should I use?")
 
 
-def question_then(work: Scenario) -> Scenario:
-    """Ask first, and do *work* once there is an answer."""
-    return Scenario((*question().turns, *work.turns), work.after)
-
-
 def could_not() -> Scenario:
     """Give up, politely."""
     return say("I was unable to complete the task: the module you name does not exist in this repository.")
