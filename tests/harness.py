@@ -46,7 +46,6 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(SOURCE),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "DISABLE_TELEMETRY": "1",
         "ORCHESTRATOR_MAX_STARTS": "0",  # tests that kill daemons again and again are no crash loop
         "ORCHESTRATOR_SELF_TEST": "0",  # a scripted program would fail it: it asks no model

@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_whole_lines_and_is_reported(tmp_path: Path) -> None:
         "last = asyncio.run(sink.append([one(3), one(4), one(5)]))\n"
         "print(last, sink.trouble())\n"
     )
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     arguments = [sys.executable, "-c", script, str(tmp_path / "events.ndjson")]
     done = subprocess.run(arguments, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("2 events.ndjson: only ")
@@ -139,7 +139,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_and_doubles_nothing(tmp_pat
         "        print(seq, flush=True)\n"
         "asyncio.run(main())\n"
     )
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     path = tmp_path / "events.ndjson"
     for _ in range(5):
         writer = subprocess.Popen([sys.executable, "-c", script, str(path)], env=env, stdout=subprocess.PIPE)

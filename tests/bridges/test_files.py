@@ -275,7 +275,7 @@ async def test_targets_are_judged_by_their_real_place(tmp_path: Path) -> None:
 
 
 def _env() -> dict[str, str]:
-    return {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    return {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
 
 
 @pytest.mark.parametrize("count", [1, files.MANY_NAMES])

@@ -166,7 +166,7 @@ def test_when_the_system_has_no_notifications_left_changes_are_still_found(tasks
     tried = shutil.which("unshare") and subprocess.run([*inside, "true"], check=False, capture_output=True)
     if not tried or tried.returncode != 0:
         pytest.skip("user name spaces are not allowed here")
-    env = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    env = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     arguments = [*inside, "sh", "-c", shell, "sh", sys.executable, "-c", script, str(tasks)]
     done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("True notifications_unavailable: "), done.stderr

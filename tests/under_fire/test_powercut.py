@@ -20,7 +20,7 @@ def cut(tmp_path: Path, kind: str, mutation: str) -> dict[str, Any]:
         pytest.skip(why)
     words = [f"--fs={kind}", "--cuts=1", "--seed=1", f"--mutation={mutation}", f"--report={tmp_path / 'report'}"]
     command = [sys.executable, "-m", "tests.under_fire.powercut", *words]
-    env = {"PATH": PATH, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"PATH": PATH, "PYTHONPATH": str(SOURCE)}
     ran = subprocess.run(command, cwd=TOP, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode in (0, 1), ran.stderr
     figures: list[dict[str, Any]] = json.loads((tmp_path / "report").read_text())
