@@ -40,7 +40,7 @@ BUG = 'def greet(name):\n    return "Hello, " + nme\n'
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One task of the demo: its file, what the scripted model does with it, and how it has to end. *answered* is what it
+    """One task of the demo: its file, what the scripted model does with it, how it has to end. *answered* is what it
     does once a question of its own was answered."""
 
     name: str
