@@ -1,11 +1,13 @@
 """A task's own clone: what is kept of it, how the result comes to the person, and that nothing of theirs is touched."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.bridges.git_rig import WORDS, Rig, git, needs_git, picture, repository
+from tests.harness import until
 
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes
@@ -328,3 +330,19 @@ async def test_an_absolute_target_file_is_called_as_it_is_in_the_clone(tmp_path:
     order = replace(rig.order(top), targets=("app.py", str(top / "app.py"), "/etc/hosts"))
     area = await rig.space.prepare(order, str(tmp_path), fresh=True)
     assert area.targets == ("app.py", f"{area.root}/app.py", "/etc/hosts")
+
+
+async def test_an_edit_of_the_same_size_within_the_second_of_the_clone_is_kept(tmp_path: Path, top: Path) -> None:
+    rig = Rig(tmp_path)
+    for number in range(50):  # until clone and edit fall within one second, by which git would tell them apart
+        order, area = await rig.begin(top, uid=f"{number:032x}", name=f"hello{number}")
+        file = area / "app/py"
+        before = file.stat()
+        file.write_text("answer = 42\n")
+        after = file.stat()
+        if [int(before.st_mtime), int(before.st_ctime)] == [int(after.st_mtime), int(after.st_ctime)]:
+            break
+    await until(lambda: time.time() > int(after.st_mtime) + 1, what="the next second")
+    await rig.space.keep(order)
+    assert git(top, "show", f"refs/orchestrator/attempts/hello{number}/1:app/py") == "answer = 42"
+    assert (await rig.space.changes(order)).modified == ("app/py",)

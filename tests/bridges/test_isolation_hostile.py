@@ -162,6 +162,9 @@ async def test_the_folder_of_a_submodule_is_kept_and_stays_one_in_the_result(tmp
     kept = await rig.space.keep(order)
     assert kept is not None
     assert git(top, "show", f"{kept.kept}:sub/mine") == "m"
+    judged = git(Path(found.git_dir), "ls-tree", "-r", "--name-only", kept.head).split()
+    assert "sub/mine" not in judged, "checks see what can be delivered, and nothing else"
+    assert [one.path for one in kept.files] == ["app/py", "trap.sh"]
     made = await rig.space.deliver(order, WORDS)
     assert made is not None
     assert [one.path for one in made.files] == ["app/py", "trap.sh"]

@@ -19,12 +19,19 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one attempt. *tree* is that of *commit*; *notes* what of the area is not in it."""
+    """What is kept of one attempt. *tree* is that of *commit*; *notes* what of the area is not in it. *result* is the
+    commit of what can be delivered of it, "" where that is all."""
 
     ref: str
     commit: str
     tree: str
     notes: tuple[str, ...] = ()
+    result: str = ""
+
+    @property
+    def deliverable(self) -> str:
+        """The commit whose files a result would have."""
+        return self.result or self.commit
 
 
 @dataclass(frozen=True, slots=True)

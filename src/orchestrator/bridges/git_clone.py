@@ -103,7 +103,7 @@ async def make_clone(git: Git, folder: AreaFolder, facts: AreaFacts, *, branch: 
         config.write(_config(facts.settings, author))
     where = {"git_dir": str(inside), "work_tree": repo, "cwd": repo, "config": facts.settings}
     await git.run("read-tree", "-m", "-u", facts.base, **where)  # type: ignore[arg-type]
-    shutil.copyfile(inside / "index", folder.index)
+    shutil.copy2(inside / "index", folder.index)  # with its times: by them git knows what it has to look into
     listed = await git.run("ls-files", "-s", "-z", git_dir=facts.git_dir, index=str(folder.index))
     links = [entry for entry in listed.split(b"\0") if entry.startswith(b"160000 ")]
     return {os.fsdecode(entry.partition(b"\t")[2]): entry.split(b" ")[1].decode() for entry in links}

@@ -32,12 +32,15 @@ async def snapshot(git: Git, folder: AreaFolder, facts: AreaFacts, attempt: int,
     taken = await take(git, folder, facts)
     words = f"What attempt {attempt} of {facts.name} left\n\nTask-Uid: {facts.uid}\nAttempt: {attempt}\n"
     date = f"{int(time.time())} +0000"
-    made = await commit(git, facts, taken.tree, words, author=author, date=date, parent=facts.base)
+    given = {"author": author, "date": date, "parent": facts.base}
+    made = await commit(git, facts, taken.tree, words, **given)
     hit("keep.snapshot")
     ref = await attempt_ref(git, facts, attempt)
     await bring(git, facts, made, ref)
     hit("keep.fetched")
-    return Kept(ref, made, taken.tree, taken.notes)
+    tree = await without_filled_links(git, folder, facts, taken.tree)
+    result = await commit(git, facts, tree, words, **given) if tree != taken.tree else ""
+    return Kept(ref, made, taken.tree, taken.notes, result)
 
 
 async def delivery_of(git: Git, facts: AreaFacts, attempt: int, *, branch: str, attempt_dir: str = "") -> Delivery:
@@ -45,9 +48,9 @@ async def delivery_of(git: Git, facts: AreaFacts, attempt: int, *, branch: str, 
     kept = facts.kept.get(str(attempt))
     if kept is None:
         return Delivery(facts.base, "", branch)
-    files = await files_between(git, facts.git_dir, facts.base, kept.commit)
-    patch = await _patch(git, facts, kept.commit, attempt_dir) if files and attempt_dir else ""
-    head = kept.commit if files else ""
+    files = await files_between(git, facts.git_dir, facts.base, kept.deliverable)
+    patch = await _patch(git, facts, kept.deliverable, attempt_dir) if files and attempt_dir else ""
+    head = kept.deliverable if files else ""
     return Delivery(facts.base, head, branch, files, patch=patch, kept=kept.ref, notes=kept.notes)
 
 

@@ -57,7 +57,7 @@ def private_index(folder: AreaFolder, *, copied: bool = True) -> Iterator[str]:
     """An index file of this call alone; begun from the one that was written when the area was made."""
     with scratch(folder.scratch, INDEX) as place:
         if copied and folder.index.is_file():
-            shutil.copyfile(folder.index, place / "index")
+            shutil.copy2(folder.index, place / "index")  # with its times: by them git knows what it has to look into
         yield str(place / "index")
 
 

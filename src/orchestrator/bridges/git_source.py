@@ -107,7 +107,7 @@ async def _uncommitted(git: Git, source: Source, own: str) -> int:
     with TemporaryDirectory(prefix="orchestrator-") as folder:
         copy = Path(folder, "index")
         if (there := Path(source.top, index)).is_file():
-            shutil.copyfile(there, copy)
+            shutil.copy2(there, copy)  # with its times: by them git knows what it has to look into
         where = {"git_dir": own, "work_tree": source.top, "cwd": source.top, "index": str(copy)}
         given: dict[str, Any] = {**where, "config": source.settings, "timeout_s": 120}
         await git.run("update-index", "-q", "--refresh", ok=(0, 1), **given)
