@@ -71,5 +71,6 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
 
 def _without_times(text: str) -> str:
     text = re.sub(r"^Files changed.*(?:\n\S.*)*", "", text, flags=re.MULTILINE)  # what the neighbours did meanwhile
+    text = re.sub(r"^Where its work lies\n(?:  .*\n)*", "", text, flags=re.MULTILINE)  # another folder each time
     lines = [line for line in text.strip().splitlines() if not line.startswith("Ended")]
     return re.sub(r"\n{2,}", "\n\n", "\n".join(lines))

@@ -247,6 +247,26 @@ def test_two_tasks_that_name_the_same_target_file_do_not_run_at_once(root: Root)
     assert seen.index(("task_succeeded", "one")) < seen.index(("claude_started", "two"))
 
 
+def test_what_became_of_a_result_is_shown_and_not_offered_again(root: Root) -> None:
+    root.ended("hello", GUARD, ("hello.txt", "hello\n"))
+    root.ended("look", HUMAN, ("look.txt", "hello\n"))
+    assert [one["what"] for one in root.json("report", "--since", "1d")["decisions"]] == ["hello", "look"]
+    root.call("merge", "hello")
+    shown = root.call("show", "hello").stdout
+    assert "  Merged into main by " in shown
+    assert [line.split()[-2] for line in shown.split("Next\n")[1].splitlines()][2:] == ["diff", "discard"]
+    assert "has it already" in root.call("merge", "hello").stdout
+    assert root.call("show", "hello").stdout == shown
+    root.call("discard", "look")
+    report = root.json("report", "--since", "1d")
+    assert report["decisions"] == []
+    assert [one["how"] for one in report["unproven"][0]["taken"]] == ["discard"]
+    assert "  Discarded by " in root.call("show", "look").stdout
+    root.top.rename(root.path / "moved")
+    for command in ("diff", "recover", "merge", "discard"):
+        assert f"the repository {root.top} is not there" in root.call(command, "hello", code=6).stderr
+
+
 def test_a_proven_result_is_merged_by_itself_where_that_is_configured(root: Root) -> None:
     (root.path / "config").mkdir(exist_ok=True)
     config = root.path / "config" / "orchestrator.yaml"

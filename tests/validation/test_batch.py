@@ -82,6 +82,16 @@ def test_what_cannot_be_believed_waits_for_a_decision() -> None:
     assert "## Failed" not in text
 
 
+def test_what_waits_for_a_person_says_its_own_reason() -> None:
+    one = task("look", State.FAILED, "unproven", "1 criterion is open: (human) it reads well")
+    assert "1 criterion is open: (human) it reads well; look, then" in batch_text(report(task_row(one, [attempt(one)])))
+    finding: Json = {"kind": "test_deleted", "path": "t.py", "detail": "gone"}
+    tainted = task_row(one, [attempt(one, {"findings": [finding]})])
+    assert "what it changed makes its checks unbelievable" in batch_text(report(tainted))
+    discarded = Event(EventKind.TAKEN, NOON, data={"how": "discard", "ok": True, "by": "me"})
+    assert report(task_row(one, [attempt(one)], [discarded]))["decisions"] == []
+
+
 def test_an_unknown_cost_is_no_sum() -> None:
     one, other = task("a"), task("b")
     built = report(task_row(one, [attempt(one)]), task_row(other, [attempt(other, cost_usd=None)]))

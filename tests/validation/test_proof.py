@@ -200,7 +200,7 @@ def test_a_task_whose_checks_nobody_ran_has_not_succeeded() -> None:
     assert verdict.failure is not None
     assert verdict.failure.kind is FailureKind.UNPROVEN
     assert verdict.criteria == unchecked(spec.criteria)
-    assert [check.passed for check in verdict.checks if check.name == "no mandatory criterion is open"] == [False]
+    assert [check.passed for check in verdict.checks if check.name == "every mandatory criterion is met"] == [False]
 
 
 def test_a_lie_is_named_before_the_check_that_fails_with_it() -> None:

@@ -51,7 +51,7 @@ async def discard(program: Program, out: Output, args: argparse.Namespace) -> in
         return ExitCode.OK
     if not gone.branch:
         stays = f" What it did stays as {gone.ref}." if gone.ref else ""
-        out.say(f"There is nothing to delete: no branch was brought.{stays}")
+        out.say(f"There is no branch to delete; reports name it as discarded from now on.{stays}")
         return ExitCode.OK
     source = printable(gone.source)
     out.say(f"The branch {gone.branch} is deleted. Its commit stays as {gone.ref}.")
@@ -74,7 +74,9 @@ async def merge(program: Program, out: Output, args: argparse.Namespace) -> int:
     moved = " on top of what was new there" if how.rebased else ""
     out.say(f"{how.branch} of {printable(how.source)} is at {how.commit[:10]} now: {files} changed{moved}.")
     if done.proofs:
-        out.say(f"It was proven again there: {len(done.proofs)} criteria.")
+        out.say(
+            f"It was proven again there: {len(done.proofs)} {'criterion' if len(done.proofs) == 1 else 'criteria'}."
+        )
     out.say(f"undo it: git -C {printable(how.source)} reset --keep {how.head[:10]}")
     return ExitCode.OK
 

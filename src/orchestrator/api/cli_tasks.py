@@ -87,6 +87,9 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         task = await service.task(args.task)
         if task.state in TERMINAL and task.state is not State.REJECTED:
             result = await service.result(task)
+            events = await service.recent_events(lines=200, key=task.uid)
+            if taken := [dict(event.data) for event in events if event.kind is EventKind.TAKEN]:
+                result["taken"] = taken
             if out.as_json:
                 out.data(result)
             else:

@@ -12,6 +12,7 @@ from orchestrator.bridges.git_clone import own_again
 from orchestrator.bridges.git_keep import snapshot
 from orchestrator.bridges.git_refs import base_ref, commit_at, drop_ref, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import files_between, private_index, take
+from orchestrator.bridges.git_source import require_there
 from orchestrator.bridges.scratch import remove
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import TaskUid
@@ -35,6 +36,7 @@ class GitShelf:
         if facts is None:
             hint = "Where a task works in place, what it did lies in its folder."
             raise NotFoundError(f"nothing was kept of {task.spec.id}: it had no work area of its own", hint=hint)
+        require_there(facts.source)
         try:
             number, kept = await self._kept(area, facts, task, attempt)
             git_dir = await own_again(self._git, facts)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from orchestrator.bridges.git import Git, GitError, literal
+from orchestrator.core.errors import ConflictError
 
 ALTERNATES = "info/alternates"
 # How text files and names are converted: taken over, so that the clone holds the same files as the checkout would.
@@ -82,6 +83,13 @@ async def settings_of(git: Git, cwd: str) -> tuple[str, ...]:
     if any(name not in _TAKEN_OVER for name in found):
         raise UnfitError("it is a partial clone: some of its objects are elsewhere")
     return tuple(f"{name}={value}" for name, value in sorted(found.items()))
+
+
+def require_there(source: str) -> None:
+    """Raise ConflictError when the repository *source*, in which a task has worked, is not there; "" is none."""
+    if source and not Path(source, ".git").exists():
+        hint = "What was done is kept in it: put it back where it was."
+        raise ConflictError(f"the repository {source} is not there", hint=hint)
 
 
 def stores(objects: Path) -> tuple[str, ...]:

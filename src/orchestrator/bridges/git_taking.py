@@ -18,6 +18,7 @@ from orchestrator.bridges.git_keep import deliver
 from orchestrator.bridges.git_person import PersonsPrograms
 from orchestrator.bridges.git_refs import HIDDEN, branch_of, bring, checked_out, commit_at, result_ref
 from orchestrator.bridges.git_snapshot import commit, files_between
+from orchestrator.bridges.git_source import require_there
 from orchestrator.bridges.isolation import IsolationRules
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.taking import Discarded, Merging, Pushed
@@ -198,6 +199,7 @@ class GitTaking:
         if facts is None:
             hint = "Where a task works in place, what it did lies in its folder."
             raise NotFoundError(f"{task.spec.id} had no work area of its own", hint=hint)
+        require_there(facts.source)
         return facts
 
     def _brought(self, task: Task) -> AreaFacts:

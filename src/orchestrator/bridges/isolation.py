@@ -94,7 +94,7 @@ class IsolatedWorkspace:
         paths = {
             kind: tuple(_shown(one.path) for one in found.files if one.status in kind) for kind in ("A", "MT", "D")
         }
-        return Changes(paths["A"], paths["MT"], paths["D"])
+        return Changes(paths["A"], paths["MT"], paths["D"], own=True)
 
     async def keep(self, order: WorkOrder) -> Delivery | None:
         folder = self._folder(order)

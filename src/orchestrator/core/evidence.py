@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Changes:
     """Paths relative to the work area, sorted. *complete* is False when the area was too large to be listed whole,
     or nothing was recorded before the start; then absence proves nothing. *detail* says why. *alone* is False when
-    somebody else may have worked there at the same time; then presence proves nothing either."""
+    somebody else may have worked there at the same time; then presence proves nothing either. *own*: the area was made
+    for this task, so whatever changed in it is its agent's doing."""
 
     created: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
@@ -16,6 +17,7 @@ class Changes:
     complete: bool = True
     detail: str = ""
     alone: bool = True
+    own: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.created or self.modified or self.deleted)

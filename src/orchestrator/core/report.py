@@ -10,6 +10,7 @@ from orchestrator.core.report_proof import (
     accepted_words,
     criterion_lines,
     next_words,
+    taken_lines,
     unverified,
     verdict_words,
     work_lines,
@@ -32,7 +33,7 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
     lines += _facts(result, task)
     lines += _criteria(_rows(result, "criteria"))
     lines += _unverified(result)
-    lines += _work(_part(result, "work"))
+    lines += _work(result)
     lines += _checks(_rows(result, "checks"))
     lines += _changes(_part(result, "changes"))
     lines += _answer(str(result.get("answer", "")))
@@ -85,9 +86,9 @@ def _unverified(result: Mapping[str, Json]) -> list[str]:
     return ["What could not be verified", *lines, ""] if lines else []
 
 
-def _work(work: Mapping[str, Json]) -> list[str]:
-    lines = []
-    for text in work_lines(work):
+def _work(result: Mapping[str, Json]) -> list[str]:
+    lines, work = [], _part(result, "work")
+    for text in (*work_lines(work), *taken_lines(result)):
         lines += _wrapped(text, "  ")
     return ["Where its work lies", *lines, ""] if lines else []
 

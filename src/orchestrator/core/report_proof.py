@@ -94,10 +94,32 @@ def next_words(result: Row, work: Row) -> list[str]:
     """Return the commands that take, complete or bring back the work of a result, without the task they are about."""
     changed, unproven = bool(work.get("head")), result.get("reason") in ("unproven", "check_failed")
     words = ["diff"] if changed else []
+    taken = _taken(result)
+    if any(one.get("how") == "discard" for one in taken):
+        return words
     if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
-        return [*words, "merge", "discard"]
+        merged = any(one.get("how") == "merge" and one.get("ok") for one in taken)
+        return [*words, *([] if merged else ["merge"]), "discard"]
     if result.get("status") != "succeeded" and unproven:
         words.append("accept")
     if result.get("status") != "succeeded" and work.get("kept"):
         words.append("recover")
     return words
+
+
+def taken_lines(result: Row) -> list[str]:
+    """Return what was done with a result since it ended, each in a sentence."""
+    lines = []
+    for one in _taken(result):
+        how, by, what = str(one.get("how")), one.get("by"), one.get("branch") or ""
+        if one.get("ok") is not True:
+            lines.append(f"{how} by {by} was refused: {one.get('detail')}")
+        else:
+            done = {"merge": "Merged into", "push": "Pushed as", "pr": "Pull request for", "discard": "Discarded"}
+            lines.append(f"{done.get(how, how)} {what} by {by}".replace("  ", " "))
+    return lines
+
+
+def _taken(result: Row) -> list[Row]:
+    rows = result.get("taken")
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, (list, tuple)) else []

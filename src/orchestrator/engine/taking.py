@@ -36,7 +36,8 @@ class Results:
     async def accept(self, task: Task, by: str) -> Task:
         """Call a task a success that failed only for want of a proof, and bring its branch. See the service."""
         if task.state is not State.FAILED or task.reason not in ACCEPTABLE:
-            raise ConflictError(_not_to_accept(task), hint=_hint_instead(task))
+            attempts = await self._store.attempts(task.uid)
+            raise ConflictError(_not_to_accept(task), hint=_hint_instead(task, attempts[-1] if attempts else None))
         record = (await self._store.attempts(task.uid))[-1]
         delivery = await self._taking.deliver(task, _words(task, record), self._folder(task))
         now = self._clock.now()
@@ -58,7 +59,7 @@ class Results:
         """Delete the branch of a task."""
         gone = await self._taking.discard(task)
         hit("take.discarded")
-        if gone.branch:
+        if gone.branch or task.reason in ACCEPTABLE:  # without a branch it is out of the way of reports at least
             await self._taken(task, "discard", by, branch=gone.branch, commit=gone.commit)
         return gone
 
@@ -82,7 +83,8 @@ class Results:
             proofs = await self._proven_again(task, merging)
         files = 0 if merging.is_there else await self._taking.forward(merging)
         hit("take.forwarded")
-        await self._taken(task, "merge", by, branch=merging.branch, commit=merging.commit)
+        if not merging.is_there or by == BY_ITSELF:  # who takes by itself remembers that it has, whatever it found
+            await self._taken(task, "merge", by, branch=merging.branch, commit=merging.commit)
         return Merged(merging, files, proofs)
 
     async def push(self, task: Task, remote: str, *, by: str) -> Pushed:
@@ -173,9 +175,10 @@ def _not_to_accept(task: Task) -> str:
     return f"{task.spec.id} cannot be accepted: it is {_stands(task)}"
 
 
-def _hint_instead(task: Task) -> str:
+def _hint_instead(task: Task, record: AttemptRecord | None) -> str:
     if task.state is State.SUCCEEDED:
-        return f"`merge {task.uid[-8:]}` brings it into your branch."
+        how = " --unproven" if record is not None and not_proven(record) else ""
+        return f"`merge {task.uid[-8:]}{how}` brings it into your branch."
     if task.state is State.FAILED:
         return "`recover` brings back what it did; `retry` runs it again."
     return "Only a task that failed as unproven or check_failed can be accepted."

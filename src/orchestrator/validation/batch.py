@@ -114,10 +114,11 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Even
     }
     if taken:
         row["taken"] = [_taken(event.data) for event in taken]
+    discarded = any(event.data.get("how") == "discard" for event in taken)
     if accepted := _mapping(verdict.get("accepted")):
         row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
     if isinstance(work := verdict.get("work"), Mapping) and work:
-        row["work"] = _work(work)
+        row["work"] = {**_work(work), **({"delivered": False} if discarded else {})}
     if task.state is not State.REJECTED:
         row["result"] = f"results/{task.name}_result.json"
     return row
@@ -233,16 +234,18 @@ def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
     name, uid = str(row["name"]), str(row["uid"])
     work = _mapping(row.get("work"))
     branch = work.get("branch") if work.get("delivered", True) is True else ""
+    if any(one.get("how") in ("merge", "discard", "pr") and one.get("ok") for one in _rows(row.get("taken"))):
+        return []
     if row["status"] == State.FAILED.value and row["reason"] == _NOT_BELIEVED:
-        why = "its checks pass, but what it changed makes them unbelievable; look, then accept or discard it"
+        why = f"{row['detail']}; look, then accept or discard it"
+        if row["findings"]:
+            why = "what it changed makes its checks unbelievable; look, then accept or discard it"
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
     if row["reason"] in _ANSWERS:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
     if refused := [one for one in _rows(row.get("taken")) if one.get("ok") is False]:
         why = f"{refused[-1].get('how')} was refused: {refused[-1].get('detail')}"
         return [_decision(name, why, f"diff {name}", f"{refused[-1].get('how')} {name}")]
-    if any(one.get("how") in ("merge", "discard", "pr") for one in _rows(row.get("taken"))):
-        return []
     if row["status"] == State.SUCCEEDED.value and branch and row["class"] == "proven":
         return [_decision(name, f"proven, on the branch {branch}", f"diff {name}", f"merge {name}")]
     if row["status"] == State.SUCCEEDED.value and branch and row.get("accepted"):

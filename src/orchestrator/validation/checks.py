@@ -73,7 +73,7 @@ def judge(
     still_open = open_because(criteria, findings, report)
     if still_open or any(proof.check is not None for proof in criteria):
         detail = still_open.detail if still_open else ""
-        checks.append(Check("no mandatory criterion is open", passed=still_open is None, detail=detail))
+        checks.append(Check("every mandatory criterion is met", passed=still_open is None, detail=detail))
     asked = _question(failure, report) if failure else None
     return Verdict(failure or still_open, tuple(checks), criteria, changes, findings, question=asked)
 
@@ -109,7 +109,7 @@ def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[t
 
 def _own(report: AgentReport, changes: Changes) -> Changes:
     """What changed while an agent worked that could not have changed it was somebody else's doing."""
-    if not changes or _could_write(report):
+    if not changes or changes.own or _could_write(report):
         return changes
     count = len(changes.created) + len(changes.modified) + len(changes.deleted)
     words = f"{count} changed in the folder meanwhile, not by this agent: it used no tool that writes"
@@ -120,8 +120,10 @@ def _changed(report: AgentReport, changes: Changes) -> bool | None:
     """Whether this agent changed files; None when that cannot be known.
 
     A neighbour may work in the same folder: a change counts when a tool of this agent wrote that very file, or
-    when it used a shell and was alone there.
+    when it used a shell and was alone there. In an area of its own each change counts.
     """
+    if changes.own and changes:
+        return True
     if not _could_write(report):
         return False
     seen = {*changes.created, *changes.modified, *changes.deleted}
