@@ -51,6 +51,7 @@ from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
+from orchestrator.replying import questions
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
 
@@ -235,6 +236,7 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
+            questions=questions(self.configuration, self.store, self.clock, self.bell),
         )
 
     async def recover(self, journal: StartJournal, start: Start) -> int:
