@@ -302,12 +302,7 @@ def _database(path: Path, *, made: bool) -> Iterator[Path]:
 
 
 def _parts(
-    configuration: Configuration,
-    store: SqliteStore,
-    clock: SystemClock,
-    bell: Bell,
-    agent: Agent | None,
-    root_tag: str,
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None, root_tag: str
 ) -> Parts:
     root, paths = configuration.root, configuration.settings.paths
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)

@@ -95,7 +95,7 @@ async def opened_teller(
             last_s=last_s,
         )
         teller = Teller(store, clock, bell, sinks, noticing, telling)
-        await noticing.catch_up()
+        await telling.begin()
         running = asyncio.create_task(telling.run(teller.stopped))
         try:
             yield teller

@@ -88,6 +88,8 @@ class Daemon:
         Raises StoreError where it stopped by itself: the root is not surely ours any more, or nobody knows what is on
         the disk (*disk_refused*, in words).
         """
+        if self._telling is not None:
+            await self._telling.begin()
         await self._note(EventKind.DAEMON_STARTED, facts)
         try:
             await self._together(signals)

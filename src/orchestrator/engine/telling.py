@@ -65,6 +65,10 @@ class Telling:
         self._troubled: set[str] = set()
         self._forgot = -_FORGET_EVERY_S
 
+    async def begin(self) -> None:
+        """To be awaited before anything happens that people may want to hear of. Raises StoreError."""
+        await self._noticing.begin()
+
     async def run(self, stopped: asyncio.Event) -> None:
         """Tell whatever happens until *stopped*; then what is due, for a few seconds. Raises a lasting StoreError."""
         try:
