@@ -91,6 +91,7 @@ async def opened_teller(
             sinks=lambda: sinks,
             noticing=noticing,
             root=store.root_uuid,
+            redact=redactor.json,
             send_s=send_s,
             last_s=last_s,
         )
