@@ -229,12 +229,7 @@ def _database(path: Path, *, made: bool) -> Iterator[Path]:
 
 
 def _parts(
-    configuration: Configuration,
-    store: SqliteStore,
-    clock: SystemClock,
-    bell: Bell,
-    agent: Agent | None,
-    root_tag: str,
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None, root_tag: str
 ) -> Parts:
     root, state = configuration.root, Path(configuration.settings.paths.state)
     inbox = TaskFolder(root, state=state, settle_s=configuration.settings.intake.settle_s)

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from tests.engine.notices_rig import SECRET, Teller, far, opened_teller, teller
+from tests.engine.notices_rig import SECRET, USUAL, Teller, far, opened_teller, teller
 from tests.fakes import FakeClock
 from tests.fakes_of_notices import FakeNotifier
 from tests.harness import until
-from tests.ports.sample_tasks import K, go, new
+from tests.ports.sample_tasks import K, event, go, new
 
 from orchestrator.core.events import Event, Json
-from orchestrator.core.notice import NoticeKind
+from orchestrator.core.notice import TEXT_CHARS, Act, NoticeKind
 from orchestrator.core.notice_ports import Sink
+from orchestrator.core.task import Task
 from orchestrator.engine.noticing import LAG
 
 __all__ = ["far", "teller"]
@@ -126,3 +127,87 @@ async def test_the_place_in_the_log_is_stored_now_and_then_although_nothing_is_t
     await teller.settled()
     await until(lambda: teller.noticing._stored > before, what="a later place")
     assert await teller.store.outbox.told_through() > before
+
+
+async def asked(teller: Teller, n: int, **data: Json) -> Task:
+    """A task that waits for an answer."""
+    (task,) = await teller.store.accept([new(n)])
+    running = await go(teller.store, task, K.STARTED, K.FINISHED, ts=teller.clock.now())
+    (waits,) = await teller.store.commit([event(K.QUESTION_ASKED, running, ts=teller.clock.now(), **data)])
+    return waits
+
+
+async def test_a_question_needs_a_person_and_brings_its_answers(teller: Teller, far: FakeNotifier) -> None:
+    task = await asked(
+        teller, 1, question="Which one?\nThe old\x1b[31m or the new?", options=["the old", "it's new"], deadline=0.0
+    )
+    assert await teller.titles(far, 1) == ["task_1: asks - Which one?"]
+    told = far.taken[0].notice
+    assert (told.kind, told.uid, told.name) == (NoticeKind.NEEDS_YOU, task.uid, "task_1")
+    assert told.text == "Which one?\nThe old\\x1b[31m or the new?\n- the old\n- it's new"
+    assert told.commands == ("python main.py answer task_1 'the old'", "python main.py cancel task_1")
+    assert [(one.act, one.text) for one in told.buttons] == [
+        (Act.ANSWER, "the old"),
+        (Act.ANSWER, "it's new"),
+        (Act.CANCEL, ""),
+    ]
+
+
+async def test_a_question_says_what_follows_without_an_answer(teller: Teller, far: FakeNotifier) -> None:
+    await asked(teller, 1, question="Go on?", deadline=1_700_003_600.0, if_unanswered="skip")
+    await asked(teller, 2, question="Go on?", deadline=1_700_003_600.0, if_unanswered="default: yes, do")
+    await teller.titles(far, 2)
+    one, two = (told.notice.text.splitlines()[-1] for told in far.taken)
+    assert one == "Without an answer until 2023-11-14 23:13 UTC it fails"
+    assert two == "Without an answer until 2023-11-14 23:13 UTC it goes on with: yes, do"
+
+
+async def test_a_question_that_was_answered_meanwhile_needs_nobody(tmp_path: Path, far: FakeNotifier) -> None:
+    clock = FakeClock()
+    async with opened_teller(tmp_path / "store.db", clock, {"web": Sink("web", USUAL, far)}) as teller:
+        (task,) = await teller.store.accept([new(1)])
+        running = await go(teller.store, task, K.STARTED, K.FINISHED, ts=clock.now())
+        question, answer = event(K.QUESTION_ASKED, running, question="Go on?"), event(K.ANSWERED, running, answer="yes")
+        await teller.store.commit([question, answer])
+        await teller.failed(2)
+        assert await teller.titles(far, 1) == ["task_2: FAILED - timeout"]
+
+
+async def test_a_long_question_goes_as_a_document(teller: Teller, far: FakeNotifier) -> None:
+    await asked(teller, 1, question="Which?\n" + "x" * 10_000)
+    await teller.titles(far, 1)
+    told = far.taken[0].notice
+    assert len(told.text) <= TEXT_CHARS
+    assert told.document is not None
+    assert told.document.name == "task_1.question.txt"
+    assert told.document.text.endswith("x" * 10_000)
+
+
+async def test_a_result_that_may_be_merged_brings_the_buttons_for_it(teller: Teller) -> None:
+    done = teller.add_sink("done", FakeNotifier(), frozenset({NoticeKind.SUCCEEDED}))
+    (task,) = await teller.store.accept([new(1)])
+    running = await go(teller.store, task, K.STARTED, K.FINISHED)
+    work: Json = {"head": "c0ffee", "branch": "orchestrator/task_1", "delivered": True}
+    judged = event(K.VALIDATED, running, passed=True, work=work)
+    await teller.store.commit([judged, event(K.SUCCEEDED, running, ts=teller.clock.now())])
+    await teller.titles(done, 1)
+    told = done.taken[0].notice
+    assert [one.act for one in told.buttons] == [Act.MERGE, Act.DISCARD]
+    assert "python main.py merge task_1" in told.commands
+
+
+async def test_a_result_that_is_not_proven_may_be_accepted(teller: Teller, far: FakeNotifier) -> None:
+    await teller.failed(1, reason="unproven")
+    await teller.titles(far, 1)
+    assert [one.act for one in far.taken[0].notice.buttons] == [Act.ACCEPT, Act.RETRY]
+    assert "python main.py accept task_1" in far.taken[0].notice.commands
+
+
+async def test_a_long_summary_goes_as_a_document(teller: Teller, far: FakeNotifier) -> None:
+    await teller.failed(1, detail="so many words " * 400)
+    await teller.titles(far, 1)
+    told = far.taken[0].notice
+    assert len(told.text) <= TEXT_CHARS
+    assert told.document is not None
+    assert told.document.name == "task_1_summary.txt"
+    assert told.document.text.startswith("task_1: FAILED - timeout\n====")

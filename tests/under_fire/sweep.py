@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bridges.git_rig import git, repository
+from tests.far_side import FarSide, far_side
 from tests.under_fire.fire_oracle import facts_of, violations
 from tests.under_fire.kill_round import Plan, Round
 from tests.under_fire.kill_subjects import Product, alive_of, command_of, end_all_of
@@ -79,6 +80,7 @@ class CaseRound(Round):
     def __init__(self, root: Path, case: Case) -> None:
         super().__init__(root, Product(), Plan(case.value, drain_s=DRAIN_S))
         self.case, self.told = case, CaseFigures(case.value, root=str(root))
+        self.far: FarSide | None = None
         self.reached = root / "reached"
         self.reached.mkdir()
         config = root / "config" / "orchestrator.yaml"
@@ -86,6 +88,16 @@ class CaseRound(Round):
 
     def play(self) -> CaseFigures:
         began = time.monotonic()
+        if not (self._is_about("") or self.case.point.startswith("notice.")):
+            return self._play(began)
+        with far_side() as self.far:
+            config = self.root / "config" / "orchestrator.yaml"
+            place = f"{{to: webhook, url: '{self.far.address}/', secret_env: HOOK_SECRET}}"
+            config.write_text(f"{config.read_text()}notify: [{place}]\n")
+            self.env["HOOK_SECRET"] = "a secret of some length"
+            return self._play(began)
+
+    def _play(self, began: float) -> CaseFigures:
         try:
             kinds = (*KINDS, "endless") if self._is_about(BY_CANCELLING) else KINDS
             if self._is_about_a_clone():
@@ -126,7 +138,20 @@ class CaseRound(Round):
             if one.kind == "cloned" and not git(self.root / "workspace" / "project", "for-each-ref", branch):
                 found.append(f"G14 the result of {one.name} is no branch")
         found += [f"{path.name} was left behind" for path in scratch_of(self.root)]
-        return [*found, *([f"G6 left running: {left}"] if left else [])]
+        return [*found, *([f"G6 left running: {left}"] if left else []), *self._untold()]
+
+    def _untold(self) -> list[str]:
+        """Every refused file is told of, and what is told goes as one message, however often that is sent."""
+        if self.far is None:
+            return []
+        told = "".join(one.body.decode() for one in self.far.asked)
+        lost = [one.name for one in self.dropped if one.ends == "rejected" and f"{one.name}.task.md" not in told]
+        messages = {(one.json["key"], one.headers["Webhook-Id"]) for one in self.far.asked}
+        twice = len(messages) - len({key for key, _ in messages})
+        return [
+            *([f"nobody was told of {lost}"] if lost else []),
+            *([f"{twice} told as two messages"] if twice else []),
+        ]
 
     def _crash(self) -> None:
         """Leave what a killed daemon leaves: attempts that ran, and one that had ended, whose file somebody took away;

@@ -32,6 +32,8 @@ SAMPLE = (
     Case("project.appended", 2, "kill"),
     Case("files.temporary", 1, "eio"),
     Case("recover.taken", 1, "kill"),
+    Case("notice.taken", 1, "kill"),
+    Case("notice.sending", 1, "busy"),
 )
 
 

@@ -71,8 +71,8 @@ class Daemon:
         """*beside* are further parts, each run until it is told to stop."""
         self._beside = beside
         self._clockwatch = clockwatch
-        self._telling = telling
         self._questions = questions
+        self._telling = telling
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -91,6 +91,8 @@ class Daemon:
         Raises StoreError where it stopped by itself: the root is not surely ours any more, or nobody knows what is on
         the disk (*disk_refused*, in words).
         """
+        if self._telling is not None:
+            await self._telling.begin()
         await self._note(EventKind.DAEMON_STARTED, facts)
         try:
             await self._together(signals)

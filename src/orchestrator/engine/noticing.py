@@ -12,9 +12,10 @@ from orchestrator.core.events import Event, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notice import Notice, NoticeKind, notice_json, notice_of
 from orchestrator.core.notice_flow import AGE_S
-from orchestrator.core.notice_words import OF_AN_END, bare, kind_of, notice_from, of_batch
+from orchestrator.core.notice_words import OF_AN_END, bare, is_past, kind_of, notice_from, of_batch
 from orchestrator.core.ports import Clock, Outbox, Sink, Store
 from orchestrator.core.report import COMMAND
+from orchestrator.core.task import Task
 from orchestrator.validation.result import build_result
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class Noticing:
         self._command = command
         self._seq: int | None = None  # None: not begun
         self._stored = -1
+
+    async def begin(self) -> None:
+        """Remember from when on people are told, where that is now for the first time. Before anything can happen."""
+        await self._begun(self._sinks())
 
     async def catch_up(self) -> None:
         """Owe everything that has happened. Raises StoreError: then the next call does it."""
@@ -91,14 +96,16 @@ class Noticing:
             return []
         if self._clock.now() - event.ts > AGE_S:
             return []
-        return _to(sinks, self._clean(await self._notice(event, kind)))
-
-    async def _notice(self, event: Event, kind: NoticeKind) -> Notice:
-        """A notice that cannot be put into words is told bare: to say nothing would be worse."""
         task = await self._store.task(event.uid) if event.uid else None
+        if is_past(event, task):
+            return []
+        return _to(sinks, self._clean(await self._notice(event, kind, task)))
+
+    async def _notice(self, event: Event, kind: NoticeKind, task: Task | None) -> Notice:
+        """A notice that cannot be put into words is told bare: to say nothing would be worse."""
         try:
             result: Mapping[str, Json] | None = None
-            if task is not None and event.kind.value in OF_AN_END:
+            if task is not None and event.kind in OF_AN_END:
                 result = build_result(task, await self._store.attempts(task.uid))
             return notice_from(event, kind, task, result, self._command)
         except StoreError:
