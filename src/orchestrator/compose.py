@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator import repositories
+from orchestrator import language, repositories
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
@@ -204,6 +204,7 @@ class Parts:
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
+            words=language.reader(self.configuration),
         )
         self.clockwatch.on_jump.append(intake.look_soon)
         return intake

@@ -234,11 +234,14 @@ class Telegram(Group):
 
 
 class Ollama(Group):
-    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of context."""
+    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of
+    context. *reader*: it reads task files in free words; *summaries*: it puts results into few words."""
 
     host: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
     model: str
     context_tokens: Annotated[int, Number, Field(ge=4096, le=1_048_576)]
+    reader: bool
+    summaries: bool
 
 
 class Settings(Group):

@@ -15,6 +15,8 @@ from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
 from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model_ports import Summarizer as Summarizer
+from orchestrator.core.model_ports import TextReader as TextReader
 from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner

@@ -131,7 +131,7 @@ def infer_paths(text: str, rules: TaskRules, *, cwd: str = "", targets: bool = T
         folder = not cwd and lead and _is_rooted(token) and not _is_file(token)
         if not folder and not (targets and _is_file(token) and len(files) < MAX_TARGETS):
             continue
-        if (path := _placed(token, cwd, rules)) is None:
+        if (path := place_of(token, cwd, rules)) is None:
             message = f"{printable(token)} does not lie under the allowed root and is not used"
             notices.append(Notice("inferred_path_ignored", message, field="cwd" if folder else "target_files"))
         elif folder:
@@ -174,7 +174,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     """Yield (what makes it a place or "", token) for every token that could be a path."""
     lead, words = "", text.split()
     for number, word in enumerate(words):
-        token = word.lstrip(_WRAPPING).rstrip(f"{_WRAPPING}.")
+        token = bare_token(word)
         after = _bare(words[number + 1]) if number + 1 < len(words) else ""
         if 1 < len(token) <= _TOKEN_CHARS and _PATH_CHARS.match(token) and "//" not in token and "@" not in token:
             yield _place(lead, after, word, last=number + 1 == len(words)), token
@@ -183,6 +183,11 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             lead = lower
         elif lower != "the":
             lead = ""
+
+
+def bare_token(word: str) -> str:
+    """Return *word* without the quotes, brackets and marks around it."""
+    return word.lstrip(_WRAPPING).rstrip(f"{_WRAPPING}.")
 
 
 def _bare(word: str) -> str:
@@ -209,11 +214,12 @@ def _is_file(token: str) -> bool:
     return bool(_EXTENSION.search(token)) and token.lower() not in _PRODUCTS
 
 
-def _placed(token: str, cwd: str, rules: TaskRules) -> str | None:
-    """Return *token* as a path under the allowed root, None where it would lie elsewhere."""
+def place_of(token: str, cwd: str, rules: TaskRules, *, whole: bool = False) -> str | None:
+    """Return the path *token* of a text as one under the allowed root, *whole* or relative as it is written, None where
+    it would lie elsewhere."""
     base = cwd or rules.base_cwd
     if path := resolve(token, base=base, root=rules.allowed_root):
-        return path if _is_rooted(token) else token
+        return path if whole or _is_rooted(token) else token
     first = token.strip("/").partition("/")[0]
     if not token.startswith("/") or not rules.base_cwd or _SYSTEM.match(first):
         return None
