@@ -1,11 +1,12 @@
-"""How well free words are read, on a labelled set: `python -m tests.reading [--set held] [--misses] [--ollama HOST]`.
+"""How well free words are read, on a labelled set: `python -m tests.reading [--set fresh] [--misses]`.
 
-Measures the deterministic reader; with --ollama also the model reader of the server at HOST, with --model that model.
+Measures the deterministic reader; with `--ollama http://127.0.0.1:11434 [--model NAME]` also the model of that server.
 """
 
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 
 import yaml
 
+from orchestrator.bridges.ollama import OllamaConfig
+from orchestrator.bridges.ollama_readers import OllamaReader
 from orchestrator.core.task import TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
+from orchestrator.engine.words import read_request
 from orchestrator.settings import Layer, load_settings, task_rules, yaml_layer
 
 TOP = Path(__file__).resolve().parent.parent
@@ -83,6 +87,21 @@ async def by_words(text: str) -> TaskSpec:
     return parse_task_file(text.encode(), file_name="request.task.md", rules=rules())
 
 
+def by_model(host: str, model: str) -> Read:
+    """Return a reader that asks *model* ("": the newest) of the Ollama server at *host*; stops where it gives none."""
+    config = OllamaConfig(host, model)
+    reader = OllamaReader(lambda: config, redact=str, monotonic=time.monotonic)
+
+    async def read(text: str) -> TaskSpec:
+        spec = await read_request(text, file_name="request.task.md", rules=rules(), reader=reader)
+        for notice in spec.notices:
+            if notice.code == "not_read_by_model":
+                raise SystemExit(f"{text[:60]!r}: {notice.message}")
+        return spec
+
+    return read
+
+
 async def measured(read: Read, part: str, *, misses: bool = False) -> Mapping[str, tuple[int, int]]:
     """Return by field how many of the set are right, and of how many."""
     counts = dict.fromkeys(FIELDS, 0)
@@ -112,9 +131,19 @@ async def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", choices=PARTS, default="")
     parser.add_argument("--misses", action="store_true", help="print what was read wrongly")
+    parser.add_argument("--ollama", default="", metavar="HOST", help="measure a model of this server too")
+    parser.add_argument("--model", default="", help="that model; the newest on the server")
     options = parser.parse_args(argv)
     parts = [options.set] if options.set else PARTS
-    print(table({f"words, {part}": await measured(by_words, part, misses=options.misses) for part in parts}))
+    readers: dict[str, Read] = {"words": by_words}
+    if options.ollama:
+        readers[options.model or "model"] = by_model(options.ollama, options.model)
+    rows = {
+        f"{name}, {part}": await measured(read, part, misses=options.misses)
+        for name, read in readers.items()
+        for part in parts
+    }
+    print(table(rows))
     return 0
 
 

@@ -1,9 +1,11 @@
 """What docs/reading.md states of the deterministic reader, measured anew."""
 
+import json
 from pathlib import Path
 
 import pytest
-from tests.reading import FIELDS, PARTS, by_words, measured, requests, table
+from tests.ollama_server import ollama_server
+from tests.reading import FIELDS, PARTS, by_model, by_words, measured, requests, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "reading.md"
 
@@ -36,3 +38,15 @@ async def test_a_path_that_was_not_meant_is_never_taken_for_the_folder() -> None
 async def test_what_is_not_to_be_done_decides_no_type() -> None:
     for text in ("Do not fix anything, analyze the logs", "Without refactoring, analyze the logs"):
         assert (await by_words(text)).type == "analyze", text
+
+
+async def test_a_model_is_measured_in_the_same_way() -> None:
+    """A server that always says the same is right exactly as often as that is what was meant."""
+    pytest.importorskip("ollama", reason="the package `ollama` is not installed: python3 main.py setup llama")
+    always = {"type": "fix", "priority": "medium", "title": "x", "folder": "", "files": []}
+    with ollama_server(json.dumps(always)) as server:
+        figures = await measured(by_model(server.host, ""), "fresh")
+        assert len(server.asked) == len(requests("fresh"))
+    meant = requests("fresh")
+    assert figures["type"] == (sum(one.type == "fix" for one in meant), len(meant))
+    assert figures["priority"] == (sum(one.priority == "medium" for one in meant), len(meant))
