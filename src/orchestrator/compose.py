@@ -22,7 +22,7 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
-from orchestrator.bridges.leftovers import remove_temporaries
+from orchestrator.bridges.leftovers import remove_leftovers
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
 from orchestrator.bridges.sqlite import SqliteStore, open_store
@@ -47,6 +47,7 @@ from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
+from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.proving import examiner, prove_again
@@ -233,15 +234,19 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            beside=[self._self_taking().run],
         )
+
+    def _self_taking(self) -> SelfTaking:
+        given = {"store": self.store, "bell": self.bell, "policy": self.configuration.policy}
+        return SelfTaking(**given, results=self.service.results)  # type: ignore[arg-type]
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
         """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.
 
         Without *prove* the pool runs the checks that were not run to their end.
         """
-        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
-            log.info("%s was left by an interrupted write and is removed", path)
+        await remove_leftovers(self.configuration.root, Path(self.configuration.settings.paths.state))
         taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)

@@ -155,6 +155,8 @@ class Configuration:
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
             keep_days=settings.isolation.keep_days,
+            take=settings.taking.when_proven,
+            remote=settings.taking.remote,
             retries=_policies(settings),
         )
 

@@ -181,6 +181,13 @@ class IsolationSettings(Group):
     keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
 
 
+class TakingSettings(Group):
+    """What is done by itself with a result whose criteria are all proven, and the remote that it goes to."""
+
+    when_proven: tuple[Literal["merge", "push", "pr"], ...]
+    remote: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -269,6 +276,7 @@ class Settings(Group):
     budget: BudgetSettings
     proof: ProofSettings
     isolation: IsolationSettings
+    taking: TakingSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

@@ -15,6 +15,7 @@ from orchestrator.bridges.files import atomic_write, open_folder, opened
 from orchestrator.bridges.git import Git, names
 from orchestrator.bridges.git_source import ALTERNATES, stores
 from orchestrator.bridges.process import run_quick
+from orchestrator.bridges.scratch import remove
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.text import printable
 
@@ -173,21 +174,6 @@ def copied(source: Path, repo: Path, path: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def remove(path: Path) -> None:
-    """Remove a folder with all that is in it, also where an agent has taken the rights away; a link only itself."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return
-    for attempt in range(2):
-        shutil.rmtree(path, ignore_errors=attempt == 0)
-        if not path.exists():
-            return
-        for folder, inner, _ in os.walk(path):  # links to folders are not followed
-            for one in (Path(folder), *(Path(folder, name) for name in inner)):
-                if not one.is_symlink():
-                    one.chmod(0o700)
 
 
 def _config(settings: Sequence[str], author: str) -> str:

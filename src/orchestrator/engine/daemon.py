@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 from orchestrator.core.errors import ConfigError, OrchestratorError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
@@ -62,7 +62,10 @@ class Daemon:
         still_owner: Callable[[], bool],
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
+        beside: Sequence[Callable[[asyncio.Event], Coroutine[None, None, None]]] = (),
     ) -> None:
+        """*beside* are further parts, each run until it is told to stop."""
+        self._beside = beside
         self._clockwatch = clockwatch
         self._store = store
         self._clock = clock
@@ -99,6 +102,8 @@ class Daemon:
             group.create_task(listen(self._store, self._bell, stopped), name="listener")
             group.create_task(self._projector.run(stopped), name="projector")
             group.create_task(self._upkeep(signals), name="upkeep")
+            for part in self._beside:
+                group.create_task(part(signals.stopping), name="a further part")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()

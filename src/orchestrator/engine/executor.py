@@ -261,7 +261,8 @@ class Executor:
         data = verdict_facts(verdict, passed=failure is None) | {"work": work}
         validated = self._event(EventKind.VALIDATED, order, data)
         if failure is None:
-            await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
+            take: dict[str, Json] = {"take": list(self._policy().take)} if work.get("delivered") is True else {}
+            await self._commit(validated, self._event(EventKind.SUCCEEDED, order, take))
             hit("finish.judged")
             await self.holds.over(order.agent)
             return
