@@ -55,3 +55,24 @@ async def test_a_disk_that_is_full_for_a_moment_costs_no_verdict_and_leaves_noth
     finally:
         failpoint.install(None)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@needs_git
+async def test_work_that_a_full_disk_keeps_from_being_kept_is_kept_a_moment_later(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    order, area = await rig.begin(repository(tmp_path / "top"))
+    (area / "new.txt").write_text("work\n")
+    refusals = iter([OSError(errno.ENOSPC, "the disk is full"), OSError(errno.EIO, "the disk fails")])
+
+    def refused(name: str) -> None:
+        if name in ("keep.snapshot", "keep.fetched") and (refusal := next(refusals, None)):
+            raise refusal
+
+    failpoint.install(refused)
+    try:
+        kept = await rig.space.keep(order)
+    finally:
+        failpoint.install(None)
+    assert kept is not None
+    assert (kept.notes, [one.path for one in kept.files]) == ((), ["new.txt"])
+    assert git(tmp_path / "top", "rev-parse", kept.kept) == kept.head

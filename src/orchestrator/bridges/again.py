@@ -14,7 +14,9 @@ AGAIN_S = 1.0
 TRIES, SHORTAGE_TRIES = 3, 600
 
 
-async def again(what: str, act: Callable[[], Awaitable[T]], *, pause_s: float = AGAIN_S) -> T:
+async def again(
+    what: str, act: Callable[[], Awaitable[T]], *, pause_s: float = AGAIN_S, shortage_tries: int = SHORTAGE_TRIES
+) -> T:
     """Return what *act* returns; where the system refuses, call it again: for minutes where something is short.
 
     *what* is for the log. Raises the last OSError.
@@ -24,7 +26,7 @@ async def again(what: str, act: Callable[[], Awaitable[T]], *, pause_s: float = 
         try:
             return await act()
         except OSError as error:
-            if tried >= (SHORTAGE_TRIES if is_shortage(error) else TRIES):
+            if tried >= (shortage_tries if is_shortage(error) else TRIES):
                 raise
             log.warning("%s, tried again: %s", what, error)
         tried += 1

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.bridges.again import again
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, made
 from orchestrator.bridges.area_targets import placed, repository_of
 from orchestrator.bridges.git import Git, GitError
@@ -30,6 +31,7 @@ from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 
 log = logging.getLogger(__name__)
 
+KEEP_TRIES = 60  # where something is short, a second apart: a daemon that is to stop waits for it too
 AUTO, CLONE, COPY, IN_PLACE = "auto", "clone", "copy", "in_place"
 
 
@@ -102,10 +104,20 @@ class IsolatedWorkspace:
         if facts is None:
             return None
         branch = self._branch(facts)
+
+        async def kept() -> Delivery:
+            try:
+                now = await keep(self._git, folder, facts, order.attempt, author=self._author())
+                given = {"branch": now.branch or branch, "attempt_dir": order.attempt_dir}
+                return await delivery_of(self._git, now, order.attempt, **given)
+            except GitError as error:
+                if error.shortage:
+                    raise OSError(errno.ENOSPC, str(error), str(folder.path)) from None
+                raise
+
         try:
-            facts = await keep(self._git, folder, facts, order.attempt, author=self._author())
-            given = {"branch": facts.branch or branch, "attempt_dir": order.attempt_dir}
-            return await delivery_of(self._git, facts, order.attempt, **given)
+            # What is not kept is not there to be checked: then good work would be done a second time.
+            return await again(f"keeping the work of {order.mark}", kept, shortage_tries=KEEP_TRIES)
         except (GitError, OSError) as error:
             # Nothing is lost: the area stays, and is set aside before another one is made in its place.
             log.error("the work of %s could not be kept: %s", order.mark, error)  # noqa: TRY400 - expected, not a bug
