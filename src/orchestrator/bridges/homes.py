@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.bridges import sqlite_write as write
+from orchestrator.bridges.sqlite_outbox import drop_all
 from orchestrator.core.attempt import Interrupted
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
@@ -81,6 +82,7 @@ def _become_another(con: sqlite3.Connection, now: float, detail: str) -> None:
     found = con.execute(f"{rows.TASK} WHERE state IN (?, ?)", (State.RUNNING.value, State.CANCELLING.value)).fetchall()
     for task in [rows.task_of(row) for row in found]:
         write.commit(con, [_given_up(task, now)])
+    drop_all(con, now, "it is told by the root that this one was copied from")
     data: dict[str, Json] = {"agent": EVERYTHING, "until": 0, "reason": ROOT_COPIED, "detail": detail}
     write.pause(con, Pause(EVERYTHING, 0.0, ROOT_COPIED, detail), Event(EventKind.AGENT_HELD, now, data=data))
 

@@ -58,6 +58,9 @@ def fill(con: sqlite3.Connection, found: Salvage, tables: Mapping[str, Table]) -
     for name in ("attempt", "pause"):
         for row in found.rows[name].values():
             _insert(con, name, row)
+    for row in found.rows["outbox"].values():
+        with suppress(sqlite3.IntegrityError):  # two copies of a page: the same notice is owed once
+            _insert(con, "outbox", row)
     _mend_active(con)
 
 

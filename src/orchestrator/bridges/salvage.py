@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.bridges import sqlite_rows as rows
+from orchestrator.bridges.sqlite_outbox import THROUGH
 from orchestrator.bridges.sqlite_pages import FoundRow, Value, found_rows
 from orchestrator.core import codec
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import EventKind
 from orchestrator.core.lifecycle import State
+from orchestrator.core.notice import notice_of
 
 Row = tuple[Value, ...]
 _UID = re.compile(r"[0-9a-f]{32}")
 _KINDS = frozenset(kind.value for kind in EventKind)
+_OUTBOX_STATES = ("waiting", "sending", "sent", "dropped")
 _STATES = frozenset(state.value for state in State)
 
 
@@ -125,7 +128,9 @@ def _sort_in(row: FoundRow, tables: Mapping[str, Table], into: Mapping[str, dict
 
 
 def _is_newer(table: Table, one: Row, other: Row) -> bool:
-    """Of two copies of a task the one that came further; of anything else the first is as good."""
+    """Of two copies of a task or notice the one that came further; of anything else the first is as good."""
+    if table.name == "outbox":
+        return _OUTBOX_STATES.index(str(one[4])) > _OUTBOX_STATES.index(str(other[4]))
     if table.name != "task":
         return False
     places = [table.columns.index(name) for name in ("epoch", "attempt", "revision", "ended_ts", "archived")]
@@ -163,7 +168,11 @@ def _is_pause(row: Row) -> bool:
 
 
 def _is_meta(row: Row) -> bool:
-    return len(row) == 2 and row[0] in ("root_uuid", "home", "mark_tag") and isinstance(row[1], str)
+    return len(row) == 2 and row[0] in ("root_uuid", "home", "mark_tag", THROUGH) and isinstance(row[1], str)
+
+
+def _is_owed(row: Row) -> bool:
+    return len(row) == 11 and row[0] is None and row[4] in _OUTBOX_STATES and all(isinstance(v, str) for v in row[1:6])
 
 
 _SHAPES: Mapping[str, Callable[[Row], bool]] = {
@@ -173,6 +182,7 @@ _SHAPES: Mapping[str, Callable[[Row], bool]] = {
     "attempt": _is_attempt,
     "pause": _is_pause,
     "meta": _is_meta,
+    "outbox": _is_owed,
 }
 
 
@@ -194,6 +204,7 @@ def _keep_what_is_whole(found: Salvage, tables: Mapping[str, Table]) -> None:
         key: row for key, row in found.rows["attempt"].items() if row[0] in uids and _can(rows.attempt_of, row[:10])
     }
     found.rows["event"] = {key: row for key, row in found.rows["event"].items() if _can(rows.event_of, row)}
+    found.rows["outbox"] = {key: row for key, row in found.rows["outbox"].items() if _can(_notice_of, row)}
 
 
 def _readable_task(table: Table, row: Row, content: Row) -> bool:
@@ -202,6 +213,10 @@ def _readable_task(table: Table, row: Row, content: Row) -> bool:
         return row[table.columns.index("state")] in _STATES
     except ValueError:
         return False
+
+
+def _notice_of(row: Row) -> object:
+    return notice_of(json.loads(str(row[3])))
 
 
 def _can(read: Callable[[Row], object], row: Sequence[Value]) -> bool:

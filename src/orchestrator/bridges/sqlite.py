@@ -19,6 +19,7 @@ from orchestrator.bridges import sqlite_write as write
 from orchestrator.bridges.homes import arrive, home_of, how_it_came, tag_of
 from orchestrator.bridges.sqlite_file import check_current, check_owner, connect, prepare, told
 from orchestrator.bridges.sqlite_lane import Lane, Writer, snapshot
+from orchestrator.bridges.sqlite_outbox import SqliteOutbox
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import Spending
 from orchestrator.core.errors import StoreError
@@ -115,6 +116,7 @@ class SqliteStore:
         self._idle: asyncio.TimerHandle | None = None
         self._seen = -1
         self._committed = committed
+        self.outbox = SqliteOutbox(self._read, self._write)
 
     async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
         return await self._write(lambda con: write.accept(con, new))

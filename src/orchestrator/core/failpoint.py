@@ -67,6 +67,10 @@ POINTS: "dict[str, str]" = {
     "files.temporary": DISK,  # a file is written under a temporary name, durably
     "files.replaced": DISK,  # it has its name, the folder is not synced
     "files.renamed": DISK,  # a file was moved, the folders are not synced
+    "notice.owed": STEP,  # a notice is in the store, with the place in the log up to which all are
+    "notice.sending": STEP,  # it is noted that it is being sent, and it is not
+    "notice.taken": STEP,  # the far side has taken it, the store does not know
+    "notice.noted": STEP,  # it does
     "recover.listed": STEP,  # what an earlier daemon left is known
     "recover.taken": STEP,  # one of it is brought to its end
     "recover.projected": STEP,  # files are up to date

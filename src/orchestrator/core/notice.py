@@ -36,7 +36,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """What a sink with buttons may offer. *text* is the answer that it gives, "" for all acts but `answer`."""
+    """What a sink with buttons may offer. *text*: the answer of `answer`, what `resume` resumes, else ""."""
 
     act: Act
     label: str

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.core.notice import Delivery, Notice
+from orchestrator.core.notice import Delivery, Notice, NoticeKind
 
 
 class Notifier(Protocol):
@@ -46,6 +46,16 @@ class SinkFacts:
     dropped: int
     last_sent_ts: float
     trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A place that is told. *kinds* is what it is told of; *far* names it for people, without secrets."""
+
+    name: str
+    kinds: frozenset[NoticeKind]
+    notifier: Notifier
+    far: str = ""
 
 
 class Outbox(Protocol):

@@ -18,6 +18,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.notice_ports import Notifier as Notifier
 from orchestrator.core.notice_ports import Outbox as Outbox
+from orchestrator.core.notice_ports import Sink as Sink
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
 from orchestrator.core.task import FileStamp, Label, Task

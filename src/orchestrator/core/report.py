@@ -30,7 +30,7 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
     lines += _answer(str(result.get("answer", "")))
     lines += _inferred(task)
     lines += _attempts(_rows(result, "attempts"))
-    lines += _next_steps(result, task, command)
+    lines += _next_steps(result, command)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -137,24 +137,25 @@ def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
     return [*lines, ""]
 
 
-def _next_steps(result: Mapping[str, Json], task: Mapping[str, Json], command: str) -> list[str]:
-    lines = ["Next"]
-    if result.get("hint"):
-        lines += _wrapped(str(result["hint"]).replace(COMMAND, command), "  ")
-    uid = str(task.get("uid"))
-    name = _shown(str(task.get("name")))
-    lines.append(f"  {command} show {name}")
-    lines.append(f"  {command} tail-events --task {name}")
-    work = _part(result, "work")
+def next_commands(result: Mapping[str, Json], command: str = COMMAND) -> tuple[str, ...]:
+    """Return what a person may want to type after *result*, as complete lines."""
+    task, work = _part(result, "task"), _part(result, "work")
+    name, uid = _shown(str(task.get("name"))), str(task.get("uid"))
+    lines = [f"{command} show {name}", f"{command} tail-events --task {name}"]
     if work.get("head"):
-        lines.append(f"  {command} diff {name}")
+        lines.append(f"{command} diff {name}")
     if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
-        lines.append(f"  {command} merge {name}")
+        lines.append(f"{command} merge {name}")
     if result.get("reason") == "unproven":
-        lines.append(f"  {command} accept {name}")
+        lines.append(f"{command} accept {name}")
     if result.get("status") != "succeeded":
-        lines.append(f"  {command} retry {uid[-8:]}")
-    return lines
+        lines.append(f"{command} retry {uid[-8:]}")
+    return tuple(lines)
+
+
+def _next_steps(result: Mapping[str, Json], command: str) -> list[str]:
+    hint = _wrapped(str(result["hint"]).replace(COMMAND, command), "  ") if result.get("hint") else []
+    return ["Next", *hint, *(f"  {line}" for line in next_commands(result, command))]
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

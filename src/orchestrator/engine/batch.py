@@ -106,8 +106,13 @@ class BatchReports:
         clock: Clock,
         report: Callable[[int], Awaitable[Mapping[str, Json]]],
         command: str = COMMAND,
+        announce: Callable[[Mapping[str, Json], int], Awaitable[None]] | None = None,
     ) -> None:
-        """*report* returns what `batch_report` does, without secrets, for the seq that it is given."""
+        """*report* returns what `batch_report` does, without secrets, for the seq that it is given.
+
+        *announce* gets a report and the seq of its last end before it is written: after a crash it gets it again.
+        """
+        self._announce = announce
         self._store = store
         self._artifacts = artifacts
         self._clock = clock
@@ -146,6 +151,8 @@ class BatchReports:
         assert isinstance(period, Mapping)
         through = period["through_seq"]
         assert isinstance(through, int)
+        if self._announce is not None:
+            await self._announce(report, through)
         path = f"{FOLDER}/{report_name(str(period['until']), through)}"
         text = batch_text(report, self._command).encode("utf-8", "backslashreplace")
         await self._artifacts.write(f"{path}.md", text)

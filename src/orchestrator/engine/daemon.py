@@ -12,6 +12,7 @@ from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,10 @@ class Daemon:
         still_owner: Callable[[], bool],
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
+        telling: Telling | None = None,
     ) -> None:
         self._clockwatch = clockwatch
+        self._telling = telling
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -94,14 +97,20 @@ class Daemon:
 
     async def _together(self, signals: Signals) -> None:
         stopped = asyncio.Event()  # after the pool: the listener and the projector outlive it
+        written = asyncio.Event()  # after the projector: it has the last thing to tell
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake(signals.stopping), name="intake")
             group.create_task(listen(self._store, self._bell, stopped), name="listener")
-            group.create_task(self._projector.run(stopped), name="projector")
+            projecting = group.create_task(self._projector.run(stopped), name="projector")
+            if self._telling is not None:
+                group.create_task(self._telling.run(written), name="telling")
             group.create_task(self._upkeep(signals), name="upkeep")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()
+            self._bell.ring()
+            await asyncio.wait([projecting])
+            written.set()
             self._bell.ring()
 
     async def _upkeep(self, signals: Signals) -> None:
