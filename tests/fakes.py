@@ -15,7 +15,7 @@ from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundE
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
-from orchestrator.core.task import FileStamp, Label, Task, advance, id_key
+from orchestrator.core.task import IN_VERDICT, FileStamp, Label, Task, advance, id_key
 
 
 class FakeClock:
@@ -186,6 +186,9 @@ class MemoryStore:
             self._held.attempts[key] = replace(self._held.attempts[key], verdict=_plain(event.data))
         elif event.kind in (EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED):
             self._close(key, event)
+        elif event.kind in IN_VERDICT:
+            told = {**self._held.attempts[key].verdict, IN_VERDICT[event.kind]: _plain({**event.data, "ts": event.ts})}
+            self._held.attempts[key] = replace(self._held.attempts[key], verdict=told)
         return after
 
     def _close(self, key: tuple[TaskUid, int], event: Event) -> None:

@@ -16,6 +16,7 @@ from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.sqlite import SqliteStore, open_store
+from orchestrator.bridges.waiting_folder import WaitingFolder
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import Event, EventKind, TaskUid
@@ -28,6 +29,7 @@ from orchestrator.engine.daemon import Daemon, Signals
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
+from orchestrator.engine.questions import Questions
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 
@@ -50,6 +52,7 @@ class Engine:
     executor: Executor
     projector: Projector
     service: Orchestrator
+    questions: Questions
 
     async def add(self, task_id: str, *, priority: Priority = Priority.MEDIUM, **given: object) -> Task:
         """Accept a task as another door would."""
@@ -89,6 +92,7 @@ class Engine:
             projector=self.projector,
             config_changed=lambda: False,
             still_owner=lambda: True,
+            questions=self.questions,
         )
 
     async def recover(self) -> int:
@@ -142,7 +146,7 @@ def open_engine(tmp_path: Path) -> Open:
 def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
-    engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None)  # type: ignore[arg-type]
+    engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
     engine.executor = Executor(
         store=store,
         agents={"claude": agent},
@@ -164,5 +168,8 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
     )
     engine.service = Orchestrator(
         store=store, clock=clock, bell=bell, policy=lambda: engine.policy, redact=lambda value: value
+    )
+    engine.questions = Questions(
+        store=store, files=WaitingFolder(root), clock=clock, bell=bell, redact=lambda value: value
     )
     return engine

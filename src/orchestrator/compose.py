@@ -50,6 +50,7 @@ from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.proving import examiner, prove_again
+from orchestrator.replying import questions
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
 
@@ -232,6 +233,7 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            questions=questions(self.configuration, self.store, self.clock, self.bell),
         )
 
     async def recover(self, journal: StartJournal, start: Start) -> int:

@@ -23,6 +23,7 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
+from orchestrator.core.question import QuestionRules
 from orchestrator.core.redact import Redactor
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
@@ -154,6 +155,7 @@ class Configuration:
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
             keep_days=settings.isolation.keep_days,
+            questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
             retries=_policies(settings),
         )
 

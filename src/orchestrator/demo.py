@@ -51,6 +51,7 @@ def _task(name: str, task_type: str, title: str, prompt: str, criterion: str) ->
         type: {task_type}
         priority: high
         created: 2026-01-01T09:00:00Z
+        if_unanswered: skip
         ---
 
         # {title}

@@ -37,6 +37,7 @@ from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
+_GO_ON = {State.HELD: "resume {}` releases it.", State.NEEDS_INPUT: "answer {} TEXT` lets it go on."}
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
 
 
@@ -66,7 +67,8 @@ class RootFiles:
             if known.state in WAITING and known.sha256 == sha256:
                 return known
             if known.state not in TERMINAL:
-                hint = f"`python main.py resume {known.uid[-8:]}` releases it." if known.state is State.HELD else ""
+                words = _GO_ON.get(known.state, "").format(known.uid[-8:])
+                hint = f"`{COMMAND} {words}" if words else ""
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}", hint=hint)
         clock, uid = parts.clock, parts.clock.new_uid()
         now = clock.now()
@@ -114,12 +116,15 @@ class RootFiles:
             await parts.clock.sleep(POLL_S)
 
     async def wait_for(self, parts: Parts, task: Task, show: Show) -> Task:
-        """Show what happens to *task* until it has ended and its files lie where they stay."""
+        """Show what happens to *task* until it has ended and its files lie where they stay, or waits for an answer
+        without an end."""
         first = await parts.store.events_of(task.uid, limit=100_000)
         async for event in parts.service.follow(first[0].seq - 1 if first else 0, uid=task.uid):
             current = await parts.store.task(task.uid)
             show(event, current)
-            if event.kind is EventKind.ARCHIVED:
+            asks = event.kind is EventKind.QUESTION_ASKED and not event.data.get("deadline")
+            waits = asks and current is not None and current.state is State.NEEDS_INPUT
+            if event.kind is EventKind.ARCHIVED or waits:
                 break
         ended = await parts.store.task(task.uid)
         assert ended is not None  # nothing is ever removed from the store
@@ -146,7 +151,7 @@ class RootFiles:
         finally:
             watcher.cancel()
         ended = await parts.store.task(task.uid)
-        return ended if ended is not None and ended.state in TERMINAL else None
+        return ended if ended is not None and ended.state in TERMINAL | {State.NEEDS_INPUT} else None
 
     async def clean_tasks(self, dry_run: bool) -> Sequence[str]:
         """Put the files in tasks/ into tasks/processed/ without running them; a running daemon does it for us."""
@@ -169,7 +174,8 @@ class RootFiles:
                 return cleaned
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
-        waiting = [task for task in await parts.store.tasks(sorted(PENDING), limit=1_000_000) if task.file_name]
+        loose = sorted(PENDING - {State.NEEDS_INPUT})  # what waits for an answer was paid for, and lies in running/
+        waiting = [task for task in await parts.store.tasks(loose, limit=1_000_000) if task.file_name]
         names = {task.file_name for task in waiting}
         if dry_run:
             names.update((await parts.inbox.scan()).entries)  # also what nobody has looked at yet

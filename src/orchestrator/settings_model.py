@@ -3,96 +3,35 @@
 A setting is addressed by its dotted key (`pool.max_concurrent_tasks`). Units are in the names.
 """
 
-import ntpath
-import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
-
-MAX_TIMEOUT_S = 7 * 86_400
-
-
-def _comma_list(value: object) -> object:
-    """Let `1, 2` mean the list that YAML writes as [1, 2]."""
-    if isinstance(value, str):
-        return [piece.strip() for piece in re.split("[,;]", value) if piece.strip()]
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number, not true or false")  # noqa: TRY004 - pydantic collects ValueError only
-    return value
-
-
-def _absolute(value: str) -> str:
-    """Return *value* without `.`, `..` and doubled separators, in the style it was written in."""
-    if any(ord(character) < 32 for character in value):
-        raise ValueError(
-            "a path without control characters; in .env write a Windows path without quotes or in single quotes"
-        )
-    if value.startswith("~"):
-        raise ValueError("the full path: ~ is not expanded here")
-    if PurePosixPath(value).is_absolute():
-        return posixpath.normpath(value)
-    if PureWindowsPath(value).is_absolute():
-        return ntpath.normpath(value)
-    raise ValueError("an absolute path")
-
-
-def _in_home_or_absolute(value: str) -> str:
-    if not value.startswith("~/"):
-        return _absolute(value)
-    if ".." in value.split("/"):
-        raise ValueError("a path without ..")
-    return value.rstrip("/")
-
-
-def _branch(value: str) -> str:
-    if value.count("{name}") != 1 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/{}-]*", value):
-        raise ValueError("a branch of letters, digits, `.`, `_`, `-` and `/` with {name} in it once")
-    plain = value.replace("{name}", "x")
-    if re.search(r"[{}]|\.\.|//|/\.|\.lock(/|$)|[./]$", plain):
-        raise ValueError("a name that git accepts for a branch")
-    return value
-
-
-def _within(value: str) -> str:
-    parts = value.replace("\\", "/").split("/")
-    if not value or value.startswith(("/", "~")) or ":" in value or ".." in parts or parts[0] == ".git":
-        raise ValueError("a path within the repository")
-    return posixpath.normpath(value)
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value, re.IGNORECASE)
-    except re.error as error:
-        raise ValueError(f"a regular expression: {error}") from None
-    return value
-
-
-Number = BeforeValidator(_no_boolean)
-Count = Annotated[int, Number, Field(ge=0)]
-Seconds = Annotated[float, Number, Field(ge=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
-Bytes = Annotated[int, Number, Field(ge=1024)]
-Dollars = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
-SeenPath = Annotated[str, AfterValidator(_in_home_or_absolute)]
-Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-BranchPattern = Annotated[str, AfterValidator(_branch)]
-PathWithin = Annotated[str, AfterValidator(_within)]
-TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Door = Literal["folder", "cli", "http", "mcp", "telegram"]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+from orchestrator.settings_fields import (
+    MAX_TIMEOUT_S,
+    AbsolutePath,
+    BranchPattern,
+    Bytes,
+    Count,
+    Dollars,
+    Door,
+    Duration,
+    Number,
+    PathWithin,
+    Pattern,
+    Seconds,
+    SeenPath,
+    TypeName,
+    UnansweredRule,
+    VariableName,
+    comma_list,
+)
 
 
 class Group(BaseModel):
@@ -228,6 +167,13 @@ class IsolationSettings(Group):
     keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
 
 
+class QuestionSettings(Group):
+    """What follows when an agent asks and nobody answers, where the task itself says nothing: see docs/questions.md."""
+
+    if_unanswered: UnansweredRule
+    answer_within: Duration
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -291,7 +237,7 @@ class Telegram(Group):
     """The bot. Without *allowed_users* nobody may use it."""
 
     token: SecretStr | None = None
-    allowed_users: Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_comma_list)]
+    allowed_users: Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(comma_list)]
     chat_id: Annotated[int, Number] | None = None
 
 
@@ -311,6 +257,7 @@ class Settings(Group):
     budget: BudgetSettings
     proof: ProofSettings
     isolation: IsolationSettings
+    questions: QuestionSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

@@ -65,7 +65,7 @@ QUICK = "".join(
 @pytest.mark.timeout(240)
 def test_every_ending_is_told_for_what_it_is_and_nothing_is_left_running(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "orchestrator.yaml").write_text(f"retries:\n{QUICK}")
+    (tmp_path / "config" / "orchestrator.yaml").write_text(f"questions: {{if_unanswered: skip}}\nretries:\n{QUICK}")
     env = environment(tmp_path, ORCHESTRATOR_CLAUDE_COMMAND=scripted_command(), MAX_CONCURRENT_TASKS="4")
     with daemon(tmp_path, env) as running:
         for name, (_, _, steps) in ENDINGS.items():

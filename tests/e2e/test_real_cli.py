@@ -48,8 +48,8 @@ def _run_one(root: Path, env: dict[str, str], text: str) -> dict[str, Any]:
     return result(root, "night")
 
 
-def _fix(criteria: str = "- [ ] the file says hello") -> str:
-    return task_text("night", "Write hello.txt", "fix") + f"\n**Success Criteria:**\n{criteria}\n"
+def _fix(criteria: str = "- [ ] the file says hello", more: str = "") -> str:
+    return task_text("night", "Write hello.txt", "fix", more) + f"\n**Success Criteria:**\n{criteria}\n"
 
 
 def test_a_dropped_file_becomes_a_true_result(tmp_path: Path, model: ScriptedModel) -> None:
@@ -79,7 +79,7 @@ def test_a_lie_is_caught(tmp_path: Path, model: ScriptedModel) -> None:
 
 
 def test_a_question_is_not_called_done(tmp_path: Path, model: ScriptedModel) -> None:
-    found = _run_one(tmp_path, _environment(tmp_path, model, question()), _fix())
+    found = _run_one(tmp_path, _environment(tmp_path, model, question()), _fix(more="if_unanswered: skip\n"))
     assert (found["status"], found["reason"]) == ("failed", "asked_a_question")
 
 

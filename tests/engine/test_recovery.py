@@ -11,6 +11,7 @@ from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrup
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.question import QuestionRules
 from orchestrator.core.task import Task
 
 
@@ -85,7 +86,7 @@ async def test_an_outcome_that_was_stored_is_judged_and_never_run_again(open_eng
         await happened(engine, good, EventKind.FINISHED, outcome=to_json(DONE))
         question = replace(DONE, report=replace(DONE.report, answer="Which database should I use?"))
         await happened(engine, bad, EventKind.FINISHED, outcome=to_json(question))
-    async with open_engine() as engine:
+    async with open_engine(questions=QuestionRules("skip")) as engine:
         assert await engine.recover() == 2
         assert (await engine.task(good.uid)).state is State.SUCCEEDED
         failed = await engine.task(bad.uid)

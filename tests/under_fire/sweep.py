@@ -35,7 +35,7 @@ HITS = (1, 2, 5)
 REACHED_S = 20.0
 AFTERWARDS_S = 2.5
 DRAIN_S = 90.0
-KINDS = ("quick", "work", "orphan", "transient", "bad", "quick", "work")
+KINDS = ("quick", "work", "orphan", "transient", "bad", "quick", "work", "asks", "decides")
 # What has to have happened before these points can be reached.
 AFTER_A_CRASH = frozenset(
     {"recover.listed", "recover.taken", "recover.adopted", "collect.locked", "collect.settled", "archive.created"}

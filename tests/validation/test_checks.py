@@ -41,13 +41,13 @@ def test_changes_of_a_neighbour_do_not_make_a_liar_honest() -> None:
 
 def test_a_write_that_was_denied_is_no_deed_even_where_a_neighbour_changed_files() -> None:
     liar = AgentReport(answer="All done, I fixed it.", exit_code=0, tool_calls={"Write": 1}, denials=("Write",))
-    assert _failure(FIX, liar, Changes(modified=("neighbour.txt",), alone=False)) is FailureKind.NO_CHANGES
+    assert _failure(FIX, liar, Changes(modified=("neighbour.txt",), alone=False)) is FailureKind.PERMISSION_DENIED
 
 
 def test_a_shell_of_which_one_command_was_denied_still_worked() -> None:
     report = AgentReport(answer="Fixed it.", exit_code=0, tool_calls={"Bash": 3}, denials=("Bash",))
     assert _failure(FIX, report, CHANGED) is None
-    assert _failure(FIX, replace(report, denials=("Bash",) * 3), CHANGED) is FailureKind.NO_CHANGES
+    assert _failure(FIX, replace(report, denials=("Bash",) * 3), CHANGED) is FailureKind.PERMISSION_DENIED
 
 
 def test_a_shell_among_neighbours_proves_nothing_either_way() -> None:

@@ -5,7 +5,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
-from orchestrator.api import cli_control, cli_files, cli_report, cli_results, cli_run, cli_service, cli_tasks, cli_work
+from orchestrator.api import (
+    cli_answer,
+    cli_control,
+    cli_files,
+    cli_report,
+    cli_results,
+    cli_run,
+    cli_service,
+    cli_tasks,
+    cli_work,
+)
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import UsageError
@@ -109,6 +119,10 @@ def _task_commands(commands: Commands) -> None:
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    answer = "answer the question of a task; it goes on in the same session"
+    one = _add(commands, "answer", cli_answer.answer, answer, "answer fix_db 'use the second one'")
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    one.add_argument("text", nargs="+", metavar="TEXT", help="the answer; of options, the number of one will do")
     _work_command(commands)
     _result_commands(commands)
     events = _add(

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from orchestrator.api.cli_tasks import ended_line
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program, Show
-from orchestrator.api.render import event_text
+from orchestrator.api.render import event_text, task_json
+from orchestrator.api.render_questions import question_json, question_lines
 from orchestrator.api.repair_words import repair_lines
 from orchestrator.core.codec import to_json
 from orchestrator.core.errors import ExitCode
@@ -51,6 +52,8 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
         return await daemon(program, out, args)
     out.carry_on()
     task = await program.run_file(args.file, _shower(out, progress=True))
+    if task.state is State.NEEDS_INPUT:
+        return await _asks(program, out, task)
     async with program.open_service() as service:
         result = await service.result(task)
     if out.as_json:
@@ -61,6 +64,22 @@ async def run(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.say()
         out.say(ended_line(task, result))
     return ExitCode.OK if task.state is State.SUCCEEDED else ExitCode.FAILED
+
+
+async def _asks(program: Program, out: Output, task: Task) -> int:
+    """In the foreground nobody waits for an answer: what was done is kept, and whoever starts it next goes on."""
+    async with program.open_service() as service:
+        question = await service.question(task)
+    if out.as_json:
+        told: dict[str, Json] = {**task_json(task), "question": question_json(task, question)}
+        out.data({"schema_version": SCHEMA_VERSION, "task": told})
+    elif question is not None:
+        out.say()
+        for line in question_lines(task, question, program.command, program.now()):
+            out.say(line)
+        if program.owner() is None:
+            out.say(f"  then: {program.command}")
+    return ExitCode.FAILED
 
 
 async def doctor(program: Program, out: Output, args: argparse.Namespace) -> int:

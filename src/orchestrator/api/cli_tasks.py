@@ -26,11 +26,13 @@ from orchestrator.api.render import (
     task_json,
     waiting_rows,
 )
+from orchestrator.api.render_questions import answer_command, asking_rows, question_json, question_lines
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.plan import EVERYTHING, in_force
 from orchestrator.core.ports import Pause
+from orchestrator.core.question import Question
 from orchestrator.core.report import summary_text
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
@@ -48,10 +50,11 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         look = await service.status()
         last = {task.uid: await service.recent_events(lines=1, key=task.uid) for task in look.active}
         held = _what_holds(service, look, now)
+        asked: dict[str, Question | None] = {task.uid: await service.question(task) for task in look.asking}
         since: dict[str, float] = {task.uid: (await service.attempts(task))[-1].started_ts for task in look.active}
     components = await program.components()
     if out.as_json:
-        out.data(_status_json(program, owner, look, components))
+        out.data(_status_json(program, owner, look, components, asked))
         return ExitCode.OK
     out.say(_headline(program, owner, look, now))
     for pause in look.pauses:
@@ -62,6 +65,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
     words: Mapping[str, str] = {uid: event_words(events[-1]) for uid, events in last.items() if events}
     for table in (
         active_rows(look.active, since, words, now),
+        asking_rows(look.asking, asked, now),
         held_rows(look.held, now, program.command),
         waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
         ended_rows(look.ended, now),
@@ -90,8 +94,11 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
             return ExitCode.OK
         events = await service.recent_events(lines=10, key=task.uid)
         waits_for = await service.waits_for(task)
+        question = await service.question(task)
     if out.as_json:
-        out.data({"schema_version": SCHEMA_VERSION, "task": {**task_json(task), "waits_for": waits_for}})
+        told: dict[str, Json] = {**task_json(task), "waits_for": waits_for}
+        told |= {"question": question_json(task, question)} if question else {}
+        out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
     if task.state is State.REJECTED:
@@ -99,7 +106,10 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
             if event.kind is EventKind.REJECTED:
                 out.say(refusal_text(event))
     else:
-        if task.detail:
+        if question is not None:
+            for line in question_lines(task, question, program.command, program.now()):
+                out.say(line)
+        elif task.detail:
             out.say(short(task.detail, 200))
         if waits_for:
             out.say(f"not started yet: {short(waits_for, 200)}")
@@ -163,7 +173,11 @@ async def _print_event(service: Orchestrator, out: Output, event: Event) -> None
 
 
 def _status_json(
-    program: Program, owner: Owner | None, look: Status, components: Sequence[Component]
+    program: Program,
+    owner: Owner | None,
+    look: Status,
+    components: Sequence[Component],
+    asked: Mapping[str, Question | None],
 ) -> dict[str, Json]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -173,6 +187,7 @@ def _status_json(
         "counts": {state.value: count for state, count in look.counts.items()},
         "holds": [pause_json(pause, program.command) for pause in look.pauses],
         "active": [task_json(task) for task in look.active],
+        "asking": [{**task_json(task), "question": question_json(task, asked.get(task.uid))} for task in look.asking],
         "held": [task_json(task) for task in look.held],
         "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
         "budget": _budget_json(look),
@@ -197,6 +212,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
     if retrying := look.counts.get(State.RETRY_WAIT, 0):
         soon = f", next in {duration(look.next_wake - now)}" if look.next_wake > now else ""
         parts.append(f"retrying {retrying}{soon}")
+    if asking := look.counts.get(State.NEEDS_INPUT, 0):
+        parts.append(f"asking {asking}")
     if held := look.counts.get(State.HELD, 0):
         parts.append(f"held {held}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
@@ -205,7 +222,7 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
 
 
 def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]:
-    lines = []
+    lines = [f"it waits for you: {answer_command(task, command)}" for task in look.asking[:1]]
     failed = next((task for task in look.ended if task.state is State.FAILED), None)
     if failed is not None:
         lines.append(f"why it failed: {command} show {call_name(failed)}")
@@ -224,7 +241,7 @@ def pause_json(pause: Pause, command: str) -> dict[str, Json]:
 
 def _what_is_ahead(look: Status) -> dict[str, str]:
     """Return, by id_key, the uid of the first task of that id that has not ended; of those looked at."""
-    rows = sorted((*look.active, *look.held, *look.waiting), key=lambda task: task.order, reverse=True)
+    rows = sorted((*look.active, *look.asking, *look.held, *look.waiting), key=lambda task: task.order, reverse=True)
     return {task.id_key: task.uid for task in rows}
 
 

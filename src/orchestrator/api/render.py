@@ -212,6 +212,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.RETRY: "will be tried again",
     EventKind.LIMITED: "waits for the agent",
     EventKind.INTERRUPTED: "interrupted, queued again",
+    EventKind.QUESTION_ASKED: "ASKS",
+    EventKind.ANSWERED: "answered, queued again",
     EventKind.HELD: "held",
     EventKind.RELEASED: "released, queued again",
     EventKind.CANCEL_REQUESTED: "is being cancelled",
@@ -233,6 +235,10 @@ def event_words(event: Event) -> str:
         parts = [f"attempt {event.attempt} on {data.get('agent', 'agent')}"]
     if event.kind in (EventKind.AGENT_HELD, EventKind.AGENT_RELEASED):
         words = f"{scope_name(str(data.get('agent', 'agent')))} {words.removeprefix('agent ')}"
+    if event.kind is EventKind.QUESTION_ASKED:
+        parts = [str(data.get("question", ""))]
+    if event.kind is EventKind.ANSWERED:
+        parts = [str(data.get("answer", ""))]
     if event.kind is EventKind.FILE_IGNORED:
         parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
     if event.kind is EventKind.REJECTED and (place := _place(data)):

@@ -97,7 +97,8 @@ class Result:
     """A turn's end. *cost_usd* is cumulative over the session; *turns* and *tokens* are this result's own.
 
     *is_error* is true unless the message says false: a result that does not speak is not believed.
-    *local_command* names a command that the program answered by itself, without the model.
+    *local_command* names a command that the program answered by itself, without the model. *structured* is {} where no
+    schema was asked for.
     """
 
     subtype: str
@@ -114,6 +115,7 @@ class Result:
     startup_failure: str
     local_command: str
     denials: tuple[str, ...]
+    structured: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ def _result(raw: Mapping[str, Json]) -> Result:
         startup_failure=_str(raw, "startup_failure_reason"),
         local_command=_str(raw, "local_command"),
         denials=tuple(name for name in denials if name),
+        structured=_map(raw, "structured_output"),
     )
 
 

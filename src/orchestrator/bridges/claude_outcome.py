@@ -25,6 +25,7 @@ from orchestrator.bridges.claude_messages import (
     ToolResult,
     ToolUse,
 )
+from orchestrator.bridges.claude_wants import Wants
 from orchestrator.bridges.process import ExitRecord
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished, Interrupted, Outcome, Usage
 from orchestrator.core.notes import NoteGiven
@@ -66,6 +67,7 @@ class Tally:
         self.auth_refusals = 0
         self.last_retry: ApiRetry | None = None
         self.last_noise = ""
+        self.wants = Wants()
         self._writing: dict[str, str] = {}
 
     def add(self, message: Message) -> None:
@@ -88,6 +90,7 @@ class Tally:
                 self.auth_refusals = self.auth_refusals + 1 if message.status in (401, 403) else 0
             case PermissionDenied():
                 self.denied.append(message.tool)
+                self.wants.deny(message)
             case RateLimit():
                 self.limit = message
             case Result():
@@ -100,6 +103,7 @@ class Tally:
     def _use(self, use: ToolUse) -> None:
         self.error, self.auth_refusals, self.last_retry = "", 0, None
         self.tools[use.name] += 1
+        self.wants.use(use)
         path = use.input.get("notebook_path" if use.name == "NotebookEdit" else "file_path")
         if use.name in _WRITERS and isinstance(path, str):
             self._writing[use.id] = path
@@ -332,6 +336,8 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
         container=record.container,
         confinement=begun.confinement,
         notes=begun.notes,
+        denied_for=tuple(tally.wants.denied_for),
+        question=tally.wants.question(result),
     )
 
 

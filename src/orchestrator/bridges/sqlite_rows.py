@@ -36,7 +36,7 @@ LIVING = (
 
 # Conditions written exactly as in the partial indexes of sql/: only then does SQLite use them.
 WAITING = "state IN ('queued', 'retry_wait')"
-PENDING = "state IN ('queued', 'retry_wait', 'held')"
+PENDING = "state IN ('queued', 'retry_wait', 'held', 'needs_input')"
 ACTIVE = "state IN ('running', 'checking', 'cancelling')"
 ENDED = "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
 UNPROJECTED = f"{ENDED} AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"

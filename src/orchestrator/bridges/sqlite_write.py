@@ -1,5 +1,6 @@
 """What changes the database. Each function runs inside one `BEGIN IMMEDIATE` transaction and never commits itself."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundE
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
 from orchestrator.core.ports import NewTask, Pause, outlasts
-from orchestrator.core.task import Task, advance
+from orchestrator.core.task import IN_VERDICT, Task, advance
 
 _COLUMNS = (*rows.FIXED, *rows.ASKED, *rows.LIVING)
 _INSERT_TASK = f"INSERT INTO task (ord, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own column names
@@ -123,7 +124,17 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
         con.execute("UPDATE attempt SET verdict = ? WHERE uid = ? AND number = ?", verdict)
     elif event.kind in _CLOSES:
         _close_attempt(con, before, event)
+    elif event.kind in IN_VERDICT:
+        _tell_verdict(con, after, event)
     return after
+
+
+def _tell_verdict(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    """Keep a question, and later its answer, with the attempt that asked: whole, where the event may be cut."""
+    where = (task.uid, task.attempt)
+    (told,) = con.execute("SELECT verdict FROM attempt WHERE uid = ? AND number = ?", where).fetchone()
+    verdict = {**json.loads(told), IN_VERDICT[event.kind]: {**event.data, "ts": event.ts}}
+    con.execute("UPDATE attempt SET verdict = ? WHERE uid = ? AND number = ?", (codec.text(verdict), *where))
 
 
 def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:

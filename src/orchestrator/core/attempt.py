@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
+from orchestrator.core.question import Question
 
 
 class FailureKind(StrEnum):
@@ -38,6 +39,7 @@ class FailureKind(StrEnum):
     AGENT_ERROR = "agent_error"  # the agent reports an error of no better known kind
     EMPTY_ANSWER = "empty_answer"
     ASKED_A_QUESTION = "asked_a_question"
+    UNANSWERED = "unanswered"  # it asked a question, and nobody answered in time
     GAVE_UP = "gave_up"  # "I could not", "I was unable to"
     PERMISSION_DENIED = "permission_denied"  # tools it needed were denied and nothing came of it
     NOT_DELIVERED = "not_delivered"  # the result could not be brought into the repository
@@ -65,7 +67,9 @@ class AgentReport:
     """What an ended agent process said and did, as far as it is known.
 
     *answer* is its final text. *exit_code* is as wait(2) tells: negative for a signal. *files_changed* are the
-    paths its own write tools reported; *denials* the tools it was denied. *tool_calls* counts by tool name.
+    paths its own write tools reported; *denials* the tools it was denied, *denied_for* what for and why, in a few words
+    each. *tool_calls* counts by tool name. *question* is what it asked by a tool or in its structured result, and then
+    did nothing more.
     """
 
     answer: str = ""
@@ -82,6 +86,8 @@ class AgentReport:
     container: str = ""  # how the process tree was held together, for the result
     confinement: str = ""  # what the agent could reach, for the result
     notes: tuple[NoteGiven, ...] = ()  # of the project, that stood in its prompt
+    denied_for: tuple[str, ...] = ()
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)

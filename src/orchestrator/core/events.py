@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     SUCCEEDED = "task_succeeded"  # executor, last
     FAILED = "task_failed"  # executor, last: no further try
     RETRY = "retry"  # executor: will be tried again at not_before
+    QUESTION_ASKED = "question_asked"  # executor: it ended with a question; waits for an answer, costs no try
+    ANSWERED = "question_answered"  # a person by any door, or the default when its time is over
     LIMITED = "agent_limited"  # executor: account or login problem, costs no try
     INTERRUPTED = "interrupted"  # pool or recovery: we ended it, costs no try
     CANCEL_REQUESTED = "cancel_requested"  # a person, while it runs

@@ -52,6 +52,9 @@ POINTS: "dict[str, str]" = {
     "finish.delivered": STEP,  # the result is with the person, the verdict is not stored
     "finish.judged": STEP,  # the verdict is stored: the task has ended, or waits for another try
     "finish.interrupted": STEP,
+    "question.written": DISK,  # the file that waits for an answer is there
+    "question.removed": DISK,  # it is gone, the folder is not synced
+    "answer.committed": STEP,  # an answer is stored, the file that held it still there
     "finish.cancelled": STEP,
     "project.summary": DISK,  # the summary is written, the result is not
     "project.result": STEP,  # both are written, the file is not archived

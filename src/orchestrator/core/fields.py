@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.frontmatter import Entry, Many, Scalar
 from orchestrator.core.paths import resolve
+from orchestrator.core.question import rule_in, seconds_in
 from orchestrator.core.source import Source
 from orchestrator.core.task import Notice, Priority, TaskRules
 from orchestrator.core.text import NAME, has_controls, is_reserved, printable, without_controls
@@ -23,6 +24,7 @@ TITLE_CHARS = 200
 TAG_CHARS = 64
 MAX_RETRIES = 20
 MAX_TURNS = 10_000
+MAX_WAIT_S = 366 * 86_400
 _PLAUSIBLE_YEARS = range(2000, 2090)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?\Z")
@@ -317,6 +319,26 @@ def _checked_tags(tags: list[str], given: Given) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
+def _if_unanswered(given: Given) -> _Read:
+    try:
+        return rule_in(given.text), ()
+    except ValueError as error:
+        message = f"`if_unanswered` is {given.shown}"
+        raise given.fault("if_unanswered_invalid", message, expected=str(error)) from None
+
+
+def _answer_within(given: Given) -> _Read:
+    try:
+        seconds = seconds_in(given.text)
+    except ValueError as error:
+        message = f"`answer_within` is {given.shown}"
+        raise given.fault("answer_within_invalid", message, expected=str(error)) from None
+    if not 0 <= seconds <= MAX_WAIT_S:
+        message = f"`answer_within` is {given.shown}"
+        raise given.fault("answer_within_invalid", message, expected=f"at most {MAX_WAIT_S // 86_400} days")
+    return seconds, ()
+
+
 FIELDS: Mapping[str, Callable[[Given], _Read]] = {
     "id": _id,
     "type": _type,
@@ -332,5 +354,7 @@ FIELDS: Mapping[str, Callable[[Given], _Read]] = {
     "retries": _whole("retries", 0, lambda _: MAX_RETRIES, ""),
     "tags": _tags,
     "rerun": _rerun,
+    "if_unanswered": _if_unanswered,
+    "answer_within": _answer_within,
 }
 ALIASES: Mapping[str, str] = {"timeout": "timeout_sec", "timeout_s": "timeout_sec", "budget": "budget_usd"}

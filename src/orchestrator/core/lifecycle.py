@@ -18,6 +18,7 @@ class State(StrEnum):
     RUNNING = "running"  # the agent does, by ending; a crash makes recovery collect it or queue it again
     CHECKING = "checking"  # validation does; a crash makes recovery validate again, never run again
     RETRY_WAIT = "retry_wait"  # the pool does, when its time has come
+    NEEDS_INPUT = "needs_input"  # a person does, by answering; or its deadline; a crash leaves it waiting
     HELD = "held"  # a person does, by releasing or cancelling it; a crash leaves it held
     CANCELLING = "cancelling"  # the pool does, when every process of the attempt is gone
     SUCCEEDED = "succeeded"  # nobody does
@@ -29,7 +30,7 @@ class State(StrEnum):
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.REJECTED})
 ACTIVE = frozenset({State.RUNNING, State.CHECKING, State.CANCELLING})
 WAITING = frozenset({State.QUEUED, State.RETRY_WAIT})  # may be started
-PENDING = WAITING | {State.HELD}  # not at work and not ended
+PENDING = WAITING | {State.HELD, State.NEEDS_INPUT}  # not at work and not ended
 
 _BOOKKEEPING = (E.SUMMARIZED, E.ARTIFACTS_WRITTEN, E.ARCHIVED, E.ARTIFACTS_CLEANED, E.EDITED_AFTER_CLAIM)
 
@@ -64,7 +65,15 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.FAILED: State.FAILED,
         E.RETRY: State.RETRY_WAIT,
         E.LIMITED: State.RETRY_WAIT,
+        E.QUESTION_ASKED: State.NEEDS_INPUT,
         E.CANCEL_REQUESTED: State.CANCELLING,
+    },
+    State.NEEDS_INPUT: {
+        E.EDITED_AFTER_CLAIM: State.NEEDS_INPUT,
+        E.RESCHEDULED: State.NEEDS_INPUT,
+        E.ANSWERED: State.QUEUED,
+        E.FAILED: State.FAILED,
+        E.CANCELLED: State.CANCELLED,
     },
     State.RETRY_WAIT: {
         E.EDITED_AFTER_CLAIM: State.RETRY_WAIT,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
+from orchestrator.core.question import QuestionRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.core.task import TaskType
 
@@ -27,4 +28,5 @@ class RunPolicy:
     day_budget_usd: float = 0.0
     max_interruptions: int = 10
     keep_days: int = 14
+    questions: QuestionRules = field(default_factory=QuestionRules)
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

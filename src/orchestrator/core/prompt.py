@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
 from orchestrator.core.notes import ProjectNote
+from orchestrator.core.question import Exchange
 from orchestrator.core.task import TaskSpec
 
 CONTINUE = (
@@ -15,12 +16,16 @@ CONTINUE = (
     "The whole task once more:"
 )
 MAX_SENT_BACK = 10  # checks; of each at most what is kept of its output
+_HEARD = "What was asked about this task, and answered:"
 _CHECK_FAILS = "The daemon has run the checks of the success criteria on your work. One fails:"
 _CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
 
 
-def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = ()) -> str:
-    """Return the prompt: the task's own, then Target Files, Success Criteria and Context where given, then *notes*."""
+def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = (), heard: Sequence[Exchange] = ()) -> str:
+    """Return the prompt: the task's own, then Target Files, Success Criteria and Context where given, then *notes*.
+
+    *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it.
+    """
     parts = [spec.prompt]
     if spec.target_files:
         parts.append("Target Files:\n" + "\n".join(f"- {path}" for path in spec.target_files))
@@ -29,6 +34,8 @@ def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = ()) -> str:
     if spec.context:
         parts.append(f"Context:\n{spec.context}")
     parts += map(_note, notes)
+    if heard:
+        parts.append("\n\n".join([_HEARD, *(f"Question: {one.question}\nAnswer: {one.answer}" for one in heard)]))
     return "\n\n".join(parts)
 
 
@@ -38,12 +45,12 @@ def _note(note: ProjectNote) -> str:
     return f"{heading}:\n{text}" if text else heading
 
 
-def continue_prompt_of(spec: TaskSpec) -> str:
+def continue_prompt_of(spec: TaskSpec, heard: Sequence[Exchange] = ()) -> str:
     """Return what a resumed session is told: that it was cut off, and the task again, word for word.
 
     The notes of the project are in its conversation already.
     """
-    return f"{CONTINUE}\n\n{prompt_of(spec)}"
+    return f"{CONTINUE}\n\n{prompt_of(spec, heard=heard)}"
 
 
 def sent_back_prompt_of(verdict: Mapping[str, Json]) -> str:

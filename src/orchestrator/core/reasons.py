@@ -72,6 +72,10 @@ TASK_FILE_REASONS: Mapping[str, FileReason] = {
     "cwd_invalid": FileReason("`cwd` is not a path", _INSIDE),
     "tags_invalid": FileReason("its tags are not a list of words", "Write `tags: one, two`."),
     "rerun_invalid": FileReason("`rerun` is neither true nor false", "Write true or false."),
+    "if_unanswered_invalid": FileReason(
+        "`if_unanswered` is none of the three", "Write wait, skip, or 'default: the answer to give' in quotes."
+    ),
+    "answer_within_invalid": FileReason("`answer_within` is no time", "Write it like 30m, 2h or 1d."),
     # its body
     "prompt_missing": FileReason("it does not say what to do", "Write the work to be done under `**Prompt:**`."),
     "prompt_too_large": FileReason("its prompt is too large", "Put the data in files and name them."),

@@ -131,10 +131,20 @@ def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
         lines += _wrapped(
             f"{row.get('number')}. {row.get('agent')} {row.get('agent_version')}: {how}{why}{where}", "  "
         )
+        lines += _asked(row)
         for note in _rows(row, "project_notes"):
             told = note.get("problem") or f"{note.get('given_bytes')} bytes"
             lines += _wrapped(f"   project notes: {note.get('path')} ({told})", "  ")
     return [*lines, ""]
+
+
+def _asked(row: Mapping[str, Json]) -> list[str]:
+    asked, answered = _part(row, "question"), _part(row, "answered")
+    if not asked:
+        return []
+    by = "nobody, by default" if answered.get("by") == "default" else f"you ({answered.get('door')})"
+    told = f"answered by {by}: {answered.get('answer')}" if answered else "nobody answered"
+    return [*_wrapped(f"   it asked: {asked.get('question')}", "  "), *_wrapped(f"   {told}", "  ")]
 
 
 def next_commands(result: Mapping[str, Json], command: str = COMMAND) -> tuple[str, ...]:

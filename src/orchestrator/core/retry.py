@@ -8,6 +8,7 @@ from orchestrator.core.attempt import AttemptRecord, Failed
 from orchestrator.core.attempt import FailureKind as K
 from orchestrator.core.events import Json
 from orchestrator.core.proof import Proof
+from orchestrator.core.question import ANSWERED
 
 DAY_S = 86_400.0
 SHORTEST_HOLD_S = 60.0
@@ -88,6 +89,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     K.AGENT_ERROR: _again(2, 30, 300, "The agent reports an error; see the detail.", resume=True),
     K.EMPTY_ANSWER: _again(2, 10, 60, "The agent said nothing; make the prompt more concrete."),
     K.ASKED_A_QUESTION: _never("Answer the question in the task's text and drop the file again."),
+    K.UNANSWERED: _never("Say in the task what it asked for, or give more time with answer_within; then `retry`."),
     K.GAVE_UP: _never("Read why in the answer; change the task, then drop it again."),
     K.PERMISSION_DENIED: _never("Allow what was denied (doctor tells how), or change the task."),
     K.NO_CHANGES: _never("Read the answer: if nothing had to change, use type `analyze`; else say what must change."),
@@ -166,4 +168,6 @@ def hint_for(reason: str) -> str:
 
 def resumes(reason: str) -> bool:
     """Return whether the try after *reason* continues the agent's session instead of beginning anew."""
-    return reason == "interrupted" or any(kind == reason and policy.resume for kind, policy in POLICIES.items())
+    return reason in ("interrupted", ANSWERED) or any(
+        kind == reason and policy.resume for kind, policy in POLICIES.items()
+    )

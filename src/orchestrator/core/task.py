@@ -9,6 +9,7 @@ from orchestrator.core.errors import IllegalEventError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import NEXT, State, next_state
 from orchestrator.core.proof import CheckKind, CheckSpec
+from orchestrator.core.question import ANSWERED
 
 
 class Priority(StrEnum):
@@ -69,7 +70,8 @@ class TaskSpec:
 
     None in an optional limit means "as configured". *cwd* "" means the configured base folder, *agent* and
     *model* "" the configured ones. *created* is data for people; nothing is scheduled by it.
-    *timeout_s* in seconds, *budget_usd* in US dollars.
+    *timeout_s* in seconds, *budget_usd* in US dollars. *if_unanswered* is `wait`, `skip` or `default: TEXT`, "" as
+    configured; *answer_within_s* in seconds.
     """
 
     id: str
@@ -90,6 +92,8 @@ class TaskSpec:
     retries: int | None = None
     tags: tuple[str, ...] = ()
     rerun: bool = False
+    if_unanswered: str = ""
+    answer_within_s: float | None = None
     inferred: tuple[Inference, ...] = ()
     notices: tuple[Notice, ...] = ()
 
@@ -158,7 +162,8 @@ class Task:
     *name* is the stem of its result files, unique for ever in one root. *file_name* is the name in `tasks/`
     (undecodable bytes as surrogates), "" when it came by another door. *attempt* counts every start, *tries*
     only those that are charged; *epoch* grows with every change of owner and fences off stale writers.
-    *not_before* is seconds since the epoch. *reason* is one of FailureKind, a file reason or "".
+    *not_before* is seconds since the epoch; of a task that waits for an answer its deadline. *reason* is one of
+    FailureKind, a file reason, `answered` or "".
     *session_cost_usd* is the last cumulative cost the agent's session reported; None where it is unknown.
     """
 
@@ -212,6 +217,7 @@ ATTEMPT_BOUND = frozenset(
         EventKind.VALIDATED,
         EventKind.SUCCEEDED,
         EventKind.RETRY,
+        EventKind.QUESTION_ASKED,
         EventKind.LIMITED,
         EventKind.INTERRUPTED,
         EventKind.ACCEPTED,
@@ -219,6 +225,8 @@ ATTEMPT_BOUND = frozenset(
 )
 
 
+IN_VERDICT: Mapping[EventKind, str] = {EventKind.QUESTION_ASKED: "question", EventKind.ANSWERED: "answered"}
+"""Events whose data are kept in the verdict on the attempt, under this key."""
 ACCEPTABLE = frozenset({"unproven", "check_failed"})  # the reasons of a failure that a person may overrule
 
 
@@ -273,6 +281,16 @@ def _waits(task: Task, event: Event) -> Task:
     )
 
 
+def _asked(task: Task, event: Event) -> Task:
+    """It costs no try; *not_before* is its deadline."""
+    deadline = _number(event, "deadline") or 0.0
+    return replace(_uncharged(task, event), not_before=deadline)
+
+
+def _answered(task: Task, _: Event) -> Task:
+    return replace(task, not_before=0.0, reason=ANSWERED, detail="")
+
+
 def _at_once(task: Task, _: Event) -> Task:
     """What the task waited for is over; its reason stays, as it decides whether its session is resumed."""
     return replace(task, not_before=0.0)
@@ -301,6 +319,8 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.LIMITED: _uncharged,
     EventKind.INTERRUPTED: _uncharged,
     EventKind.RETRY: _waits,
+    EventKind.QUESTION_ASKED: _asked,
+    EventKind.ANSWERED: _answered,
     EventKind.RELEASED: _at_once,
     EventKind.RESCHEDULED: _rescheduled,
     EventKind.SUCCEEDED: _ended,

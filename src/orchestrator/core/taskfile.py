@@ -44,7 +44,10 @@ from orchestrator.core.task import Criterion, FileLimits, Notice, Priority, Task
 from orchestrator.core.text import slug
 
 NEW_LINE = "\n"
-_SPEC_NAMES = {"timeout_sec": "timeout_s"}  # where TaskSpec has another name than the front matter
+_SPEC_NAMES = {
+    "timeout_sec": "timeout_s",
+    "answer_within": "answer_within_s",
+}  # where TaskSpec has another name than the front matter
 
 
 def parse_task_file(data: bytes, *, file_name: str, rules: TaskRules, utc_offset_minutes: int = 0) -> TaskSpec:
@@ -232,6 +235,8 @@ def _metadata(spec: TaskSpec, *, with_title: bool) -> dict[str, Any]:
         **{key: value for key in ("max_turns", "budget_usd", "retries") if (value := getattr(spec, key)) is not None},
         **({"tags": list(spec.tags)} if spec.tags else {}),
         **({"rerun": True} if spec.rerun else {}),
+        **({"if_unanswered": spec.if_unanswered} if spec.if_unanswered else {}),
+        **({"answer_within": f"{spec.answer_within_s:.0f}s"} if spec.answer_within_s is not None else {}),
     }
 
 

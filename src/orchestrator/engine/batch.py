@@ -61,6 +61,7 @@ async def batch_report(
     waiting = sum(found.counts.get(state, 0) for state in WAITING)
     stands = Now(
         held=found.held,
+        asking=[(task, (await store.attempts(task.uid))[-1].verdict) for task in found.asking],
         waiting=[(task, found.waits.get(task.uid, "")) for task in found.waiting],
         pauses=found.pauses,
         running=len(found.active),

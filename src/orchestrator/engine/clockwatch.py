@@ -83,7 +83,8 @@ class ClockWatch:
     async def _replanned(self, jump: float) -> None:
         now = self._clock.now()
         holds = [pause for pause in await self._store.pauses() if jump < 0 and _is_to_be_tried(pause, now)]
-        waiting = await self._store.tasks([State.RETRY_WAIT], limit=1_000_000)
+        asking = [one for one in await self._store.tasks([State.NEEDS_INPUT], limit=1_000_000) if one.not_before]
+        waiting = [*await self._store.tasks([State.RETRY_WAIT], limit=1_000_000), *asking]
         moved = [event for task in waiting if (event := self._moved(task, jump, now)) is not None]
         detail = f"the clock of the system went {abs(jump):.0f} s {'forward' if jump > 0 else 'back'} at once"
         data: dict[str, Json] = {"reason": CLOCK_JUMPED, "detail": detail, "seconds": round(jump, 1)}

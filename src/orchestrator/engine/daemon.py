@@ -11,6 +11,7 @@ from orchestrator.engine.bell import Bell, listen
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
+from orchestrator.engine.questions import Questions
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.telling import Telling
 
@@ -64,9 +65,11 @@ class Daemon:
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
         telling: Telling | None = None,
+        questions: Questions | None = None,
     ) -> None:
         self._clockwatch = clockwatch
         self._telling = telling
+        self._questions = questions
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -105,6 +108,8 @@ class Daemon:
             if self._telling is not None:
                 group.create_task(self._telling.run(written), name="telling")
             group.create_task(self._upkeep(signals), name="upkeep")
+            if self._questions is not None:
+                group.create_task(self._questions.run(stopped), name="questions")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()

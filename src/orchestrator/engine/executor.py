@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeGuard, TypeVar
 
 from orchestrator.core.attempt import (
     AgentReport,
+    AttemptRecord,
     Failed,
     FailureKind,
     Finished,
@@ -25,10 +26,11 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
-from orchestrator.core.prompt import prompt_of, sent_back_prompt_of
+from orchestrator.core.prompt import prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes, sent_back
 from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
+from orchestrator.engine.asking import follows, going_on, heard
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.holds import Holds
@@ -37,7 +39,7 @@ from orchestrator.engine.orders import Orders
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
-from orchestrator.validation.checks import with_earlier
+from orchestrator.validation.checks import Verdict, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -119,7 +121,7 @@ class Executor:
         try:
             await self._claim(task)
             hit("claim.done")
-            outcome = await self._work(task, await self._with_feedback(task, order))
+            outcome = await self._work(task, order)
         except asyncio.CancelledError:
             self._examiner.hurry(order)
             await uninterrupted(self._ended_by_us(task, order))
@@ -127,13 +129,6 @@ class Executor:
         except OSError as error:
             outcome = _not_prepared(order, error, "the task file could not be moved")
         await uninterrupted(self._conclude(task, order, outcome), partial(self._examiner.hurry, order))
-
-    async def _with_feedback(self, task: Task, order: WorkOrder) -> WorkOrder:
-        """A session that goes on because a check failed is told which, and what it printed."""
-        if not order.resume or len(attempts := await self._patiently(lambda: self._store.attempts(task.uid))) < 2:
-            return order
-        told = sent_back_prompt_of(attempts[-2].verdict)
-        return replace(order, continue_prompt=told) if told else order
 
     async def recover(self, task: Task) -> None:
         """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
@@ -164,10 +159,11 @@ class Executor:
         return self._agents[self._orders.profile(task).name]
 
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
+        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         try:
-            order = await self._labour.begin(order)
+            order = await self._labour.begin(going_on(order, task, attempts))
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
-            order = replace(order, prompt=prompt_of(task.spec, notes), notes=given(notes))
+            order = replace(order, prompt=prompt_of(task.spec, notes, heard(attempts)), notes=given(notes))
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:
@@ -230,8 +226,8 @@ class Executor:
         attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         whole = with_earlier(outcome, attempts)
         area, head = await self._labour.area(order), str(work.get("head") or "")
-        asked = (task.spec, self._orders.type(task), order, whole, changes)
-        verdict = await self._examiner.verdict(*asked, area=area, head=head)
+        about = (task.spec, self._orders.type(task), order, whole, changes)
+        verdict = await self._examiner.verdict(*about, area=area, head=head)
         if verdict is None:
             await self._put_off(task, order, whole, work)
             return
@@ -256,7 +252,20 @@ class Executor:
             hit("finish.judged")
             await self.holds.over(order.agent)
             return
+        if asked := await self._asked(task, order, verdict, attempts):
+            await self._commit(validated, *asked)
+            hit("finish.judged")
+            return
         await self._failed(task, order, validated, failure, sent_back(attempts))
+
+    async def _asked(
+        self, task: Task, order: WorkOrder, verdict: Verdict, attempts: Sequence[AttemptRecord]
+    ) -> Sequence[Event]:
+        """Return the events by which *task* waits for an answer; without budget it could not go on with one."""
+        told = follows(task, verdict, self._policy().questions, attempts, now=self._clock.now())
+        if not told or await self._budget.used_up(task):
+            return ()
+        return [self._event(kind, order, data) for kind, data in told]
 
     async def _put_off(self, task: Task, order: WorkOrder, outcome: Finished | Failed, work: Facts) -> None:
         """Its checks were not run to the end: the next start draws the verdict, unless a person has cancelled."""

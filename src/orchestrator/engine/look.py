@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.core.budget import day_of
-from orchestrator.core.lifecycle import ACTIVE, WAITING, State
+from orchestrator.core.lifecycle import ACTIVE, PENDING, WAITING, State
 from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
@@ -31,7 +31,7 @@ class DayBudget:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at the whole: *counts* by state, what runs, what is *held*, what ended last.
+    """One look at the whole: *counts* by state, what runs, what is *held*, what waits for an answer, what ended last.
 
     *pauses* hold the queue or an agent, for a time, until released, or because the configuration switches it off.
     *waiting* is in the order in which it will start; *waits* says by uid why each of them has not started, "" for one
@@ -44,6 +44,7 @@ class Status:
     ended: Sequence[Task]
     pauses: Sequence[Pause]
     held: Sequence[Task]
+    asking: Sequence[Task]
     last_seq: int
     next_wake: float = 0.0  # when the next one of those that wait for a time may start; 0.0: none does
     waits: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +69,7 @@ async def look(
         ended=await store.ended_last(limit=limit),
         pauses=[*await store.pauses(), *switched_off(policy.agents)],
         held=await store.tasks([State.HELD], limit=limit),
+        asking=await store.tasks([State.NEEDS_INPUT], limit=limit),
         last_seq=await store.last_seq(),
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
@@ -101,9 +103,8 @@ async def waits(
 
 async def _behind(store: Store, task: Task) -> str:
     """Tasks of one id keep their order, also where the first of them may not start."""
-    pending = WAITING | {State.HELD}
     same = [one for one in await store.find(task.spec.id) if one.id_key == task.id_key]
-    ahead = [one for one in same if one.state in pending and one.order < task.order]
+    ahead = [one for one in same if one.state in PENDING and one.order < task.order]
     return f"waits behind {ahead[-1].uid[-8:]}, which has the same id and is {ahead[-1].state.value}" if ahead else ""
 
 

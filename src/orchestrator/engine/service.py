@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import BUDGET_SCOPE
@@ -12,12 +11,15 @@ from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, Stat
 from orchestrator.core.plan import EVERYTHING, in_force, switched_off
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
+from orchestrator.core.question import Question
 from orchestrator.core.retry import DAY_S, Remedy
 from orchestrator.core.shelf import Shelf
 from orchestrator.core.task import Label, Task
 from orchestrator.core.work import CleanedArea, Recovered
+from orchestrator.engine.answers import Answers
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
+from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
@@ -29,23 +31,6 @@ FOLLOW_BATCH = 500
 KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come of again and again
 PIECE = 500  # of ended tasks at once
 PAUSED = "paused"  # the reason of a pause that a person has put
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What `pause` or `resume` came to.
-
-    *scope* is "*" for the whole queue, the name of an agent, or "" when it is one *task*. *changed* is False when it
-    was so before. *pause* is what was put, or lifted. *freed* tasks need not wait for their own time any more.
-    *still* is what holds the same work nevertheless.
-    """
-
-    scope: str
-    changed: bool
-    task: Task | None = None
-    pause: Pause | None = None
-    freed: int = 0
-    still: Sequence[Pause] = ()
 
 
 class Orchestrator:
@@ -82,6 +67,7 @@ class Orchestrator:
         self._clock = clock
         self._bell = bell
         self._reload = reload
+        self._answers = Answers(store=store, clock=clock, redact=redact)
 
     async def task(self, key: str) -> Task:
         """Return the newest task whose uid, its beginning (4 or more) or last 8 digits, id, name or file name is *key*.
@@ -155,6 +141,20 @@ class Orchestrator:
             return after
         raise ConflictError(f"{key} keeps moving on; try again")
 
+    async def answer(self, key: str, text: str, *, door: str) -> Task:
+        """Answer the question of a task, by which it is queued again; of a question with options a number will do.
+
+        Raises NotFoundError, AmbiguousError, UsageError for an answer without a word, ConflictError when the task waits
+        for none.
+        """
+        after = await self._answers.give(await self.task(key), text, door=door)
+        self._bell.ring()
+        return after
+
+    async def question(self, task: Task) -> Question | None:
+        """Return what *task* waits to be told; None when it waits for no answer."""
+        return await self._answers.question(task)
+
     async def retry(self, key: str) -> Task:
         """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
 
@@ -217,6 +217,9 @@ class Orchestrator:
                 return Control("", changed=False, task=task)
             if task.state in TERMINAL:
                 raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
+            if task.state is State.NEEDS_INPUT:
+                hint = f"It goes on when it is answered: `python main.py answer {task.uid[-8:]} TEXT`."
+                raise ConflictError(f"{task.spec.id} waits for an answer, and is not started before", hint=hint)
             if task.state in ACTIVE:
                 hint = f"What runs is not held. `python main.py cancel {task.uid[-8:]}` ends it."
                 raise ConflictError(f"{task.spec.id} cannot be held: it is {task.state}", hint=hint)

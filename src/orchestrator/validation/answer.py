@@ -5,7 +5,10 @@ look only at the part of the text that carries the verdict, its end for question
 surrender, so that an answer *about* a question is not taken for one.
 """
 
+import json
 import re
+
+from orchestrator.core.question import Question, Source, asked_in_result, bounded
 
 _ASKS = re.compile(
     r"\b(shall i|should i|do you want me to|would you like me to|may i|can i (?:go ahead|proceed)|"
@@ -34,6 +37,9 @@ _ABOUT_CHECKING = re.compile(r"\b(run|execute|verify|test|check|confirm|start|in
 # Quoted words are the subject matter, not the agent speaking. An apostrophe inside a word opens no quotation.
 _QUOTED = re.compile(r"""(?<!\w)'[^'\n]{2,200}'(?!\w)|"[^"\n]{2,200}"|“[^”\n]{2,200}”|`[^`\n]{1,200}`""")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+_LISTED = re.compile(r"\s{0,4}(?:[0-9]{1,2}|[A-Fa-f])[.)]\s+(\S.*)")
+_SHOWN, _LIST_LINES, _FEWEST, _MOST = 1500, 15, 2, 6
 _OPENING_SENTENCES = 2
 _CLOSING_SENTENCES = 2
 
@@ -48,6 +54,8 @@ def asks(answer: str, *, did_work: bool) -> str:
 
     *did_work*: files were changed; then a polite offer of more ("Shall I also …?") is no question.
     """
+    if (structured := _structured(answer)) is not None:
+        return " ".join(structured.text.split())
     sentences = _sentences(answer)
     for sentence in reversed(sentences[-_CLOSING_SENTENCES:]):
         if did_work and _OFFERS_MORE.search(sentence):
@@ -55,6 +63,31 @@ def asks(answer: str, *, did_work: bool) -> str:
         if _ASKS.search(sentence) or (sentence is sentences[-1] and sentence.endswith("?")):
             return sentence
     return ""
+
+
+def question_of(answer: str) -> Question:
+    """Return what a person needs to read to answer: the end of *answer*, in its own words, and the options it lists."""
+    if (structured := _structured(answer)) is not None:
+        return structured
+    text = answer.strip()
+    if len(text) > _SHOWN:
+        cut = text[-_SHOWN:]
+        text = cut[cut.find("\n\n") + 2 :] if "\n\n" in cut[: _SHOWN // 2] else f"…{cut}"
+    listed = [found[1].strip(" *`") for line in text.splitlines()[-_LIST_LINES:] if (found := _LISTED.match(line))]
+    options = listed if _FEWEST <= len(listed) <= _MOST else []
+    return bounded(text, options, Source.TEXT) or Question("", (), Source.TEXT)
+
+
+def _structured(answer: str) -> Question | None:
+    """Return the question where the whole of *answer* is a JSON object that says one, be it in a code fence."""
+    found = _FENCED.fullmatch(answer.strip())
+    text = found[1] if found else answer.strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        return asked_in_result(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def surrenders(answer: str) -> str:

@@ -10,6 +10,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
 from orchestrator.core.proof import Proof
+from orchestrator.core.question import question_in
 from orchestrator.core.retry import hint_for as hint_of_reason
 from orchestrator.core.task import Task
 from orchestrator.validation.result import hint_for, iso
@@ -36,9 +37,13 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """How things stand when the report is made: tasks *held*, tasks *waiting* with the reason, pauses, what runs."""
+    """How things stand when the report is made: tasks *held*, tasks *waiting* with the reason, pauses, what runs.
+
+    *asking* are the tasks that wait for an answer, each with the stored verdict of the attempt that asked.
+    """
 
     held: Sequence[Task] = ()
+    asking: Sequence[tuple[Task, Mapping[str, Json]]] = ()
     waiting: Sequence[tuple[Task, str]] = ()
     pauses: Sequence[Pause] = ()
     running: int = 0
@@ -50,7 +55,12 @@ def build_batch(
 ) -> dict[str, Json]:
     """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends."""
     by_class = {name: [row for row in rows if row["class"] == name] for name in SECTIONS}
-    decisions = [*_of_pauses(now.pauses), *_of_held(now.held), *(one for row in rows for one in _of_row(row))]
+    decisions = [
+        *_of_pauses(now.pauses),
+        *_of_asking(now.asking),
+        *_of_held(now.held),
+        *(one for row in rows for one in _of_row(row)),
+    ]
     not_started = [_not_started(task, why) for task, why in now.waiting]
     counts: dict[str, Json] = {name: len(found) for name, found in by_class.items()}
     return {
@@ -192,6 +202,18 @@ def _of_pauses(pauses: Sequence[Pause]) -> list[dict[str, Json]]:
 def _of_held(held: Sequence[Task]) -> list[dict[str, Json]]:
     why = "held until you resume it"
     return [_decision(task.name, why, f"resume {task.name}", f"cancel {task.name}") for task in held]
+
+
+def _of_asking(asking: Sequence[tuple[Task, Mapping[str, Json]]]) -> list[dict[str, Json]]:
+    found = []
+    for task, verdict in asking:
+        question = question_in(verdict)
+        words = " ".join(question.text.split())[:400] if question else task.detail
+        offered = f" ({', '.join(question.options)})" if question and question.options else ""
+        until = f" Answer until {iso(task.not_before)}." if task.not_before else ""
+        name = task.name
+        found.append(_decision(name, f"it asks: {words}{offered}{until}", f"answer {name} 'TEXT'", f"show {name}"))
+    return found
 
 
 def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:

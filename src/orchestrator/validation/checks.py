@@ -11,8 +11,9 @@ from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, Failur
 from orchestrator.core.codec import outcome_from_json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.proof import CriterionProof, Finding
+from orchestrator.core.question import Question, Source
 from orchestrator.core.task import TaskSpec, TaskType
-from orchestrator.validation.answer import asks, is_about_checking, is_empty, surrenders
+from orchestrator.validation.answer import asks, is_about_checking, is_empty, question_of, surrenders
 from orchestrator.validation.proof import NOT_RUN, open_because, unchecked
 
 
@@ -27,13 +28,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """*failure* is None for success, else why not. *criteria* has one entry for each line the author wrote."""
+    """*failure* is None for success, else why not. *criteria* has one entry for each line the author wrote.
+
+    *question* is what a person has to answer; then *failure* is what the attempt is without an answer.
+    """
 
     failure: Failed | None
     checks: tuple[Check, ...]
     criteria: tuple[CriterionProof, ...]
     changes: Changes
     findings: tuple[Finding, ...] = ()
+    question: Question | None = None
 
 
 def judge(
@@ -66,14 +71,19 @@ def judge(
     if still_open or any(proof.check is not None for proof in criteria):
         detail = still_open.detail if still_open else ""
         checks.append(Check("no mandatory criterion is open", passed=still_open is None, detail=detail))
-    return Verdict(failure or still_open, tuple(checks), criteria, changes, findings)
+    asked = _question(failure, report) if failure else None
+    return Verdict(failure or still_open, tuple(checks), criteria, changes, findings, asked)
 
 
 def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:
     changed = _changed(report, changes)
-    looks = [(_answered(report), FailureKind.EMPTY_ANSWER)]
+    looks: list[tuple[Check, FailureKind]] = []
     if report.denials:
-        looks.append((_worked_around(report, changed=changed), FailureKind.PERMISSION_DENIED))
+        expected = task_type.expects_changes
+        looks.append((_worked_around(report, changed=changed, expected=expected), FailureKind.PERMISSION_DENIED))
+    if report.question is not None:
+        looks.append((_asked_in_form(report.question), FailureKind.ASKED_A_QUESTION))
+    looks.append((_answered(report), FailureKind.EMPTY_ANSWER))
     looks.append((_no_question(report, changed=changed), FailureKind.ASKED_A_QUESTION))
     looks.append((_no_surrender(report, changed=changed), FailureKind.GAVE_UP))
     if task_type.expects_changes:
@@ -117,13 +127,36 @@ def _answered(report: AgentReport) -> Check:
     return Check("answer is not empty", passed=not empty, detail="the agent said nothing" if empty else "")
 
 
-def _worked_around(report: AgentReport, *, changed: bool | None) -> Check:
+def _question(failure: Failed, report: AgentReport) -> Question | None:
+    """Return what a person has to answer so that it can go on."""
+    if failure.kind is FailureKind.PERMISSION_DENIED:
+        said = question_of(report.answer)
+        what = "; ".join(report.denied_for) or ", ".join(sorted(set(report.denials)))
+        text = f"It was denied: {what}{chr(10) * 2 if said.text else ''}{said.text}"
+        return Question(text, said.options, Source.DENIAL)
+    if failure.kind is FailureKind.ASKED_A_QUESTION:
+        return report.question or question_of(report.answer)
+    return None
+
+
+def _asked_in_form(question: Question) -> Check:
+    words = " ".join(question.text.split())[:300]
+    how = "by a tool" if question.source is Source.TOOL else "in its result"
+    return Check("answer is not a question", passed=False, detail=f"it asks {how}: {words}")
+
+
+def _worked_around(report: AgentReport, *, changed: bool | None, expected: bool) -> Check:
+    """A denied tool was needed where it says so, or where nothing came of it though something had to."""
     names = ", ".join(sorted(set(report.denials)))
+    if changed and (surrender := surrenders(report.answer)) and not is_about_checking(surrender):
+        detail = f"the agent was denied {names}, and says: {surrender}"
+        return Check("denied tools were not needed", passed=False, detail=detail)
     if changed:
         return Check(
             "denied tools were not needed", passed=True, detail=f"denied: {names}; files were changed all the same"
         )
-    if surrenders(report.answer) or asks(report.answer, did_work=False):
+    nothing_came = expected and changed is False
+    if nothing_came or surrenders(report.answer) or asks(report.answer, did_work=False):
         return Check(
             "denied tools were not needed", passed=False, detail=f"the agent was denied {names} and stopped there"
         )

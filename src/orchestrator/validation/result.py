@@ -151,8 +151,19 @@ def _attempt_part(record: AttemptRecord, report: Mapping[str, Json]) -> dict[str
         "project_notes": report.get("notes", []),
         "survivors_killed": report.get("survivors_killed", 0),
         "denials": report.get("denials", []),
+        **_asked_part(record.verdict),
         "usage": report.get("usage", {}),
     }
+
+
+def _asked_part(verdict: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what the attempt asked, and what it was answered by whom; nothing where it asked nothing."""
+    asked, answered = _mapping(verdict.get("question")), _mapping(verdict.get("answered"))
+    if not asked:
+        return {}
+    question = {key: asked.get(key) for key in ("question", "options", "source")}
+    told = {key: answered.get(key, "") for key in ("answer", "by", "door")} if answered else None
+    return {"question": question, "answered": told}
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:
