@@ -29,7 +29,7 @@ async def test_a_memory_is_kept_replaced_forgotten_and_found_by_its_beginning(st
 async def test_old_memories_go_and_young_ones_stay(store: SqliteStore) -> None:
     await store.memorize({"a:1": "old", "b:1": "old, of another"}, ts=1)
     await store.memorize({"a:2": "young"}, ts=5)
-    assert await store.forget("a:", before_ts=5) == 1
+    assert await store.forget(["a:"], before_ts=5) == 1
     assert list(await store.recall("")) == ["a:2", "b:1"]
 
 

@@ -212,8 +212,8 @@ class SqliteStore:
     async def memorize(self, changes: Mapping[str, str | None], *, ts: float) -> None:
         await self._write(lambda con: memos.memorize(con, changes, ts))
 
-    async def forget(self, prefix: str, *, before_ts: float) -> int:
-        return await self._write(lambda con: memos.forget(con, prefix, before_ts))
+    async def forget(self, prefixes: Sequence[str], *, before_ts: float) -> int:
+        return await self._write(lambda con: memos.forget(con, prefixes, before_ts))
 
     def once(self, key: str, *, ts: float) -> "SqliteStore":
         return OnceStore(self, key, ts)

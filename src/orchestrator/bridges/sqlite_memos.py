@@ -26,10 +26,10 @@ def memorize(con: sqlite3.Connection, changes: Mapping[str, str | None], ts: flo
             con.execute(_KEEP, (key, ts, value))
 
 
-def forget(con: sqlite3.Connection, prefix: str, before_ts: float) -> int:
-    """Forget what was written under *prefix* before *before_ts*. Returns how many."""
-    done = con.execute("DELETE FROM memo WHERE key >= ? AND key < ? AND ts < ?", (*_span(prefix), before_ts))
-    return done.rowcount
+def forget(con: sqlite3.Connection, prefixes: Sequence[str], before_ts: float) -> int:
+    """Forget what was written under *prefixes* before *before_ts*. Returns how many."""
+    delete = "DELETE FROM memo WHERE key >= ? AND key < ? AND ts < ?"
+    return sum(con.execute(delete, (*_span(prefix), before_ts)).rowcount for prefix in prefixes)
 
 
 def once(con: sqlite3.Connection, key: str, ts: float, act: Callable[[sqlite3.Connection], T]) -> T:

@@ -125,6 +125,14 @@ class Bot:
                 with suppress(BadRequest):
                     await self._bot.edit_message_text(part.text, **given)
 
+    async def unbutton(self, chat_id: int, message_id: int) -> None:
+        with _told():
+            try:
+                await self._bot.edit_message_reply_markup(chat_id, message_id, reply_markup=None)
+            except BadRequest as refused:
+                if "message is not modified" not in refused.message.lower():
+                    raise
+
     async def answer(self, query_id: str, text: str) -> None:
         with _told():
             try:

@@ -1,6 +1,6 @@
 """A chat with a person: what comes in, what goes out, and the ports for both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -105,8 +105,32 @@ class Chat(Protocol):
         """Make a message of ours say something else; when it says that already, nothing happens."""
         ...
 
+    async def unbutton(self, chat_id: int, message_id: int) -> None:
+        """Take the buttons off a message of ours; when it has none, nothing happens."""
+        ...
+
     async def answer(self, query_id: str, text: str) -> None:
         """Show who pressed a button that it was seen. One that nobody waits for any more is passed over."""
+        ...
+
+
+class ChatLine(Chat, Protocol):
+    """A connection to a far side that has chats."""
+
+    @property
+    def username(self) -> str:
+        """What the far side calls us."""
+        ...
+
+    async def updates(self, after: int, *, timeout_s: float) -> tuple[int, Sequence[Incoming]]:
+        """Confirm all up to the number *after*, wait for more, and return the last number with what people did.
+
+        Raises ChatError; *final* where we are refused, *gone* where somebody else takes what is for us.
+        """
+        ...
+
+    async def prepare(self, commands: Sequence[tuple[str, str]]) -> None:
+        """Tell the far side that updates are asked for, and which *commands* (name, about) there are."""
         ...
 
 
@@ -121,8 +145,8 @@ class DoorMemory(Protocol):
         """Keep these under their keys, in place of what was there; None forgets a key. *ts*: now."""
         ...
 
-    async def forget(self, prefix: str, *, before_ts: float) -> int:
-        """Forget keys that begin with *prefix* and were written before *before_ts*. Returns how many."""
+    async def forget(self, prefixes: Sequence[str], *, before_ts: float) -> int:
+        """Forget keys that begin with one of *prefixes* and were written before *before_ts*. Returns how many."""
         ...
 
     def once(self, key: str, *, ts: float) -> Store:
