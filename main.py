@@ -58,7 +58,13 @@ SETS = {
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
         Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
         Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
-        Lock("notify", "notices by ntfy, e-mail and more; 20 MB", ("notify",), ("base", "dev", "llama"), ("base",)),
+        Lock(
+            "notify",
+            "notices by ntfy, e-mail and more; 20 MB",
+            ("notify",),
+            ("base", "dev", "telegram", "llama"),
+            ("base",),
+        ),
         # Only the program in this package is used: what it depends on is left out. Only a wheel carries the program.
         Lock(
             "claude",
@@ -118,10 +124,9 @@ def command_of(argv: "list[str]") -> str:
 
 def sets_for(argv: "list[str]") -> "list[Lock]":
     """Return the sets that *argv* needs. Raises SetupError for a `setup` of something unknown."""
-    name = command_of(argv)
-    agent = [] if has_claude() else [SETS["claude"]]
+    name, agent = command_of(argv), [] if has_claude() else [SETS["claude"]]
     if name == "test":
-        return [SETS["dev"], SETS["llama"], *agent]
+        return [SETS["dev"], SETS["telegram"], SETS["llama"], SETS["notify"], *agent]
     if name == "setup":
         wanted = argv[argv.index("setup") + 1 :]
         unknown = [word for word in wanted if word not in SETS]

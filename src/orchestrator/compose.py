@@ -109,6 +109,11 @@ class Parts:
             clockwatch=self.clockwatch,
         )
 
+    def service_on(self, store: SqliteStore) -> Orchestrator:
+        """Return the application service on *store*, which is ours or a view of it."""
+        prove = prove_again(self.configuration, self.claude.container)
+        return _service(self.configuration, store, self.clock, self.bell, prove)
+
     def watch(self) -> FolderWatch:
         """Return the watch on tasks/, to be entered."""
         root = self.configuration.root

@@ -19,6 +19,7 @@ from orchestrator.bridges.log_setup import EVENTS_LOGGER, LogSetup
 from orchestrator.bridges.root_lock import Holder, holder, take_root
 from orchestrator.bridges.sd_notify import ServiceSocket, service_socket
 from orchestrator.bridges.start_journal import Start, StartJournal
+from orchestrator.chatting import Telegram
 from orchestrator.compose import Parts, make_folders, opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ExitCode, OrchestratorError, StoppedError, StoreError
@@ -34,6 +35,7 @@ events_log = logging.getLogger(EVENTS_LOGGER)
 
 Note = Callable[[str], None]
 LAST_WORDS = 500
+TELEGRAM_ENDS_S = 5.0  # for the last edits of messages
 
 
 async def run_daemon(
@@ -56,7 +58,8 @@ async def run_daemon(
                 await _held_in_a_crash_loop(parts, start, note)
                 taken_up = await parts.recover(journal, start, prove=False)
                 facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
-                async with _events_shown(parts, after, show), _trying(parts, note), parts.watch() as watch:
+                beside = (_events_shown(parts, after, show), _trying(parts, note), telegram_of(parts))
+                async with beside[0], beside[1], beside[2], parts.watch() as watch:
                     intake = parts.intake(watch)
                     pools.append(parts.pool(kept=intake.kept))
                     daemon = parts.daemon(intake.run, pool=pools[0], still_owner=lock.still_held)
@@ -95,6 +98,28 @@ async def _trying(parts: Parts, note: Note) -> AsyncIterator[None]:
     finally:
         trying.cancel()
         await asyncio.wait([trying])
+
+
+@asynccontextmanager
+async def telegram_of(parts: Parts) -> AsyncIterator[Telegram]:
+    """Serve the Telegram door beside everything else; whatever becomes of it, the tasks go on."""
+    telegram = Telegram(parts.configuration, parts.store, parts.clock, parts.bell, parts.service_on)
+    stopping = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await telegram.run(stopping)
+        except Exception:
+            log.exception("Telegram: it ended for a reason of our own; everything else goes on")
+
+    serving = asyncio.create_task(serve())
+    try:
+        yield telegram
+    finally:
+        stopping.set()
+        await asyncio.wait([serving], timeout=TELEGRAM_ENDS_S)
+        serving.cancel()
+        await asyncio.wait([serving])
 
 
 @asynccontextmanager

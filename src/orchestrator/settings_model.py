@@ -258,11 +258,13 @@ class CrashLoop(Group):
 
 
 class Telegram(Group):
-    """The bot. Without *allowed_users* nobody may use it."""
+    """The bot. Without *allowed_users* nobody may use it; *allowed_chats* are groups they may use it in."""
 
     token: SecretStr | None = None
     allowed_users: Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(comma_list)]
+    allowed_chats: Annotated[tuple[Annotated[int, Field(lt=0)], ...], BeforeValidator(comma_list)]
     chat_id: Annotated[int, Number] | None = None
+    api_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
 
 
 class Ollama(Group):

@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.bridges import sqlite_memos as memos
 from orchestrator.bridges import sqlite_read as read
 from orchestrator.bridges import sqlite_write as write
 from orchestrator.bridges.homes import arrive, home_of, how_it_came, tag_of
@@ -205,6 +206,18 @@ class SqliteStore:
         self._seen = version
         return bool(changed)
 
+    async def recall(self, prefix: str) -> Mapping[str, str]:
+        return await self._read(lambda con: memos.recall(con, prefix))
+
+    async def memorize(self, changes: Mapping[str, str | None], *, ts: float) -> None:
+        await self._write(lambda con: memos.memorize(con, changes, ts))
+
+    async def forget(self, prefixes: Sequence[str], *, before_ts: float) -> int:
+        return await self._write(lambda con: memos.forget(con, prefixes, before_ts))
+
+    def once(self, key: str, *, ts: float) -> "SqliteStore":
+        return OnceStore(self, key, ts)
+
     async def arrive(self, host: str, now: float) -> Arrival:
         """Remember where this root lies; one that was copied becomes another root. For its owner."""
         here = home_of(self._path, host)
@@ -251,3 +264,21 @@ class SqliteStore:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
+
+
+class OnceStore(SqliteStore):
+    """The store *of* for one request: what it writes first, it writes together with the request's *key*."""
+
+    def __init__(self, of: SqliteStore, key: str, ts: float) -> None:
+        vars(self).update(vars(of))
+        self._of = of
+        self._key = key
+        self._ts = ts
+        self._kept = False
+
+    async def _write(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        if self._kept:
+            return await self._of._write(act)
+        done = await self._of._write(lambda con: memos.once(con, self._key, self._ts, act))
+        self._kept = True
+        return done

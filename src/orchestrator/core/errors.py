@@ -90,6 +90,14 @@ class ConflictError(OrchestratorError):
     http_status = 409
 
 
+class RepeatedError(OrchestratorError):
+    """This very request was carried out before; it was not done again."""
+
+    code = "repeated"
+    exit_code = ExitCode.CONFLICT
+    http_status = 409
+
+
 class AlreadyRunningError(OrchestratorError):
     """Another daemon owns this root; the message names its pid, host and start time."""
 

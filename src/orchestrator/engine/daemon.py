@@ -71,8 +71,8 @@ class Daemon:
         """*beside* are further parts, each run until it is told to stop."""
         self._beside = beside
         self._clockwatch = clockwatch
-        self._questions = questions
         self._telling = telling
+        self._questions = questions
         self._store = store
         self._clock = clock
         self._bell = bell

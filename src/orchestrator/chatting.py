@@ -1,0 +1,103 @@
+"""Builds the Telegram door of a running root. The library is loaded when a bot is configured, and not before."""
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from orchestrator.api.telegram import Allowed, TelegramDoor
+from orchestrator.api.telegram_desk import Desk
+from orchestrator.api.telegram_line import Access, TelegramLine
+from orchestrator.api.telegram_live import EDIT_EVERY_S
+from orchestrator.bridges.clock import SystemClock
+from orchestrator.bridges.sqlite import SqliteStore
+from orchestrator.configuration import Configuration
+from orchestrator.core.chat import ChatLine
+from orchestrator.core.notice import Notice
+from orchestrator.core.request import read_request
+from orchestrator.core.task import Task, TaskSpec
+from orchestrator.engine.bell import Bell
+from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.submission import submit
+from orchestrator.settings import Door, task_rules
+
+log = logging.getLogger(__name__)
+
+DOOR: Door = "telegram"
+MISSING = "python-telegram-bot is not installed; type `python3 main.py setup telegram`"
+
+
+def installed() -> bool:
+    """Return whether the extra `telegram` is there."""
+    return importlib.util.find_spec("telegram") is not None
+
+
+class Telegram:
+    """The door and its connection; *service_on* builds the application service on a store."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        store: SqliteStore,
+        clock: SystemClock,
+        bell: Bell,
+        service_on: Callable[[SqliteStore], Orchestrator],
+        *,
+        edit_every_s: float = EDIT_EVERY_S,
+    ) -> None:
+        self._configuration = configuration
+        self._store = store
+        self._clock = clock
+        self._bell = bell
+        self.line = TelegramLine(clock)
+        desk = Desk(
+            chat=self.line,
+            memory=store,
+            clock=clock,
+            service=service_on(store),
+            once=lambda key: service_on(store.once(key, ts=clock.now())),
+            submit=self._submit,
+            read=self._read,
+            told_as=self._told_as,
+        )
+        self._door = TelegramDoor(desk, self._allowed, lambda: self.line.name, edit_every_s=edit_every_s)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve until *stopping*. Without a token or without people who may use it nothing is connected."""
+        if self._access() is not None and not installed():
+            log.error("Telegram: %s; everything else goes on", MISSING)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._door.run(stopping), name="telegram door")
+            group.create_task(self.line.serve(self._access, connected, self._door, stopping), name="telegram line")
+
+    def _access(self) -> Access | None:
+        chosen = self._configuration.settings.telegram
+        if chosen.token is None or not chosen.allowed_users or not installed():
+            return None
+        return Access(chosen.token.get_secret_value(), chosen.api_url)
+
+    def _allowed(self) -> Allowed:
+        chosen = self._configuration.settings.telegram
+        return Allowed(frozenset(chosen.allowed_users), frozenset(chosen.allowed_chats))
+
+    async def _submit(self, key: str, spec: TaskSpec, words: str, by: str) -> Task:
+        store = self._store.once(key, ts=self._clock.now())
+        return await submit(store, self._clock, self._bell, spec, words=words, door=DOOR, by=by)
+
+    async def _read(self, text: str, name: str) -> TaskSpec:
+        rules = task_rules(self._configuration.settings, DOOR)
+        return await asyncio.to_thread(partial(read_request, text, rules, name=name))
+
+    async def _told_as(self, reference: str) -> Notice | None:
+        return await self._store.outbox.told_as(DOOR, reference)
+
+
+@asynccontextmanager
+async def connected(access: Access) -> AsyncIterator[ChatLine]:
+    """Open a connection. Raises ChatError."""
+    from orchestrator.bridges.telegram_bot import open_bot
+
+    async with open_bot(access.token, api_url=access.api_url) as bot:
+        yield bot

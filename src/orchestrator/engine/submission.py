@@ -1,0 +1,34 @@
+"""A task that comes by another door than the folder: accepted as understood, with the file it would have been."""
+
+import hashlib
+
+from orchestrator.core.codec import to_json
+from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.ports import Clock, NewTask, Store
+from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.taskfile import render_task_file
+from orchestrator.core.text import slug
+from orchestrator.engine.bell import Bell
+
+
+async def submit(store: Store, clock: Clock, bell: Bell, spec: TaskSpec, *, words: str, door: str, by: str) -> Task:
+    """Accept *spec*, which *by* asked for through *door* in these *words*. Returns the task as it is stored."""
+    try:
+        body = render_task_file(spec).encode("utf-8", "surrogatepass")
+    except ValueError:  # no task file says it: then the words themselves are kept
+        body = words.encode("utf-8", "replace")
+    sha256 = hashlib.sha256(body).hexdigest()
+    uid, now = clock.new_uid(), clock.now()
+    parsed: dict[str, Json] = {
+        "type": spec.type,
+        "priority": spec.priority.value,
+        "inferred": to_json(spec.inferred),
+        "warnings": to_json(spec.notices),
+    }
+    events = [
+        Event(EventKind.RECEIVED, now, uid, data={"door": door, "by": by, "sha256": sha256}),
+        Event(EventKind.PARSED, now, uid, data=parsed),
+    ]
+    accepted = await store.accept([NewTask(Task(uid, slug(spec.id), spec, sha256, now), body, events)])
+    bell.ring()
+    return accepted[0]
