@@ -58,13 +58,7 @@ SETS = {
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
         Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
         Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
-        Lock(
-            "notify",
-            "notices by ntfy, e-mail and more; 20 MB",
-            ("notify",),
-            ("base", "dev", "telegram", "llama"),
-            ("base",),
-        ),
+        Lock("notify", "notices by apprise; 20 MB", ("notify",), ("base", "dev", "telegram", "llama"), ("base",)),
         # Only the program in this package is used: what it depends on is left out. Only a wheel carries the program.
         Lock(
             "claude",
