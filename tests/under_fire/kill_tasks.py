@@ -74,7 +74,8 @@ def task_file(name: str, kind: str, padding: int) -> bytes:
     script = f"<<<SCRIPT {json.dumps({'steps': steps})} SCRIPT>>>"
     pad = "".join(f"{number:07}\n" for number in range(padding // 8))
     head = f"---\nid: {name}\ntype: analyze\npriority: medium\ncreated: 2026-01-01T00:00:00Z\n{more}---\n\n"
-    return f"{head}# Task {name}\n\n**Prompt:**\nDo {name}. {script}\n{pad}".encode()
+    tail = "\n**Success Criteria:**\n- [ ] it is made: `test -e made`\n" if kind == "cloned" else ""
+    return f"{head}# Task {name}\n\n**Prompt:**\nDo {name}. {script}\n{pad}{tail}".encode()
 
 
 def by_rename(folder: Path, name: str, content: bytes) -> None:

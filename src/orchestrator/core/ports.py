@@ -18,6 +18,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
+from orchestrator.core.proof_ports import Opinions as Opinions
 from orchestrator.core.task import FileStamp, Label, Task
 from orchestrator.core.work import Area, CommitWords, Delivery
 
