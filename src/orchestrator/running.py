@@ -54,7 +54,7 @@ async def run_daemon(
                 loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
                 after = await parts.store.last_seq()
                 await _held_in_a_crash_loop(parts, start, note)
-                taken_up = await parts.recover(journal, start)
+                taken_up = await parts.recover(journal, start, prove=False)
                 facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
                 async with _events_shown(parts, after, show), _trying(parts, note), parts.watch() as watch:
                     intake = parts.intake(watch)
