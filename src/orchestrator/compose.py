@@ -233,7 +233,7 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
-            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service.results),
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
