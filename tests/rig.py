@@ -92,7 +92,7 @@ class Engine:
             projector=self.projector,
             config_changed=lambda: False,
             still_owner=lambda: True,
-            questions=self.questions,
+            beside=[self.questions.run],
         )
 
     async def recover(self) -> int:

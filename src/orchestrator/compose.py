@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator import agents, language, repositories
+from orchestrator.beside import parts_beside
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
@@ -40,13 +41,11 @@ from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
-from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.live_claude import LiveClaude
 from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
-from orchestrator.replying import questions
 from orchestrator.settings import task_rules
 
 log = logging.getLogger(__name__)
@@ -161,14 +160,9 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
-            beside=[self._self_taking().run],
             telling=self.notices.telling,
-            questions=questions(self.configuration, self.store, self.clock, self.bell),
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
-
-    def _self_taking(self) -> SelfTaking:
-        given = {"store": self.store, "bell": self.bell, "policy": self.configuration.policy}
-        return SelfTaking(**given, results=self.service.results)  # type: ignore[arg-type]
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
         """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.

@@ -217,6 +217,13 @@ class Intake(Group):
     min_free_bytes: Count
 
 
+class FolderSettings(Group):
+    """What is shown in the folder while tasks run. *status_every_s*: a status file is written at most so often."""
+
+    status_files: bool
+    status_every_s: Annotated[float, Number, Field(ge=1, le=3600)]
+
+
 class Limits(Group):
     """Caps on a task file, and on what it may ask for."""
 
@@ -292,6 +299,7 @@ class Settings(Group):
     questions: QuestionSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
+    folder: FolderSettings
     limits: Limits
     logs: Logs
     shutdown: Shutdown

@@ -194,3 +194,14 @@ async def test_nothing_in_the_folder_costs_a_daemon_its_life(open_engine: Open) 
         await asyncio.wait_for(engine.questions.look(), 5)
         assert (waiting / "z.late.md").read_text() == "nobody's words"
         await until(file_of(engine).exists, what="its own file stays")
+
+
+async def test_a_second_version_by_a_sync_tool_is_said_once_and_answers_nothing(open_engine: Open) -> None:
+    async with open_engine(asking()) as engine, asked(engine) as task:
+        text = f"{file_of(engine).read_text()}2\n"
+        for name in ("t.question.sync-conflict-20261127-120000-ABCDEFG.md", "t.question (1).md", ".t.question.md.swp"):
+            file_of(engine).with_name(name).write_text(text)
+        for _ in range(2):
+            await engine.questions.look()
+        assert await warnings(engine) == ["answer_not_understood"] * 2
+        assert (await engine.task(task.uid)).state is State.NEEDS_INPUT

@@ -38,6 +38,7 @@ from orchestrator.bridges.settled import RECENT_NS, Lease, read_settled, stamp_o
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import FileBytes, InboxEntry, InboxScan, NotReady
+from orchestrator.core.sync_names import is_conflict, is_temporary
 from orchestrator.core.task import FileStamp, Task
 
 _TROUBLE = {
@@ -53,10 +54,10 @@ _STALE_S = 36 * 3600
 def is_task_name(name: str) -> bool:
     """Return whether a file of this name is meant to become a task.
 
-    Everything hidden and the lock files of office programs are not; the leftovers of editors and transfers
-    (`x.task.md~`, `.part`, `.tmp`, `.swp`, `#x#`, `4913`) are not either, since their names end otherwise.
+    Everything hidden is not, nor what editors, transfers and sync tools leave: see `core.sync_names`.
     """
-    return name.endswith(SUFFIX) and len(name) > len(SUFFIX) and not name.startswith((".", "~$", "#"))
+    is_one = name.endswith(SUFFIX) and len(name) > len(SUFFIX)
+    return is_one and not is_temporary(name) and not is_conflict(name, "task")
 
 
 class TaskFolder:
@@ -130,6 +131,8 @@ class TaskFolder:
         if not is_task_name(name):
             if is_task_name(name.lower()):
                 ignored[name] = "suffix_case"
+            elif is_conflict(name, "task"):
+                ignored[name] = "conflict_copy"
             return
         try:
             facts = item.stat(follow_symlinks=False)

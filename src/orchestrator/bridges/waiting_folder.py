@@ -5,13 +5,14 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.bridges.files import (
     create_new,
     look,
+    names_in,
     open_below,
     open_folder,
     opened,
@@ -22,6 +23,7 @@ from orchestrator.bridges.settled import Lease, read_settled, stamp_of, take_lea
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.failpoint import hit
 from orchestrator.core.ports import FileBytes
+from orchestrator.core.sync_names import is_conflict, is_temporary
 from orchestrator.core.task import FileStamp
 from orchestrator.core.waiting import LATE, SUFFIX
 
@@ -53,6 +55,9 @@ class WaitingFolder:
 
     async def scan(self) -> Mapping[str, FileStamp]:
         return await asyncio.to_thread(self._scan)
+
+    async def conflicts(self) -> Sequence[str]:
+        return await asyncio.to_thread(self._inside, _conflicts) or []
 
     async def read(self, name: str) -> bytes | None:
         return await asyncio.to_thread(self._inside, lambda fd: self._read(fd, name))
@@ -116,7 +121,12 @@ class WaitingFolder:
 
 def is_question_name(name: str) -> bool:
     """Return whether a file of this name is one of ours, and no hidden or temporary copy of it."""
-    return name.endswith(SUFFIX) and len(name) > len(SUFFIX) and not name.startswith((".", "~", "#"))
+    is_one = name.endswith(SUFFIX) and len(name) > len(SUFFIX)
+    return is_one and not is_temporary(name) and not is_conflict(name, "question")
+
+
+def _conflicts(fd: int) -> list[str]:
+    return [name for name in names_in(fd) if is_conflict(name, "question")]
 
 
 def _removed(fd: int, name: str, seen: FileStamp) -> bool:

@@ -20,8 +20,8 @@ class InboxScan:
     """What lay in `tasks/` at one look.
 
     *ignored* maps names that look like task files and can never be one to the reason (directory, fifo, socket,
-    device, suffix_case). *identity* is (device, inode) of the folder. *trouble* is "" or why nothing could be
-    seen (missing, unreadable, no_descriptors); then the other fields say nothing.
+    device, suffix_case, conflict_copy). *identity* is (device, inode) of the folder. *trouble* is "" or why nothing
+    could be seen (missing, unreadable, no_descriptors); then the other fields say nothing.
     """
 
     entries: Mapping[str, InboxEntry] = field(default_factory=dict)

@@ -17,7 +17,7 @@ deleted is believed by its name. Pure.
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class WaitingFiles(Protocol):
 
     async def scan(self) -> Mapping[str, FileStamp]:
         """Return the regular files that end in SUFFIX, each with how it looks. A folder that is missing is empty."""
+        ...
+
+    async def conflicts(self) -> Sequence[str]:
+        """Return the names by which sync tools leave a second version of such a file: nobody's answer is read there."""
         ...
 
     async def read(self, name: str) -> bytes | None:

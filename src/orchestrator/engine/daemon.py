@@ -11,7 +11,6 @@ from orchestrator.engine.bell import Bell, listen
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
-from orchestrator.engine.questions import Questions
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.telling import Telling
 
@@ -66,13 +65,11 @@ class Daemon:
         clockwatch: ClockWatch | None = None,
         beside: Sequence[Callable[[asyncio.Event], Coroutine[None, None, None]]] = (),
         telling: Telling | None = None,
-        questions: Questions | None = None,
     ) -> None:
-        """*beside* are further parts, each run until it is told to stop."""
+        """*beside* are further parts, each run until it is told to stop: when no attempt runs any more."""
         self._beside = beside
         self._clockwatch = clockwatch
         self._telling = telling
-        self._questions = questions
         self._store = store
         self._clock = clock
         self._bell = bell
@@ -114,9 +111,7 @@ class Daemon:
                 group.create_task(self._telling.run(written), name="telling")
             group.create_task(self._upkeep(signals), name="upkeep")
             for part in self._beside:
-                group.create_task(part(signals.stopping), name="a further part")
-            if self._questions is not None:
-                group.create_task(self._questions.run(stopped), name="questions")
+                group.create_task(part(stopped), name="a further part")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()

@@ -75,6 +75,7 @@ class Questions:
         self._command = command
         self._answers = Answers(store=store, clock=clock, redact=redact)
         self._seen: dict[str, _Seen] = {}
+        self._conflicts: frozenset[str] = frozenset()
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look whenever something happened, and once a second while a task waits, until *stopped*."""
@@ -101,11 +102,20 @@ class Questions:
         mine = {file_name(task): task for task in waiting}
         for name in there.keys() - mine.keys():
             await self._left_over(name, there[name])
+        await self._tell_conflicts()
         for name, task in mine.items():
             if not await self._answered(name, task, there.get(name)):
                 await self._overdue(task)
         self._seen = {name: seen for name, seen in self._seen.items() if name in mine}
         return LOOK_S if waiting else IDLE_S
+
+    async def _tell_conflicts(self) -> None:
+        """Say once of each second version that a sync tool has made: which of the two is meant, nobody knows."""
+        found = frozenset(await self._files.conflicts())
+        for name in sorted(found - self._conflicts):
+            detail = f"tasks/waiting/{printable(name)} is a second version made by a sync tool, and is not read"
+            await self._warn("answer_not_understood", detail, name)
+        self._conflicts = found
 
     async def _answered(self, name: str, task: Task, stamp: FileStamp | None) -> bool:
         """Read the file of *task*, or write it. Returns whether there was an answer in it."""

@@ -1,0 +1,54 @@
+"""Puts together the parts that run beside intake, pool and projector."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+
+from orchestrator.bridges.cancelled_folder import CancelledFolder
+from orchestrator.bridges.files import ArtifactFiles
+from orchestrator.bridges.waiting_folder import WaitingFolder
+from orchestrator.configuration import Configuration
+from orchestrator.core.events import Json
+from orchestrator.core.ports import Clock, Store
+from orchestrator.engine.bell import Bell
+from orchestrator.engine.cancelled_files import CancelledByFile
+from orchestrator.engine.questions import Questions
+from orchestrator.engine.self_taking import SelfTaking
+from orchestrator.engine.service import Orchestrator
+from orchestrator.engine.status_files import StatusFiles
+
+Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
+
+
+def parts_beside(
+    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator
+) -> tuple[Part, ...]:
+    """Return the parts of this root, each run until it is told to stop."""
+    taking = SelfTaking(store=store, bell=bell, policy=configuration.policy, results=service.results)
+    questions = Questions(
+        store=store,
+        files=WaitingFolder(configuration.root, settle_s=configuration.settings.intake.settle_s),
+        clock=clock,
+        bell=bell,
+        redact=partial(_redacted, configuration),
+        command=configuration.command,
+    )
+    status = StatusFiles(
+        store=store,
+        artifacts=ArtifactFiles(configuration.root),
+        clock=clock,
+        bell=bell,
+        every_s=partial(_status_every_s, configuration),
+        command=configuration.command,
+    )
+    cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
+    return taking.run, questions.run, status.run, cancelled.run
+
+
+def _status_every_s(configuration: Configuration) -> float:
+    folder = configuration.settings.folder
+    return folder.status_every_s if folder.status_files else 0.0
+
+
+def _redacted(configuration: Configuration, value: Json) -> Json:
+    return configuration.redactor.json(value)
