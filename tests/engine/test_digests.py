@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from tests.fakes_of_models import ScriptedSummarizer
 from tests.fakes_of_proof import NoCommits
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished, WorkOrder
-from orchestrator.core.digest import Digest, Told
+from orchestrator.core.digest import Digest
 from orchestrator.core.events import TaskUid
 from orchestrator.core.evidence import Changes
 from orchestrator.core.proof import CriterionProof, Proof
@@ -21,21 +22,6 @@ AREA = Area("/w", "/w", "/w", Isolation.IN_PLACE)
 DONE = Finished(AgentReport("All done."))
 PROOFS = (CriterionProof("it greets", Proof.PROVEN, "it passes"),)
 GOOD = Verdict(None, (), PROOFS, Changes(created=("a.py",)))
-
-
-class ScriptedSummarizer:
-    """Implements the port `Summarizer`: says *said*, or raises it."""
-
-    def __init__(self, said: Digest | Exception, *, wanted: bool = True) -> None:
-        self.said = said
-        self.wanted = wanted
-        self.told: list[Told] = []
-
-    async def summary(self, told: Told) -> Digest | None:
-        self.told.append(told)
-        if isinstance(self.said, Exception):
-            raise self.said
-        return self.said
 
 
 async def on(summarizer: ScriptedSummarizer, verdict: Verdict, outcome: Finished | Failed = DONE) -> Verdict:
