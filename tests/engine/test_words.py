@@ -1,41 +1,21 @@
 """Files that are nothing but words, where a model reads them: they come last, and nothing is lost for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.engine.intake_rig import Rig, body
+from tests.fakes_of_models import ScriptedReader
 
 from orchestrator.core.lifecycle import State
-from orchestrator.core.reading import Suggestion, not_read, with_suggestion
-from orchestrator.core.task import TaskRules, TaskSpec
-
-
-class ScriptedReader:
-    """Implements the port `TextReader`: says the same of all words; what is stored meanwhile is noted by *look*."""
-
-    def __init__(self, said: Suggestion) -> None:
-        self.said = said
-        self.rig: Rig | None = None
-        self.asked: list[Sequence[str]] = []
-        self.stored: list[str] = []
-
-    async def read(self, specs: Sequence[TaskSpec], rules: TaskRules) -> Sequence[TaskSpec]:
-        assert self.rig is not None
-        self.asked.append([spec.prompt for spec in specs])
-        self.stored = [task.name for task in await self.rig.tasks()]
-        return [
-            with_suggestion(spec, self.said, rules) if "known" in spec.prompt else not_read(spec, "no")
-            for spec in specs
-        ]
+from orchestrator.core.reading import Suggestion
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     reader = ScriptedReader(Suggestion("m", "fix", "high", "Known", "", ("lib/a.py",)))
     made = Rig(tmp_path, words=reader)
-    reader.rig = made
     yield made
     made.inbox.close()
 
@@ -51,8 +31,8 @@ async def test_words_are_read_by_the_model_after_everything_else_is_stored(rig: 
     rig.drop("formatted.task.md", body("formatted"))
     outcome = await rig.scan()
     assert (outcome.accepted, outcome.rejected) == (3, 0)
-    assert reader_of(rig).stored == ["formatted"]
     by_name = {task.name: task for task in await rig.tasks()}
+    assert by_name["formatted"].order < min(by_name["b"].order, by_name["c"].order)
     assert (by_name["b"].spec.type, by_name["b"].spec.title) == ("fix", "Known")
     assert by_name["b"].spec.target_files == ("lib/a.py",)
     assert (by_name["c"].spec.type, by_name["c"].state) == ("analyze", State.QUEUED)

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from orchestrator.core.attempt import Failed, Finished, WorkOrder
+from orchestrator.core.attempt import Failed, FailureKind, Finished, WorkOrder
 from orchestrator.core.digest import Digest, Told
 from orchestrator.core.ports import Summarizer
 from orchestrator.core.task import TaskSpec
@@ -29,8 +29,12 @@ class Digests:
     async def on(
         self, verdict: Verdict, spec: TaskSpec, order: WorkOrder, outcome: Finished | Failed, *, area: Area, head: str
     ) -> Verdict:
-        """Return *verdict* with what a model makes of it; nothing else of it is another one for that."""
-        if not self._summarizer.wanted or isinstance(outcome, Failed):
+        """Return *verdict* with what a model makes of it; nothing else of it is another one for that.
+
+        Nobody is asked where the agent failed, or where a check fails and the work may go on.
+        """
+        goes_on = verdict.failure is not None and verdict.failure.kind is FailureKind.CHECK_FAILED
+        if not self._summarizer.wanted or isinstance(outcome, Failed) or goes_on:
             return verdict
         try:
             change = await change_text(self._patches, area, head, verdict.changes)

@@ -39,7 +39,12 @@ async def read_request(text: str, *, file_name: str, rules: TaskRules, reader: T
     Raises TaskFileError where it can be none. What was guessed, by words or by a model, is among `inferred`.
     """
     spec = parse_task_file(text.encode("utf-8", "replace"), file_name=file_name, rules=rules)
-    if reader is None or not is_bare(spec):
+    return await better(spec, rules, reader) if reader else spec
+
+
+async def better(spec: TaskSpec, rules: TaskRules, reader: TextReader) -> TaskSpec:
+    """Return *spec* as a model reads it, where it is nothing but words; else itself."""
+    if not is_bare(spec):
         return spec
     (read,) = await reader.read([spec], rules)
     return read
