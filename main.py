@@ -57,8 +57,8 @@ SETS = {
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
         Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
         Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
-        # Only the program inside this package is used, so what the package itself depends on is left out; its
-        # source archive carries no program, so only a wheel will do.
+        Lock("notify", "notices by ntfy, e-mail and more; 20 MB", ("notify",), ("base", "dev", "llama"), ("base",)),
+        # Only the program in this package is used: what it depends on is left out. Only a wheel carries the program.
         Lock(
             "claude",
             "the Claude Code CLI, as none is on PATH; a download of 166 MB, 380 MB on disk",

@@ -42,6 +42,7 @@ def answers(status: int, body: bytes = b"", **headers: str) -> Act:
 def hangs(handler: "_Handler") -> None:
     """Take the request and say nothing until the server ends."""
     handler.far.ended.wait()
+    handler.close_connection = True
 
 
 def cuts(handler: "_Handler") -> None:

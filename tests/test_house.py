@@ -136,6 +136,7 @@ LOCKED_EXTRAS = {
     "claude": ["claude"],
     "telegram": ["telegram"],
     "llama": ["llama"],
+    "notify": ["notify"],
 }
 
 

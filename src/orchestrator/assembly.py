@@ -15,6 +15,7 @@ from orchestrator.bridges.root_lock import Holder, holder
 from orchestrator.compose import opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding
+from orchestrator.core.notice_ports import Told
 from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.service import ServiceState
 from orchestrator.engine.service import Orchestrator
@@ -45,6 +46,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         remove_attempts=files.remove_attempts,
         result_files=files.results,
         demo=partial(_demo, configuration),
+        notify_test=partial(_notify_test, configuration),
         service=partial(_installing, configuration),
     )
 
@@ -84,6 +86,13 @@ async def _installing(configuration: Configuration, action: str, dry_run: bool) 
     from orchestrator.installing import service_command
 
     return await service_command(configuration, action, dry_run)
+
+
+async def _notify_test(configuration: Configuration, name: str) -> Sequence[Told]:
+    from orchestrator.chatting import OneShot
+    from orchestrator.notifying import tried
+
+    return await tried(configuration, name, OneShot(configuration))
 
 
 async def _demo(configuration: Configuration, say: Callable[[str], None]) -> int:

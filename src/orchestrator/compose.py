@@ -49,6 +49,7 @@ from orchestrator.engine.projector import Projector
 from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
+from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
 from orchestrator.replying import questions
 from orchestrator.settings import task_rules
@@ -171,6 +172,7 @@ class Parts:
     claude: LiveClaude
     projector: Projector
     clockwatch: ClockWatch
+    notices: Notices
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -238,6 +240,7 @@ class Parts:
             config_changed=self.configuration.changed_on_disk,
             still_owner=still_owner,
             disk_refused=refused,
+            telling=self.notices.telling,
             questions=questions(self.configuration, self.store, self.clock, self.bell),
         )
 
@@ -304,12 +307,7 @@ def _database(path: Path, *, made: bool) -> Iterator[Path]:
 
 
 def _parts(
-    configuration: Configuration,
-    store: SqliteStore,
-    clock: SystemClock,
-    bell: Bell,
-    agent: Agent | None,
-    root_tag: str,
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, agent: Agent | None, root_tag: str
 ) -> Parts:
     root, paths = configuration.root, configuration.settings.paths
     inbox = TaskFolder(root, state=Path(paths.state), settle_s=configuration.settings.intake.settle_s)
@@ -330,6 +328,7 @@ def _parts(
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
     service = _service(configuration, store, clock, bell, prove_again(configuration, claude.container))
+    notices = notices_of(configuration, store, clock, bell)
     projector = Projector(
         store=store,
         artifacts=artifacts,
@@ -339,10 +338,11 @@ def _parts(
         bell=bell,
         redact=redact,
         command=configuration.command,
-        reports=_reports(configuration, store, artifacts, clock, service),
+        reports=_reports(configuration, store, artifacts, clock, service, notices),
     )
-    clockwatch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-    return Parts(configuration, store, clock, bell, service, inbox, artifacts, executor, claude, projector, clockwatch)
+    watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
+    said = (service, inbox, artifacts, executor, claude, projector, watch, notices)
+    return Parts(configuration, store, clock, bell, *said)
 
 
 def _reports(
@@ -351,6 +351,7 @@ def _reports(
     artifacts: ArtifactFiles,
     clock: SystemClock,
     service: Orchestrator,
+    notices: Notices,
 ) -> BatchReports:
     return BatchReports(
         store=store,
@@ -358,6 +359,7 @@ def _reports(
         clock=clock,
         report=lambda seq: service.report(after_seq=seq),
         command=configuration.command,
+        announce=notices.noticing.batch_ended,
     )
 
 

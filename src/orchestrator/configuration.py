@@ -18,6 +18,7 @@ from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.git import Git
 from orchestrator.bridges.git_clone import Equipment
 from orchestrator.bridges.isolation import IsolationRules
+from orchestrator.bridges.secret_source import secrets_in
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
@@ -259,7 +260,16 @@ class Configuration:
         handed_on = self.settings.agents.claude.env
         names = [name for name in self.environ if _CREDENTIAL.fullmatch(name) or _is_secret(name, handed_on)]
         credentials = [self.environ[name] for name in names if self.environ[name]]
-        return Redactor([*secrets(self.settings), *credentials])
+        return Redactor([*secrets(self.settings), *credentials, *self._of_places()])
+
+    def _of_places(self) -> list[str]:
+        """What is secret of the places that are told: their addresses hold tokens."""
+        found: list[str] = []
+        for one in self.settings.notify:
+            url = one.url.get_secret_value() if one.url else ""
+            found += secrets_in(self.environ, url, one.url_env, one.url_file)
+            found += secrets_in(self.environ, "", one.secret_env, one.secret_file)
+        return found
 
 
 def _defaults() -> Layer:

@@ -9,10 +9,12 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from orchestrator import notifying
 from orchestrator.api.program import Component
 from orchestrator.bridges.claude_command import confinement, environment, refusal
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
@@ -25,7 +27,9 @@ from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
 from orchestrator.compose import DATABASE, choose_container, claude_in, require_root
 from orchestrator.configuration import Configuration
+from orchestrator.core.errors import StoreError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
+from orchestrator.core.notice_ports import SinkFacts
 from orchestrator.core.plan import HELD_BY_US
 from orchestrator.core.report import COMMAND
 from orchestrator.settings import effective
@@ -57,7 +61,8 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
         )
     )
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
-    whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container)]
+    told = await _notify_findings(configuration)
+    whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container), *told]
     groups = list(dict.fromkeys(one.group for one in whole))
     whole.sort(key=lambda one: groups.index(one.group))
     return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
@@ -86,6 +91,17 @@ def _invalid(configuration: Configuration) -> Sequence[Finding]:
         return ()
     fix = error.hint or "Correct what is named; until then everything below was looked at with the defaults."
     return [Finding("configuration", "settings", Level.FAIL, error.message, fix)]
+
+
+async def _notify_findings(configuration: Configuration) -> Sequence[Finding]:
+    """Look at the places that are told, and at what they are owed. Nothing is sent: `notify test` does that."""
+    path, facts = Path(configuration.settings.paths.state) / DATABASE, list[SinkFacts]()
+    with suppress(StoreError):  # told by the findings on the database
+        if path.exists():
+            async with open_store(path, read_only=True) as store:
+                facts += await store.outbox.sinks()
+    clock = SystemClock()
+    return notifying.findings(notifying.Sinks(configuration, clock), facts, now=clock.now())
 
 
 async def components(configuration: Configuration) -> Sequence[Component]:

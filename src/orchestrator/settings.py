@@ -34,7 +34,7 @@ __all__ = [
     "yaml_layer",
 ]
 
-_SECRET_KEYS = frozenset({"telegram.token"})
+_SECRET_KEYS = frozenset({"telegram.token", "notify.url"})
 _KNOWN_TOOLS = (
     "Agent", "Bash", "BashOutput", "Edit", "Glob", "Grep", "KillShell", "LSP", "NotebookEdit", "Read", "Skill",
     "Task", "TodoWrite", "WebFetch", "WebSearch", "Write",

@@ -9,7 +9,7 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
@@ -32,6 +32,7 @@ from orchestrator.settings_fields import (
     VariableName,
     comma_list,
 )
+from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 
 
 class Group(BaseModel):
@@ -268,6 +269,7 @@ class Settings(Group):
     crash_loop: CrashLoop
     telegram: Telegram
     ollama: Ollama
+    notify: Annotated[tuple[NotifySettings, ...], AfterValidator(names_are_unique)]
 
     @model_validator(mode="after")
     def _default_type_exists(self) -> "Settings":
@@ -321,7 +323,7 @@ def shown(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(words(item) if isinstance(item, Mapping) else str(item) for item in value) or "none"
     return str(value) if value != "" else "not set"
 
 

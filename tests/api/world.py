@@ -17,6 +17,7 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding
 from orchestrator.core.lifecycle import State
+from orchestrator.core.notice_ports import Told
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask
 from orchestrator.core.repair_report import RepairReport
@@ -42,6 +43,7 @@ class World:
     ends: State = State.SUCCEEDED
     service: ServiceState = field(default_factory=lambda: ServiceState("orchestrator-r-1", "systemd", "/h/r.service"))
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     policy: RunPolicy = field(
         default_factory=lambda: RunPolicy(3, {"claude": AgentProfile("claude")}, "claude", {}, "/w", "/w", "/attempts")
     )
@@ -79,7 +81,11 @@ class World:
             result_files=self._results,
             demo=self._demo,
             service=self._service,
+            notify_test=self._notify_test,
         )
+
+    async def _notify_test(self, name: str) -> Sequence[Told]:
+        return [one for one in self.told if name in ("", one.sink)]
 
     async def call(self, *words: str) -> tuple[int, str, str]:
         """Run a command line. Returns exit code, stdout, stderr."""

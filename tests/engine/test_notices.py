@@ -1,121 +1,20 @@
-"""What happens is told once to each place that wants to hear of it, whatever the place and the daemon go through."""
+"""What happens is told once to each place that wants to hear of it, in words that help."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from tests.engine.notices_rig import SECRET, USUAL, Teller, far, opened_teller, teller
 from tests.fakes import FakeClock
 from tests.fakes_of_notices import FakeNotifier
 from tests.harness import until
 from tests.ports.sample_tasks import K, event, go, new
 
-from orchestrator.bridges.sqlite import SqliteStore, open_store
 from orchestrator.core.events import Event, Json
-from orchestrator.core.notice import Delivery, NoticeKind, NotSent
-from orchestrator.core.notice_flow import AGE_S, BURST, WINDOW_S
+from orchestrator.core.notice import TEXT_CHARS, Act, NoticeKind
 from orchestrator.core.notice_ports import Sink
-from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task
-from orchestrator.engine.bell import Bell
-from orchestrator.engine.noticing import LAG, Noticing
-from orchestrator.engine.telling import KEPT_S, Telling
+from orchestrator.engine.noticing import LAG
 
-USUAL = frozenset({NoticeKind.NEEDS_YOU, NoticeKind.FAILED, NoticeKind.BATCH_FINISHED})
-SECRET = "hunter2-hunter2"
-
-
-class SlowNotifier(FakeNotifier):
-    """Takes nothing until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = asyncio.Event()
-        self.asked: list[Delivery] = []
-
-    async def send(self, delivery: Delivery) -> str:
-        self.asked.append(delivery)
-        await self.go.wait()
-        return await super().send(delivery)
-
-
-@dataclass
-class Teller:
-    """A root with a place that is told, and time that the test moves."""
-
-    store: SqliteStore
-    clock: FakeClock
-    bell: Bell
-    sinks: dict[str, Sink]
-    noticing: Noticing
-    telling: Telling
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add_sink(self, name: str, far: FakeNotifier, kinds: frozenset[NoticeKind] = USUAL) -> FakeNotifier:
-        self.sinks[name] = Sink(name, kinds, far)
-        return far
-
-    async def failed(self, n: int, **data: Json) -> Task:
-        (task,) = await self.store.accept([new(n)])
-        running = await go(self.store, task, K.STARTED, K.FINISHED, ts=self.clock.now())
-        said: dict[str, Json] = {"reason": "timeout", "detail": "it ran for 300 s", **data}
-        (ended,) = await self.store.commit([event(K.FAILED, running, ts=self.clock.now(), **said)])
-        return ended
-
-    async def titles(self, far: FakeNotifier, count: int) -> Sequence[str]:
-        await until(lambda: len(far.taken) >= count, what=f"{count} messages")
-        return [one.notice.title for one in far.taken]
-
-    async def settled(self) -> None:
-        """Return when nothing is owed that could be sent now."""
-        for _ in range(3):
-            self.bell.ring()
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def opened_teller(
-    path: Path, clock: FakeClock, sinks: dict[str, Sink], *, send_s: float = 5.0, last_s: float = 0.2
-) -> AsyncIterator[Teller]:
-    """A store with the parts that tell, which run until the block ends."""
-    bell = Bell()
-    async with open_store(path, committed=bell.ring) as store:
-        redactor = Redactor([SECRET])
-        noticing = Noticing(store=store, outbox=store.outbox, clock=clock, sinks=lambda: sinks, redact=redactor.json)
-        telling = Telling(
-            store=store,
-            outbox=store.outbox,
-            clock=clock,
-            bell=bell,
-            sinks=lambda: sinks,
-            noticing=noticing,
-            root=store.root_uuid,
-            send_s=send_s,
-            last_s=last_s,
-        )
-        teller = Teller(store, clock, bell, sinks, noticing, telling)
-        await noticing.catch_up()
-        running = asyncio.create_task(telling.run(teller.stopped))
-        try:
-            yield teller
-        finally:
-            teller.stopped.set()
-            bell.ring()
-            await asyncio.wait([running])
-            running.result()
-
-
-@pytest.fixture
-def far() -> FakeNotifier:
-    return FakeNotifier()
-
-
-@pytest.fixture
-async def teller(tmp_path: Path, far: FakeNotifier) -> AsyncIterator[Teller]:
-    async with opened_teller(tmp_path / "store.db", FakeClock(), {"web": Sink("web", USUAL, far)}) as opened:
-        yield opened
+__all__ = ["far", "teller"]
 
 
 async def test_a_failed_task_is_told_with_its_summary_and_what_to_type(teller: Teller, far: FakeNotifier) -> None:
@@ -161,183 +60,6 @@ async def test_no_secret_reaches_a_place(teller: Teller, far: FakeNotifier) -> N
     await teller.titles(far, 1)
     assert SECRET not in repr(far.taken)
     assert "[redacted]" in repr(far.taken)
-
-
-async def test_five_hundred_tasks_that_fail_at_once_are_five_messages(teller: Teller, far: FakeNotifier) -> None:
-    tasks = await teller.store.accept([new(n) for n in range(500)])
-    events = [event(K.STARTED, task) for task in tasks]
-    running = await teller.store.commit(events)
-    running = await teller.store.commit([event(K.FINISHED, task) for task in running])
-    now = teller.clock.now()
-    await teller.store.commit([event(K.FAILED, task, ts=now, reason="auth", detail="no") for task in running])
-    await teller.titles(far, BURST)
-    await teller.settled()
-    assert len(far.taken) == BURST
-    last = far.taken[-1].notice
-    assert last.title == f"{500 - BURST + 1} notices: {500 - BURST + 1} failed"
-    assert last.document is not None
-    alone = {one.notice.name for one in far.taken[:-1]}
-    together = {f"task_{n}" for n in range(500) if f"task_{n}: FAILED" in last.document.text}
-    assert alone | together == {f"task_{n}" for n in range(500)}
-    assert not alone & together
-
-
-async def test_what_comes_after_a_burst_waits_for_the_window_and_then_goes(teller: Teller, far: FakeNotifier) -> None:
-    for n in range(BURST):
-        await teller.failed(n)
-        await teller.titles(far, n + 1)
-    await teller.failed(90)
-    await teller.settled()
-    assert len(far.taken) == BURST
-    teller.clock.advance(WINDOW_S + 1)
-    teller.bell.ring()
-    assert (await teller.titles(far, BURST + 1))[-1] == "task_90: FAILED - timeout"
-
-
-async def test_a_dead_network_is_tried_again_and_what_has_gathered_is_told_once(
-    teller: Teller, far: FakeNotifier
-) -> None:
-    far.always = NotSent("connection refused")
-    for n in range(20):
-        await teller.failed(n)
-        await teller.settled()
-    assert len(far.tried) == 1, "who failed is left alone for a while, also with what is new"
-    teller.clock.advance(6)
-    teller.bell.ring()
-    await until(lambda: len(far.tried) == 2, what="another try")
-    assert not far.tried[1].again, "it surely did not arrive"
-    far.always = None
-    await teller.settled()
-    teller.clock.advance(12)
-    teller.bell.ring()
-    await teller.titles(far, BURST)
-    told = [one.notice.document.text if one.notice.document else one.notice.title for one in far.taken]
-    for n in range(20):
-        assert sum(text.count(f"task_{n}: FAILED") for text in told) == 1
-
-
-async def test_a_wait_that_was_asked_for_is_kept(teller: Teller, far: FakeNotifier) -> None:
-    far.answers = [NotSent("429", retry_after_s=120.0)]
-    await teller.failed(1)
-    await until(lambda: len(far.tried) == 1, what="the first try")
-    await teller.settled()
-    teller.clock.advance(119)
-    await teller.settled()
-    assert len(far.tried) == 1
-    teller.clock.advance(1.5)
-    teller.bell.ring()
-    await teller.titles(far, 1)
-    assert far.taken[0].tries == 2
-
-
-async def test_what_may_have_arrived_is_sent_again_as_the_same_message(teller: Teller, far: FakeNotifier) -> None:
-    far.answers = [NotSent("the answer was lost", unsure=True)]
-    await teller.failed(1)
-    await until(lambda: len(far.tried) == 1, what="the first try")
-    await teller.failed(2)
-    await teller.settled()
-    teller.clock.advance(6)
-    teller.bell.ring()
-    await teller.titles(far, 2)
-    first, again, other = far.tried
-    assert (again.id, again.again, again.notice) == (first.id, True, first.notice)
-    assert (other.id != first.id, other.again) == (True, False)
-
-
-async def test_what_will_never_be_taken_is_given_up_and_said_and_the_next_goes_on(
-    teller: Teller, far: FakeNotifier
-) -> None:
-    far.answers = [NotSent("400: too long", final=True)]
-    await teller.failed(1)
-    await until(lambda: len(far.tried) == 1, what="the first try")
-    await teller.failed(2)
-    assert await teller.titles(far, 1) == ["task_2: FAILED - timeout"]
-    warnings = [one for one in await teller.store.events_after(0, limit=99) if one.kind is K.WARNING]
-    assert [one.data["reason"] for one in warnings] == ["notice_not_sent"]
-    assert "task_1: FAILED" in str(warnings[0].data["detail"])
-
-
-async def test_what_cannot_be_sent_for_a_day_is_given_up_and_said(teller: Teller, far: FakeNotifier) -> None:
-    far.always = NotSent("connection refused")
-    await teller.failed(1)
-    await until(lambda: len(far.tried) == 1, what="the first try")
-    await teller.settled()
-    teller.clock.advance(AGE_S + 1)
-    await teller.settled()
-    assert len(far.tried) == 1
-    assert await teller.store.outbox.owed("web", limit=9) == []
-    (facts,) = await teller.store.outbox.sinks()
-    assert facts.dropped == 1
-
-
-async def test_a_place_that_hangs_delays_nobody_else_and_is_given_up_for_the_moment(
-    tmp_path: Path, far: FakeNotifier
-) -> None:
-    slow = SlowNotifier()
-    sinks = {"slow": Sink("slow", USUAL, slow), "web": Sink("web", USUAL, far)}
-    async with opened_teller(tmp_path / "store.db", FakeClock(), sinks, send_s=0.2) as teller:
-        await teller.failed(1)
-        await teller.failed(2)
-        await teller.titles(far, 2)
-        await until(lambda: teller.telling._under_way == {}, what="the end of the try")
-        (one, *_) = await teller.store.outbox.owed("slow", limit=9)
-        assert one.trouble == "no answer within 0.2 s"
-        assert one.message, "it may have arrived"
-        slow.go.set()
-        teller.clock.advance(6)
-        teller.bell.ring()
-        await teller.titles(slow, 2)
-        assert [told.again for told in slow.taken] == [True, False]
-
-
-async def test_a_sink_with_a_bug_stops_nothing(teller: Teller, far: FakeNotifier) -> None:
-    far.answers = [ZeroDivisionError("bug")]
-    await teller.failed(1)
-    await until(lambda: len(far.tried) == 1, what="the first try")
-    await teller.settled()
-    teller.clock.advance(6)
-    teller.bell.ring()
-    await teller.titles(far, 1)
-
-
-async def test_what_is_owed_when_the_daemon_ends_is_told_by_the_next(tmp_path: Path, far: FakeNotifier) -> None:
-    clock, path = FakeClock(), tmp_path / "store.db"
-    away = FakeNotifier()
-    away.always = NotSent("connection refused")
-    async with opened_teller(path, clock, {"web": Sink("web", USUAL, away)}) as teller:
-        await teller.failed(1)
-        await until(lambda: away.tried, what="a try")
-    async with open_store(path) as store:  # and what nobody had looked at
-        (task,) = await store.accept([new(2)])
-        running = await go(store, task, K.STARTED, K.FINISHED, ts=clock.now())
-        await store.commit([event(K.FAILED, running, ts=clock.now(), reason="timeout")])
-    clock.advance(10)
-    async with opened_teller(path, clock, {"web": Sink("web", USUAL, far)}) as teller:
-        assert sorted(await teller.titles(far, 2)) == ["task_1: FAILED - timeout", "task_2: FAILED - timeout"]
-        await teller.settled()
-        assert len(far.taken) == 2
-
-
-async def test_a_message_that_is_cut_off_by_the_end_of_the_daemon_comes_again_and_says_so(
-    tmp_path: Path, far: FakeNotifier
-) -> None:
-    clock, path, slow = FakeClock(), tmp_path / "store.db", SlowNotifier()
-    async with opened_teller(path, clock, {"web": Sink("web", USUAL, slow)}) as teller:
-        await teller.failed(1)
-        await until(lambda: slow.asked, what="a try")
-    async with opened_teller(path, clock, {"web": Sink("web", USUAL, far)}) as teller:
-        await teller.titles(far, 1)
-        assert (far.taken[0].id, far.taken[0].again, far.taken[0].tries) == (slow.asked[0].id, True, 2)
-
-
-async def test_the_end_of_the_daemon_waits_for_a_message_that_is_due(tmp_path: Path) -> None:
-    slow = SlowNotifier()
-    async with opened_teller(
-        tmp_path / "store.db", FakeClock(), {"web": Sink("web", USUAL, slow)}, last_s=9.0
-    ) as teller:
-        await teller.failed(1)
-        asyncio.get_running_loop().call_later(0.1, slow.go.set)
-    assert len(slow.taken) == 1
 
 
 async def test_a_hold_without_an_end_needs_a_person_and_one_with_an_end_does_not(
@@ -407,13 +129,85 @@ async def test_the_place_in_the_log_is_stored_now_and_then_although_nothing_is_t
     assert await teller.store.outbox.told_through() > before
 
 
-async def test_what_was_sent_is_remembered_for_a_while_and_then_forgotten(teller: Teller, far: FakeNotifier) -> None:
-    await teller.failed(1)
+async def asked(teller: Teller, n: int, **data: Json) -> Task:
+    """A task that waits for an answer."""
+    (task,) = await teller.store.accept([new(n)])
+    running = await go(teller.store, task, K.STARTED, K.FINISHED, ts=teller.clock.now())
+    (waits,) = await teller.store.commit([event(K.QUESTION_ASKED, running, ts=teller.clock.now(), **data)])
+    return waits
+
+
+async def test_a_question_needs_a_person_and_brings_its_answers(teller: Teller, far: FakeNotifier) -> None:
+    task = await asked(
+        teller, 1, question="Which one?\nThe old\x1b[31m or the new?", options=["the old", "it's new"], deadline=0.0
+    )
+    assert await teller.titles(far, 1) == ["task_1: asks - Which one?"]
+    told = far.taken[0].notice
+    assert (told.kind, told.uid, told.name) == (NoticeKind.NEEDS_YOU, task.uid, "task_1")
+    assert told.text == "Which one?\nThe old\\x1b[31m or the new?\n- the old\n- it's new"
+    assert told.commands == ("python main.py answer task_1 'the old'", "python main.py cancel task_1")
+    assert [(one.act, one.text) for one in told.buttons] == [
+        (Act.ANSWER, "the old"),
+        (Act.ANSWER, "it's new"),
+        (Act.CANCEL, ""),
+    ]
+
+
+async def test_a_question_says_what_follows_without_an_answer(teller: Teller, far: FakeNotifier) -> None:
+    await asked(teller, 1, question="Go on?", deadline=1_700_003_600.0, if_unanswered="skip")
+    await asked(teller, 2, question="Go on?", deadline=1_700_003_600.0, if_unanswered="default: yes, do")
+    await teller.titles(far, 2)
+    one, two = (told.notice.text.splitlines()[-1] for told in far.taken)
+    assert one == "Without an answer until 2023-11-14 23:13 UTC it fails"
+    assert two == "Without an answer until 2023-11-14 23:13 UTC it goes on with: yes, do"
+
+
+async def test_a_question_that_was_answered_meanwhile_needs_nobody(tmp_path: Path, far: FakeNotifier) -> None:
+    clock = FakeClock()
+    async with opened_teller(tmp_path / "store.db", clock, {"web": Sink("web", USUAL, far)}) as teller:
+        (task,) = await teller.store.accept([new(1)])
+        running = await go(teller.store, task, K.STARTED, K.FINISHED, ts=clock.now())
+        question, answer = event(K.QUESTION_ASKED, running, question="Go on?"), event(K.ANSWERED, running, answer="yes")
+        await teller.store.commit([question, answer])
+        await teller.failed(2)
+        assert await teller.titles(far, 1) == ["task_2: FAILED - timeout"]
+
+
+async def test_a_long_question_goes_as_a_document(teller: Teller, far: FakeNotifier) -> None:
+    await asked(teller, 1, question="Which?\n" + "x" * 10_000)
     await teller.titles(far, 1)
-    await teller.settled()
-    told = await teller.store.outbox.told_as("web", "m1")
-    assert told is not None
-    assert told.name == "task_1"
-    teller.clock.advance(KEPT_S + 1)
-    await teller.settled()
-    assert await teller.store.outbox.told_as("web", "m1") is None
+    told = far.taken[0].notice
+    assert len(told.text) <= TEXT_CHARS
+    assert told.document is not None
+    assert told.document.name == "task_1.question.txt"
+    assert told.document.text.endswith("x" * 10_000)
+
+
+async def test_a_result_that_may_be_merged_brings_the_buttons_for_it(teller: Teller) -> None:
+    done = teller.add_sink("done", FakeNotifier(), frozenset({NoticeKind.SUCCEEDED}))
+    (task,) = await teller.store.accept([new(1)])
+    running = await go(teller.store, task, K.STARTED, K.FINISHED)
+    work: Json = {"head": "c0ffee", "branch": "orchestrator/task_1", "delivered": True}
+    judged = event(K.VALIDATED, running, passed=True, work=work)
+    await teller.store.commit([judged, event(K.SUCCEEDED, running, ts=teller.clock.now())])
+    await teller.titles(done, 1)
+    told = done.taken[0].notice
+    assert [one.act for one in told.buttons] == [Act.MERGE, Act.DISCARD]
+    assert "python main.py merge task_1" in told.commands
+
+
+async def test_a_result_that_is_not_proven_may_be_accepted(teller: Teller, far: FakeNotifier) -> None:
+    await teller.failed(1, reason="unproven")
+    await teller.titles(far, 1)
+    assert [one.act for one in far.taken[0].notice.buttons] == [Act.ACCEPT, Act.RETRY]
+    assert "python main.py accept task_1" in far.taken[0].notice.commands
+
+
+async def test_a_long_summary_goes_as_a_document(teller: Teller, far: FakeNotifier) -> None:
+    await teller.failed(1, detail="so many words " * 400)
+    await teller.titles(far, 1)
+    told = far.taken[0].notice
+    assert len(told.text) <= TEXT_CHARS
+    assert told.document is not None
+    assert told.document.name == "task_1_summary.txt"
+    assert told.document.text.startswith("task_1: FAILED - timeout\n====")

@@ -9,6 +9,7 @@ from orchestrator.api import (
     cli_answer,
     cli_control,
     cli_files,
+    cli_notify,
     cli_report,
     cli_results,
     cli_run,
@@ -222,6 +223,10 @@ def _run_commands(commands: Commands) -> None:
     service = _add(commands, "service", cli_service.service, kept, "service install --dry-run")
     service.add_argument("action", choices=cli_service.ACTIONS, metavar="|".join(cli_service.ACTIONS))
     service.add_argument("--dry-run", action="store_true", help="only say what would be written and run")
+    tell = "send a test to those who are told what happens"
+    told = _add(commands, "notify", cli_notify.notify, tell, "notify test")
+    told.add_argument("action", choices=cli_notify.ACTIONS, metavar="test")
+    told.add_argument("place", nargs="?", default="", metavar="NAME", help="only this place")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
 
     about = _add(commands, "help", _show_help, "show this help, or that of one command", "help check")

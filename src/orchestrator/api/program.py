@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
+from orchestrator.core.notice_ports import Told
 from orchestrator.core.ports import EndedTask
 from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.service import ServiceState
@@ -60,4 +61,5 @@ class Program:
     remove_attempts: Callable[[float, bool], Awaitable[Sequence[str]]]  # of tasks ended before; dry run?
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]
+    notify_test: Callable[[str], Awaitable[Sequence[Told]]]  # one place by its name; "" for all
     service: Callable[[str, bool], Awaitable[ServiceState]]  # install, uninstall or status; dry run?

@@ -58,6 +58,15 @@ class Sink:
     far: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How the test of a place went; *trouble* is why it was not told, "" when it was."""
+
+    sink: str
+    far: str
+    trouble: str
+
+
 class Outbox(Protocol):
     """Notices on their way, in the store: they outlive the daemon. Every write is one transaction."""
 

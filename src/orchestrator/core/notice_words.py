@@ -6,8 +6,10 @@ goes with it as a document.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from orchestrator.core.events import Event, Json, TaskUid
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.lifecycle import State
 from orchestrator.core.notice import DOCUMENT_CHARS, TEXT_CHARS, Act, Button, Document, Notice, NoticeKind
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.report import next_commands, summary_text
@@ -15,16 +17,15 @@ from orchestrator.core.report_batch import batch_text
 from orchestrator.core.task import Task
 from orchestrator.core.text import printable
 
-# By the name of the event, so that one which this release does not have costs nothing.
-TOLD: Mapping[str, NoticeKind] = {
-    "question_asked": NoticeKind.NEEDS_YOU,
-    "task_failed": NoticeKind.FAILED,
-    "task_rejected": NoticeKind.FAILED,
-    "task_succeeded": NoticeKind.SUCCEEDED,
-    "agent_held": NoticeKind.LIMITED,  # or needs_you: see kind_of
-    "intake_paused": NoticeKind.NEEDS_YOU,
+TOLD: Mapping[EventKind, NoticeKind] = {
+    EventKind.QUESTION_ASKED: NoticeKind.NEEDS_YOU,
+    EventKind.FAILED: NoticeKind.FAILED,
+    EventKind.REJECTED: NoticeKind.FAILED,
+    EventKind.SUCCEEDED: NoticeKind.SUCCEEDED,
+    EventKind.AGENT_HELD: NoticeKind.LIMITED,  # or needs_you: see kind_of
+    EventKind.INTAKE_PAUSED: NoticeKind.NEEDS_YOU,
 }
-OF_AN_END = frozenset({"task_failed", "task_succeeded"})  # those that need the result of the task
+OF_AN_END = frozenset({EventKind.FAILED, EventKind.SUCCEEDED})  # those that need the result of the task
 _BY_A_PERSON = frozenset({"paused", SWITCHED_OFF})
 _HELD_BY = frozenset({"auth", "billing", "agent_missing", "agent_outdated", "agent_untrusted", "start_refused"})
 _LINES = 14
@@ -39,13 +40,20 @@ def kind_of(event: Event) -> NoticeKind | None:
 
     A hold needs a person where it has no end, or where it is about the login or the program; by a person it is none.
     """
-    kind = TOLD.get(event.kind.value)
+    kind = TOLD.get(event.kind)
     if kind is NoticeKind.LIMITED:
         if event.data.get("reason") in _BY_A_PERSON:
             return None
         if not event.data.get("until") or event.data.get("reason") in _HELD_BY:
             return NoticeKind.NEEDS_YOU
     return kind
+
+
+def is_past(event: Event, task: Task | None) -> bool:
+    """Return whether what *event* says is over by now: a question that has been answered needs nobody."""
+    if event.kind is not EventKind.QUESTION_ASKED or task is None:
+        return False
+    return task.state is not State.NEEDS_INPUT or task.attempt != event.attempt
 
 
 def notice_from(
@@ -57,11 +65,11 @@ def notice_from(
     """
     if task is not None and result is not None:
         return _of_end(event, kind, task, result, command)
-    if event.kind.value == "question_asked" and task is not None:
+    if event.kind is EventKind.QUESTION_ASKED and task is not None:
         return _of_question(event, kind, task, command)
-    if event.kind.value == "task_rejected":
+    if event.kind is EventKind.REJECTED:
         return _of_refusal(event, kind, task, command)
-    if event.kind.value == "agent_held":
+    if event.kind is EventKind.AGENT_HELD:
         return _of_hold(event, kind, command)
     return bare(event, kind, task, command)
 
@@ -145,14 +153,21 @@ def _of_question(event: Event, kind: NoticeKind, task: Task, command: str) -> No
     options = [_line(one) for one in _strings(event.data.get("options"))]
     buttons = [Button(Act.ANSWER, one[:_BUTTON_CHARS], one) for one in options[:_BUTTONS]]
     listed = [f"- {one}" for one in options]
-    until = (
-        ["Without an answer it goes on as the task says when its time is over."] if event.data.get("deadline") else []
-    )
-    text = "\n".join([question, *listed, *until])
+    text = "\n".join([question, *listed, *_without_an_answer(event.data)])
     document = _document(f"{name}.question.txt", question) if len(text) > TEXT_CHARS else None
     typed = (f"{command} answer {name} '{_quoted(options[0] if options else 'TEXT')}'", f"{command} cancel {name}")
     title = f"{name}: asks - {question.strip().splitlines()[0] if question.strip() else 'a question'}"
     return _notice(event, kind, title, text, typed, [*buttons, Button(Act.CANCEL, "Cancel")], document, task)
+
+
+def _without_an_answer(data: Mapping[str, Json]) -> list[str]:
+    """What follows when nobody answers, where that is not to wait for ever."""
+    until, rule = data.get("deadline"), str(data.get("if_unanswered") or "")
+    if not isinstance(until, (int, float)) or until <= 0:
+        return []
+    default = rule.removeprefix("default:").strip() if rule.startswith("default:") else ""
+    then = f"it goes on with: {default}" if default else "it fails"
+    return [f"Without an answer until {datetime.fromtimestamp(until, tz=UTC):%Y-%m-%d %H:%M} UTC {then}"]
 
 
 def _of_refusal(event: Event, kind: NoticeKind, task: Task | None, command: str) -> Notice:

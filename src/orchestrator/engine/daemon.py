@@ -64,12 +64,12 @@ class Daemon:
         still_owner: Callable[[], bool],
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
-        telling: Telling | None = None,
         questions: Questions | None = None,
+        telling: Telling | None = None,
     ) -> None:
         self._clockwatch = clockwatch
-        self._telling = telling
         self._questions = questions
+        self._telling = telling
         self._store = store
         self._clock = clock
         self._bell = bell

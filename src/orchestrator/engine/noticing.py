@@ -12,9 +12,10 @@ from orchestrator.core.events import Event, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notice import Notice, NoticeKind, notice_json, notice_of
 from orchestrator.core.notice_flow import AGE_S
-from orchestrator.core.notice_words import OF_AN_END, bare, kind_of, notice_from, of_batch
+from orchestrator.core.notice_words import OF_AN_END, bare, is_past, kind_of, notice_from, of_batch
 from orchestrator.core.ports import Clock, Outbox, Sink, Store
 from orchestrator.core.report import COMMAND
+from orchestrator.core.task import Task
 from orchestrator.validation.result import build_result
 
 log = logging.getLogger(__name__)
@@ -91,14 +92,16 @@ class Noticing:
             return []
         if self._clock.now() - event.ts > AGE_S:
             return []
-        return _to(sinks, self._clean(await self._notice(event, kind)))
-
-    async def _notice(self, event: Event, kind: NoticeKind) -> Notice:
-        """A notice that cannot be put into words is told bare: to say nothing would be worse."""
         task = await self._store.task(event.uid) if event.uid else None
+        if is_past(event, task):
+            return []
+        return _to(sinks, self._clean(await self._notice(event, kind, task)))
+
+    async def _notice(self, event: Event, kind: NoticeKind, task: Task | None) -> Notice:
+        """A notice that cannot be put into words is told bare: to say nothing would be worse."""
         try:
             result: Mapping[str, Json] | None = None
-            if task is not None and event.kind.value in OF_AN_END:
+            if task is not None and event.kind in OF_AN_END:
                 result = build_result(task, await self._store.attempts(task.uid))
             return notice_from(event, kind, task, result, self._command)
         except StoreError:
