@@ -16,6 +16,7 @@ from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.sqlite import SqliteStore
 from orchestrator.configuration import Configuration
 from orchestrator.core.chat import ChatError, ChatLine
+from orchestrator.core.finding import Finding, failed, passed, warned
 from orchestrator.core.notice import Delivery, Notice, NotSent
 from orchestrator.core.request import read_request
 from orchestrator.core.task import Task, TaskSpec
@@ -27,6 +28,7 @@ from orchestrator.settings import Door, task_rules
 log = logging.getLogger(__name__)
 
 DOOR: Door = "telegram"
+DOCTOR_WAITS_S = 5.0
 MISSING = "python-telegram-bot is not installed; type `python3 main.py setup telegram`"
 
 
@@ -116,6 +118,24 @@ class OneShot:
                 return await TelegramNotifier(line, lambda: chosen.chat_id).send(delivery)
         except ChatError as error:
             raise NotSent(error.why, retry_after_s=error.retry_after_s, final=error.final) from None
+
+
+async def findings(configuration: Configuration) -> Sequence[Finding]:
+    """Return what doctor says of the bot beside its settings: whether it answers. Without one nobody is asked."""
+    if configuration.settings.telegram.token is None:
+        return ()
+    if not installed():
+        return (failed(DOOR, "library", "python-telegram-bot is not installed", "python3 main.py setup telegram"),)
+    if (access := access_of(configuration)) is None:
+        return ()
+    try:
+        async with asyncio.timeout(DOCTOR_WAITS_S), connected(access) as line:
+            return (passed(DOOR, "bot", f"@{line.username} answers"),)
+    except ChatError as error:
+        fix = "Copy the token again from @BotFather into .env." if error.final else "The daemon tries again by itself."
+        return (warned(DOOR, "bot", error.why, fix),)
+    except TimeoutError:
+        return (warned(DOOR, "bot", "Telegram does not answer", "The daemon tries again by itself."),)
 
 
 def access_of(configuration: Configuration) -> Access | None:

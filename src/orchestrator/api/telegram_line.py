@@ -20,6 +20,7 @@ from orchestrator.core.ports import Clock
 log = logging.getLogger(__name__)
 
 POLL_S = 25.0
+QUICK_S = 0.2
 LOOK_S = 1.0  # how soon changed settings are seen
 FIRST_AGAIN_S, LONGEST_AGAIN_S = 1.0, 60.0
 REFUSED_AGAIN_S = 600.0
@@ -103,6 +104,7 @@ class TelegramLine:
     ) -> None:
         after, failed = 0, 0
         while not stopping.is_set() and not changed():
+            began = self._clock.monotonic()
             asked = asyncio.ensure_future(line.updates(after, timeout_s=POLL_S))
             try:
                 while not asked.done() and not stopping.is_set() and not changed():
@@ -112,6 +114,8 @@ class TelegramLine:
                 after, arrived = asked.result()
                 await door.take(arrived)  # only then are they confirmed, by the next call
                 failed = 0
+                if not arrived and self._clock.monotonic() - began < QUICK_S:
+                    await self._pause(QUICK_S, stopping, changed)  # a far side that does not wait is not asked all day
             except StoreError as error:
                 log.error("Telegram waits for the database: %s", error)  # noqa: TRY400 - expected, not a bug
                 after = 0
