@@ -120,7 +120,7 @@ def sets_for(argv: "list[str]") -> "list[Lock]":
     name = command_of(argv)
     agent = [] if has_claude() else [SETS["claude"]]
     if name == "test":
-        return [SETS["dev"], SETS["telegram"], *agent]
+        return [SETS["dev"], SETS["telegram"], SETS["llama"], *agent]
     if name == "setup":
         wanted = argv[argv.index("setup") + 1 :]
         unknown = [word for word in wanted if word not in SETS]

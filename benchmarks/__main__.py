@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import acceptance, backlog, durability, latency, throughput
+from benchmarks import acceptance, backlog, durability, isolation, latency, throughput
 from benchmarks.chart import svg
-from benchmarks.document import as_json, markdown
+from benchmarks.document import as_json, markdown, with_added
 from benchmarks.figures import Figure
 from benchmarks.machine import busy_share, load, look
 from benchmarks.places import REPOSITORY
@@ -36,14 +36,36 @@ class Sizes:
     backlog: tuple[int, int]
     launches: int
     durability: durability.Sizes
+    isolation: tuple[isolation.Size, ...]
     patience_s: float  # how long to wait for a quiet machine before each benchmark
 
 
+_SMALL, _MIDDLE, _LARGE = (245, 4_096), (4_069, 24_576), (20_345, 49_152)  # files and their size: 1 MB, 100 MB, 1 GB
 FULL = Sizes(
-    200, ((2_000, 5), (10_000, 3)), (4, 16), 200, 5, (10_000, 100_000), 5, durability.Sizes(2_000, 100, 4, 100), 120.0
+    200,
+    ((2_000, 5), (10_000, 3)),
+    (4, 16),
+    200,
+    5,
+    (10_000, 100_000),
+    5,
+    durability.Sizes(2_000, 100, 4, 100),
+    (isolation.Size(*_SMALL, 20), isolation.Size(*_MIDDLE, 7), isolation.Size(*_LARGE, 5)),
+    120.0,
 )
-QUICK = Sizes(20, ((500, 1), (2_000, 1)), (4, 16), 60, 1, (500, 2_000), 1, durability.Sizes(500, 20, 1, 10), 0.0)
-NAMES = ("latency", "acceptance", "throughput", "durability", "backlog")
+QUICK = Sizes(
+    20,
+    ((500, 1), (2_000, 1)),
+    (4, 16),
+    60,
+    1,
+    (500, 2_000),
+    1,
+    durability.Sizes(500, 20, 1, 10),
+    (isolation.Size(*_SMALL, 3),),
+    0.0,
+)
+NAMES = ("latency", "acceptance", "throughput", "durability", "isolation", "backlog")
 
 
 def main(argv: Sequence[str] | None = None, sizes: Sizes = FULL) -> int:
@@ -62,6 +84,10 @@ def main(argv: Sequence[str] | None = None, sizes: Sizes = FULL) -> int:
     text = markdown(figures, machine, command)
     if args.json:
         Path(args.json).write_text(json.dumps(as_json(figures, machine, command), indent=1) + "\n")
+    if args.add:
+        args.add.write_text(with_added(args.add.read_text(), figures, machine, command))
+        _say(f"written: {args.add}")
+        return 0
     out = args.out or (None if args.only or args.quick else REPOSITORY / "docs")
     if out is None:
         print(text)
@@ -79,6 +105,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--json", metavar="FILE", help="write every sample there too")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the document there; a complete run: docs/")
+    parser.add_argument("--add", type=Path, metavar="FILE", help="put only these figures into that document")
     parser.add_argument("--dir", metavar="DIR", help="measure on this disk (default: that of temporary files)")
     parser.add_argument("--no-install", action="store_true", help="leave out what would have to be installed first")
     return parser.parse_args(argv)
@@ -106,6 +133,8 @@ def _plan(folder: Path, names: Sequence[str], sizes: Sizes, huey: Huey) -> Itera
             yield f"throughput with {slots} slots", pool
     if "durability" in names:
         yield "durability", partial(durability.measure, folder / "durability", sizes.durability)
+    if "isolation" in names:
+        yield "isolation", partial(isolation.measure, folder / "isolation", sizes.isolation)
     if "backlog" in names:
         yield "backlog", partial(backlog.measure, folder / "backlog", sizes.backlog, sizes.launches, huey)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from benchmarks.figures import Figure, Series, number
+from benchmarks.figures import Figure, Ratio, Series, number
 from benchmarks.machine import Machine
 
 _HEAD = """# Benchmarks
@@ -14,11 +14,28 @@ with ours, on the same machine. Compare the ratios: absolute figures belong to t
 ![Medians of all benchmarks](benchmarks.svg)
 
 """
+_SECTION = "\n## "
 
 
 def markdown(figures: Sequence[Figure], machine: Machine, command: str) -> str:
     """Return docs/benchmarks.md."""
     return _HEAD + _facts(machine, command) + "".join(_table(figure) for figure in figures)
+
+
+def with_added(document: str, figures: Sequence[Figure], machine: Machine, command: str) -> str:
+    """Return *document* with the sections of *figures* in the place of those of the same title, or at its end.
+
+    Each says that it is of another run than the rest.
+    """
+    head, *sections = document.split(_SECTION)
+    by_title = {section.partition("\n")[0]: section for section in sections}
+    alone = (
+        f"Measured in a run of its own: {machine.date}, load average before it {machine.load_before:.2f}, `{command}`."
+    )
+    for figure in figures:
+        title, _, rest = _table(figure).removeprefix(_SECTION).partition("\n\n")
+        by_title[title] = f"{title}\n\n{alone}\n\n{rest}"
+    return _SECTION.join([head.rstrip("\n") + "\n", *(one.rstrip("\n") + "\n" for one in by_title.values())])
 
 
 def as_json(figures: Sequence[Figure], machine: Machine, command: str) -> dict[str, object]:
@@ -47,7 +64,7 @@ def _table(figure: Figure) -> str:
     missing = "".join(f"| {one.label} | not measured: {one.why} | | | | |\n" for one in figure.absent)
     before, after = figure.others
     return (
-        f"\n## {figure.title}\n\n{figure.how}\n\n"
+        f"{_SECTION}{figure.title}\n\n{figure.how}\n\n"
         f"Other work took {before:.0%} of the cores just before and {after:.0%} just after.\n\n"
         f"| {figure.unit}, {good} | median | p99 | lowest to highest | samples | ours : reference |\n"
         f"|---|---:|---:|---:|---:|---|\n{rows}{missing}"
@@ -57,7 +74,12 @@ def _table(figure: Figure) -> str:
 def _row(figure: Figure, series: Series) -> str:
     name = f"**{series.label}**" if series.versus else series.label
     spread = f"{number(min(series.samples))} to {number(max(series.samples))}"
-    ratios = ", ".join(f"{number(ratio)} × {label}" for label, ratio in figure.ratios(series))
+    ratios = ", ".join(_ratio(one) for one in figure.ratios(series))
     return (
         f"| {name} | {number(series.median)} | {number(series.p99)} | {spread} | {len(series.samples)} | {ratios} |\n"
     )
+
+
+def _ratio(one: Ratio) -> str:
+    spread = f" ({number(one.spread[0])} to {number(one.spread[1])})" if one.spread else ""
+    return f"{number(one.value)}{spread} × {one.label}"

@@ -30,6 +30,15 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """A series divided by its reference *label*. *spread* is the lowest and the highest of all pairs."""
+
+    label: str
+    value: float
+    spread: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """A reference that could not be measured here, and why."""
 
@@ -49,11 +58,22 @@ class Figure:
     series: tuple[Series, ...]
     absent: tuple[Absent, ...] = ()
     others: tuple[float, float] = (0.0, 0.0)  # share of all cores, 0 to 1, that other work took just before and after
+    paired: bool = False  # sample n of every series is of the same moment
 
-    def ratios(self, series: Series) -> Sequence[tuple[str, float]]:
-        """Return (reference, median of *series* divided by that of the reference) for those that were measured."""
-        medians = {one.label: one.median for one in self.series}
-        return [(label, series.median / medians[label]) for label in series.versus if medians.get(label)]
+    def ratios(self, series: Series) -> Sequence[Ratio]:
+        """Return how *series* compares to those of its references that were measured.
+
+        The median of *series* by that of the reference; where samples are paired the median of their ratios.
+        """
+        there = {one.label: one for one in self.series}
+        found = [there[label] for label in series.versus if label in there and there[label].median]
+        return [self._ratio(series, one) for one in found]
+
+    def _ratio(self, series: Series, reference: Series) -> Ratio:
+        if not self.paired:
+            return Ratio(reference.label, series.median / reference.median)
+        pairs = [ours / theirs for ours, theirs in zip(series.samples, reference.samples, strict=True)]
+        return Ratio(reference.label, statistics.median(pairs), (min(pairs), max(pairs)))
 
 
 def number(value: float | None) -> str:

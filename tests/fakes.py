@@ -10,7 +10,7 @@ from math import inf
 
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.budget import Spending, cap_in, spent_by
+from orchestrator.core.budget import Spending, cap_in, opinion_usd, spent_by, with_cost
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
@@ -184,12 +184,19 @@ class MemoryStore:
             )
         elif event.kind in (EventKind.VALIDATED, EventKind.ACCEPTED) and key in self._held.attempts:
             self._held.attempts[key] = replace(self._held.attempts[key], verdict=_plain(event.data))
+            if event.kind is EventKind.VALIDATED and (usd := opinion_usd(event.data)):
+                self._charge(key, usd)
         elif event.kind in (EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED):
             self._close(key, event)
         elif event.kind in IN_VERDICT:
             told = {**self._held.attempts[key].verdict, IN_VERDICT[event.kind]: _plain({**event.data, "ts": event.ts})}
             self._held.attempts[key] = replace(self._held.attempts[key], verdict=told)
         return after
+
+    def _charge(self, key: tuple[TaskUid, int], usd: float) -> None:
+        outcome = with_cost(dict(self._held.attempts[key].outcome), usd)
+        assert isinstance(outcome, dict)
+        self._held.attempts[key] = replace(self._held.attempts[key], outcome=outcome)
 
     def _close(self, key: tuple[TaskUid, int], event: Event) -> None:
         record = self._held.attempts.get(key)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from orchestrator.bridges.file_checks import look_at
 from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.ports import Opinions
 from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
 from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.opinion import SecondOpinion
 from orchestrator.engine.proof import Prover
 from orchestrator.validation.integrity import ChangedFile
 
@@ -45,8 +47,9 @@ class ScriptedChecks:
 class FolderCheckouts:
     """Implements the port `Checkouts`: *commits* is a folder with one plain folder for each commit, by its name."""
 
-    def __init__(self, commits: Path) -> None:
+    def __init__(self, commits: Path, copied: Sequence[str] = ()) -> None:
         self.commits = commits
+        self.copied = copied
         self.made: list[tuple[str, str]] = []
         self.open: set[str] = set()
 
@@ -59,12 +62,14 @@ class FolderCheckouts:
         (self.commits / commit).mkdir(parents=True, exist_ok=True)
 
     def checkout(
-        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = (), beside: str = ""
     ) -> AbstractAsyncContextManager[str]:
-        return self._checkout(source, commit, base, restored)
+        return self._checkout(source, commit, base, restored, beside)
 
     @asynccontextmanager
-    async def _checkout(self, source: str, commit: str, base: str, restored: Sequence[str]) -> AsyncIterator[str]:
+    async def _checkout(
+        self, source: str, commit: str, base: str, restored: Sequence[str], beside: str
+    ) -> AsyncIterator[str]:
         if not (self.commits / commit).is_dir():
             raise WorkAreaError(f"{source} has no commit {commit}")
         self.made.append((source, commit))
@@ -73,6 +78,9 @@ class FolderCheckouts:
             shutil.copytree(self.commits / commit, folder, symlinks=True)
             for path in restored:
                 self._put_back(self.commits / base / path, folder / path)
+            for path in self.copied if beside else ():
+                if not (folder / path).exists() and Path(beside, path).exists():
+                    shutil.copy2(Path(beside, path), folder / path)
             self.open.add(commit)
             try:
                 yield str(folder)
@@ -96,8 +104,12 @@ class NoCommits:
     async def changed(self, git_dir: str, base: str, result: str) -> Sequence[ChangedFile]:
         raise WorkAreaError("nothing is kept here")
 
+    async def patch(self, git_dir: str, base: str, result: str) -> str:
+        raise WorkAreaError("nothing is kept here")
 
-def plain_examiner(folder: Path) -> Examiner:
+
+def plain_examiner(folder: Path, opinions: Opinions | None = None) -> Examiner:
     """Return one for work areas without git, whose commands nobody has scripted. Checkouts would lie in *folder*."""
     prover = Prover(runner=ScriptedChecks({}), checkouts=FolderCheckouts(folder))
-    return Examiner(prover=prover, commits=NoCommits())
+    second = SecondOpinion(opinions, NoCommits()) if opinions else None
+    return Examiner(prover=prover, commits=NoCommits(), second=second)

@@ -21,7 +21,7 @@ from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import NewTask
+from orchestrator.core.ports import NewTask, Opinions
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.engine.bell import Bell
@@ -92,7 +92,7 @@ class Engine:
             projector=self.projector,
             config_changed=lambda: False,
             still_owner=lambda: True,
-            questions=self.questions,
+            beside=[self.questions.run],
         )
 
     async def recover(self) -> int:
@@ -120,7 +120,9 @@ def open_engine(tmp_path: Path) -> Open:
     """Return what opens an engine on the test's folder; opened a second time it is another daemon's."""
 
     @asynccontextmanager
-    async def opened(agent: FakeAgent | None = None, **changes: object) -> AsyncIterator[Engine]:
+    async def opened(
+        agent: FakeAgent | None = None, *, opinions: Opinions | None = None, **changes: object
+    ) -> AsyncIterator[Engine]:
         for name in ("tasks", "results", "summaries", "logs", "work", ".orchestrator/attempts"):
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
         quick = {
@@ -138,12 +140,13 @@ def open_engine(tmp_path: Path) -> Open:
             retries=quick,
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
-            yield _engine(tmp_path, store, agent or FakeAgent(), replace(policy, **changes))  # type: ignore[arg-type]
+            changed = replace(policy, **changes)  # type: ignore[arg-type]
+            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions)
 
     return opened
 
 
-def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy) -> Engine:
+def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy, opinions: Opinions | None) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
     engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
@@ -151,7 +154,7 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy)
         store=store,
         agents={"claude": agent},
         inbox=inbox,
-        examiner=plain_examiner(root / "commits"),
+        examiner=plain_examiner(root / "commits", opinions),
         workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,

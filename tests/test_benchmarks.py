@@ -6,9 +6,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from benchmarks import durability
+from benchmarks import durability, isolation
 from benchmarks.__main__ import Sizes, main
-from benchmarks.figures import Figure, Series
+from benchmarks.document import markdown, with_added
+from benchmarks.figures import Figure, Ratio, Series
+from benchmarks.machine import look
 
 TINY = Sizes(
     latency_samples=2,
@@ -19,10 +21,12 @@ TINY = Sizes(
     backlog=(3, 6),
     launches=1,
     durability=durability.Sizes(files=5, tasks=2, rounds=1, attempts=2),
+    isolation=(isolation.Size(files=12, file_bytes=4096, rounds=1),),
     patience_s=0.0,
 )
 PRICES = ["durability-acceptance", "durability-tasks", "durability-attempt"]
-KEYS = ["latency", "acceptance-5", "throughput-2", *PRICES, "memory-rss", "memory-pss", "start-up"]
+ISOLATION = ["isolation-0.0492MB", "isolation-disk"]
+KEYS = ["latency", "acceptance-5", "throughput-2", *PRICES, *ISOLATION, "memory-rss", "memory-pss", "start-up"]
 
 
 @pytest.mark.timeout(300)
@@ -58,4 +62,23 @@ def test_a_percentile_is_given_only_where_there_are_samples_enough_for_it() -> N
 def test_a_ratio_divides_the_median_of_ours_by_that_of_the_reference() -> None:
     ours = Series("ours", (2.0, 4.0, 90.0), ("theirs", "never measured"))
     figure = Figure("key", "Title", "s", "lower", "how", (ours, Series("theirs", (8.0,))))
-    assert figure.ratios(ours) == [("theirs", 0.5)]
+    assert figure.ratios(ours) == [Ratio("theirs", 0.5)]
+
+
+def test_where_samples_are_paired_the_ratio_is_that_of_the_pairs_with_its_spread() -> None:
+    ours = Series("ours", (2.0, 30.0, 9.0), ("theirs",))
+    figure = Figure("key", "Title", "s", "lower", "how", (ours, Series("theirs", (1.0, 10.0, 9.0))), paired=True)
+    assert figure.ratios(ours) == [Ratio("theirs", 2.0, (1.0, 3.0))]
+
+
+def test_figures_of_a_later_run_take_their_place_in_the_document_and_say_so(tmp_path: Path) -> None:
+    def figure(title: str, value: float) -> Figure:
+        return Figure(title, title, "s", "lower", "How.", (Series("ours", (value,)),))
+
+    machine = look(tmp_path)
+    whole = markdown([figure("One", 1.0), figure("Two", 2.0)], machine, "all")
+    assert with_added(whole, [], machine, "none") == whole
+    added = with_added(whole, [figure("One", 7.0), figure("Three", 3.0)], machine, "a part")
+    assert [line for line in added.split("\n") if line.startswith("## ")] == ["## One", "## Two", "## Three"]
+    assert ("| ours | 7 |" in added, "| ours | 1 |" in added, "| ours | 2 |" in added) == (True, False, True)
+    assert added.count("Measured in a run of its own") == 2

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator import repositories
+from orchestrator.beside import parts_beside
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
 from orchestrator.bridges.claude_command import ClaudeConfig
@@ -22,7 +23,7 @@ from orchestrator.bridges.container import Container, choose
 from orchestrator.bridges.event_file import EventFile
 from orchestrator.bridges.files import ArtifactFiles, TargetFiles, refused
 from orchestrator.bridges.inbox import TaskFolder
-from orchestrator.bridges.leftovers import remove_temporaries
+from orchestrator.bridges.leftovers import remove_leftovers
 from orchestrator.bridges.parse_guard import ParseGuard
 from orchestrator.bridges.rebuild import put_in_place
 from orchestrator.bridges.sqlite import SqliteStore, open_store
@@ -35,7 +36,6 @@ from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent, Say
 from orchestrator.core.report import COMMAND
-from orchestrator.core.taking import Prove
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.batch import BatchReports
@@ -51,7 +51,6 @@ from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.verification import verify
 from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
-from orchestrator.replying import questions
 from orchestrator.settings import task_rules
 from orchestrator.settings_trial import RECORD, SettingsTrial
 
@@ -191,8 +190,7 @@ class Parts:
 
     def service_on(self, store: SqliteStore) -> Orchestrator:
         """Return the application service on *store*, which is ours or a view of it."""
-        prove = prove_again(self.configuration, self.claude.container)
-        return _service(self.configuration, store, self.clock, self.bell, prove)
+        return _service(self.configuration, store, self.clock, self.bell, self.claude)
 
     def watch(self) -> FolderWatch:
         """Return the watch on tasks/, to be entered."""
@@ -241,14 +239,16 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
-            questions=questions(self.configuration, self.store, self.clock, self.bell),
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service.results),
         )
 
-    async def recover(self, journal: StartJournal, start: Start) -> int:
-        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole."""
-        for path in await asyncio.to_thread(remove_temporaries, self.configuration.root):
-            log.info("%s was left by an interrupted write and is removed", path)
-        taken_up = await recover(self.store, self.executor, self.projector, self.inbox)
+    async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
+        """Take up what an earlier daemon left; after an unclean stop see to it that every file is whole.
+
+        Without *prove* the pool runs the checks that were not run to their end.
+        """
+        await remove_leftovers(self.configuration.root, Path(self.configuration.settings.paths.state))
+        taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)
             await verify(*where, after_seq=start.verified_seq, rebooted=start.rebooted)
@@ -320,14 +320,14 @@ def _parts(
         account_of=lambda _: claude.account(),
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container),
+        examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
         clock=clock,
         policy=configuration.policy,
         redact=redact,
         root_tag=root_tag,
     )
     events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
-    service = _service(configuration, store, clock, bell, prove_again(configuration, claude.container))
+    service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)
     projector = Projector(
         store=store,
@@ -364,7 +364,7 @@ def _reports(
 
 
 def _service(
-    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, prove: Prove
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, claude: LiveClaude
 ) -> Orchestrator:
     return Orchestrator(
         store=store,
@@ -377,7 +377,7 @@ def _service(
         shortage=partial(_shortage, configuration),
         result_names=partial(ArtifactFiles(configuration.root).names, "results"),
         shelf=repositories.shelf(configuration),
-        results=repositories.results(configuration, store, clock, prove),
+        results=repositories.results(configuration, store, clock, prove_again(configuration, claude.container)),
     )
 
 

@@ -18,6 +18,7 @@ from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.git import Git
 from orchestrator.bridges.git_clone import Equipment
 from orchestrator.bridges.isolation import IsolationRules
+from orchestrator.bridges.ollama import OllamaConfig
 from orchestrator.bridges.secret_source import secrets_in
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
@@ -157,6 +158,8 @@ class Configuration:
             day_budget_usd=settings.budget.per_day_usd,
             keep_days=settings.isolation.keep_days,
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
+            take=settings.taking.when_proven,
+            remote=settings.taking.remote,
             retries=_policies(settings),
         )
 
@@ -212,7 +215,13 @@ class Configuration:
             max_processes=claude.max_processes,
             memory_bytes=claude.memory_bytes,
             redact=self.redactor.text,
+            setup=settings.proof.setup,
         )
+
+    def ollama(self) -> OllamaConfig:
+        """Return which Ollama server is asked, and for what."""
+        chosen = self.settings.ollama
+        return OllamaConfig(chosen.host, chosen.model, chosen.context_tokens)
 
     def _hidden(self) -> tuple[str, ...]:
         """What of this root no agent has to see, wherever its work area lies: secrets, and other tasks."""

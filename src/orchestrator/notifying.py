@@ -102,6 +102,7 @@ def notices_of(configuration: Configuration, store: SqliteStore, clock: SystemCl
         sinks=sinks.now,
         noticing=noticing,
         root=store.root_uuid,
+        redact=lambda value: configuration.redactor.json(value),
         command=configuration.command,
     )
     return Notices(sinks, noticing, telling)
@@ -152,7 +153,9 @@ async def tried(configuration: Configuration, name: str, telegram: Notifier | No
         known = f"There are: {', '.join(sinks)}." if sinks else "List it under notify: in config/orchestrator.yaml."
         raise NotFoundError(f"no place is called {printable(name)!r}", hint=known)
     chosen = [sink for sink in sinks.values() if name in ("", sink.name)]
-    return [Told(sink.name, sink.far, await _tried(sink, clock, configuration.command)) for sink in chosen]
+    troubles = [await _tried(sink, clock, configuration.command) for sink in chosen]
+    clean = map(configuration.redactor.text, troubles)
+    return [Told(sink.name, sink.far, trouble) for sink, trouble in zip(chosen, clean, strict=True)]
 
 
 async def _tried(sink: Sink, clock: SystemClock, command: str) -> str:

@@ -2,20 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.bridges.area_facts import AreaFolder
 from orchestrator.bridges.check_runner import CheckConfig, ConfinedChecks
 from orchestrator.bridges.container import Container
 from orchestrator.bridges.git_commits import GitCommits
+from orchestrator.bridges.opinion_agent import AgentOpinions, begun
+from orchestrator.bridges.opinion_ollama import OllamaOpinions
 from orchestrator.configuration import Configuration
 from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.opinion import Opinion, Question
+from orchestrator.core.ports import Agent
 from orchestrator.core.proof import CheckRun, CheckSpec, CriterionProof
 from orchestrator.core.taking import Merging, Prove
 from orchestrator.core.task import Task
 from orchestrator.core.work import Area, Isolation
 from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.opinion import SecondOpinion
 from orchestrator.engine.proof import Prover
 
 
@@ -39,10 +44,15 @@ def checks_in(container: Container, configuration: Configuration) -> CheckConfig
     return configuration.checks(bwrap=container.words[0] if usable else "", cgroups=container.cgroups)
 
 
+def commits(configuration: Configuration) -> GitCommits:
+    """Return what reads the commits of this root, and makes the checkouts for checks."""
+    folder = Path(configuration.settings.paths.state) / "tmp"
+    return GitCommits(configuration.git(), folder, copied=lambda: configuration.settings.isolation.copy_)
+
+
 def prover(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prover:
     """Return what runs the checks of this root."""
-    commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
-    return Prover(runner=LiveChecks(configuration, container), checkouts=commits)
+    return Prover(runner=LiveChecks(configuration, container), checkouts=commits(configuration))
 
 
 def prove_again(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Prove:
@@ -58,7 +68,49 @@ def prove_again(configuration: Configuration, container: Callable[[], Awaitable[
     return prove
 
 
-def examiner(configuration: Configuration, container: Callable[[], Awaitable[Container]]) -> Examiner:
-    """Return what draws the verdicts of this root."""
-    commits = GitCommits(configuration.git(), Path(configuration.settings.paths.state) / "tmp")
-    return Examiner(prover=prover(configuration, container), commits=commits)
+def examiner(
+    configuration: Configuration, container: Callable[[], Awaitable[Container]], agents: Mapping[str, Agent]
+) -> Examiner:
+    """Return what draws the verdicts of this root. *agents* are asked for opinions, each about its own work."""
+    read = commits(configuration)
+    second = SecondOpinion(LiveOpinions(configuration, agents), read)
+    return Examiner(prover=prover(configuration, container), commits=read, second=second)
+
+
+class LiveOpinions:
+    """Asks as configured at each question. What was begun under another setting is brought to its end all the same."""
+
+    def __init__(self, configuration: Configuration, agents: Mapping[str, Agent]) -> None:
+        self._configuration = configuration
+        self._agents = agents
+
+    @property
+    def wanted(self) -> bool:
+        return self._configuration.settings.proof.opinion != "none"
+
+    async def ask(self, question: Question) -> Opinion:
+        if self._configuration.settings.proof.opinion == "ollama" and begun(question.order) is None:
+            return await self._by_ollama().ask(question)
+        return await self._by_agent(question.order).ask(question)
+
+    async def unpaid(self, order: WorkOrder) -> float:
+        return await self._by_agent(order).unpaid(order)
+
+    def _by_agent(self, order: WorkOrder) -> AgentOpinions:
+        proof = self._configuration.settings.proof
+        return AgentOpinions(
+            self._agents[order.agent],
+            folder=Path(self._configuration.settings.paths.state) / "opinion",
+            redact=self._configuration.redactor.text,
+            timeout_s=proof.opinion_timeout_s,
+            budget_usd=proof.opinion_budget_usd,
+            model=proof.opinion_model,
+        )
+
+    def _by_ollama(self) -> OllamaOpinions:
+        settings = self._configuration.settings
+        return OllamaOpinions(
+            self._configuration.ollama(),
+            redact=self._configuration.redactor.text,
+            timeout_s=settings.proof.opinion_timeout_s,
+        )

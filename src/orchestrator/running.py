@@ -56,7 +56,7 @@ async def run_daemon(
                 loop.add_signal_handler(signal.SIGHUP, partial(_reload, parts))
                 after = await parts.store.last_seq()
                 await _held_in_a_crash_loop(parts, start, note)
-                taken_up = await parts.recover(journal, start)
+                taken_up = await parts.recover(journal, start, prove=False)
                 facts: dict[str, Json] = {"pid": me.pid, "version": __version__, "taken_up": taken_up}
                 beside = (_events_shown(parts, after, show), _trying(parts, note), telegram_of(parts))
                 async with beside[0], beside[1], beside[2], parts.watch() as watch:

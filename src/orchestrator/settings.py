@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
-from orchestrator.settings_fields import Door
 from orchestrator.settings_model import Settings, changed_keys, flat, secrets, shown, task_rules
 from orchestrator.settings_sources import VARIABLES, Layer, dotenv_layer, environment_layer, nearest, yaml_layer
+from orchestrator.settings_types import Door
 
 __all__ = [
     "VARIABLES",

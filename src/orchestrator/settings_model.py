@@ -9,19 +9,22 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
-from orchestrator.settings_fields import (
+from orchestrator.settings_notify import NotifySettings, names_are_unique, words
+from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
     BranchPattern,
     Bytes,
+    Commands,
     Count,
     Dollars,
     Door,
     Duration,
+    Group,
     Number,
     PathWithin,
     Pattern,
@@ -32,13 +35,6 @@ from orchestrator.settings_fields import (
     VariableName,
     comma_list,
 )
-from orchestrator.settings_notify import NotifySettings, names_are_unique, words
-
-
-class Group(BaseModel):
-    """A group of settings: frozen, and strange keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Paths(Group):
@@ -149,12 +145,17 @@ class BudgetSettings(Group):
 
 class ProofSettings(Group):
     """How criteria are proven. *rounds*: how often a failed check goes back to the agent's session. *opinion*: who says
-    what it thinks of criteria in words. *allow_commands_from*: the doors whose tasks may name commands to run."""
+    what it thinks of criteria in words; its other keys bound that. *allow_commands_from*: the doors whose tasks may
+    name commands to run. *setup* are commands, lists of words, run in each checkout before the commands of checks."""
 
     rounds: Annotated[int, Number, Field(ge=0, le=20)]
     timeout_s: Annotated[float, Number, Field(ge=1, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
-    opinion: Literal["none"]
+    opinion: Literal["none", "agent", "ollama"]
+    opinion_model: str
+    opinion_timeout_s: Annotated[float, Number, Field(ge=1, le=3600, allow_inf_nan=False)]
+    opinion_budget_usd: Annotated[float, Number, Field(ge=0.001, le=1000, allow_inf_nan=False)]
     allow_commands_from: tuple[Door, ...]
+    setup: Commands
 
 
 class IsolationSettings(Group):
@@ -163,7 +164,7 @@ class IsolationSettings(Group):
     mode: Literal["auto", "clone", "copy", "in_place"]
     branch: BranchPattern
     author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")]
-    setup: tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
+    setup: Commands
     copy_: Annotated[tuple[PathWithin, ...], Field(alias="copy")]
     keep_days: Annotated[int, Number, Field(ge=0, le=36_500)]
 
@@ -173,6 +174,13 @@ class QuestionSettings(Group):
 
     if_unanswered: UnansweredRule
     answer_within: Duration
+
+
+class TakingSettings(Group):
+    """What is done by itself with a result whose criteria are all proven, and the remote that it goes to."""
+
+    when_proven: tuple[Literal["merge", "push", "pr"], ...]
+    remote: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 
 class RetrySettings(Group):
@@ -245,9 +253,11 @@ class Telegram(Group):
 
 
 class Ollama(Group):
-    """Where a local Ollama would answer."""
+    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of context."""
 
     host: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
+    model: str
+    context_tokens: Annotated[int, Number, Field(ge=4096, le=1_048_576)]
 
 
 class Settings(Group):
@@ -261,6 +271,7 @@ class Settings(Group):
     proof: ProofSettings
     isolation: IsolationSettings
     questions: QuestionSettings
+    taking: TakingSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     limits: Limits

@@ -23,6 +23,7 @@ COMMANDS = (
     "show",
     "cancel",
     "retry",
+    "answer",
     "pause",
     "resume",
     "hold",

@@ -239,3 +239,22 @@ async def test_where_the_container_cannot_be_made_it_is_no_answer(confined: Worl
     run = await confined.run(command("true"), bwrap="/no/such/bwrap")
     assert run.passed is None
     assert "could not be run" in run.detail
+
+
+async def test_a_checkout_is_set_up_before_its_commands_run_and_held_like_them(world: World) -> None:
+    made = await world.run(shell("cat made"), setup=(("sh", "-c", "echo ready > made; ls ~ >> made"),))
+    assert (made.passed, made.tail) == (True, "ready")
+
+
+async def test_commands_have_no_answer_where_the_set_up_of_their_checkout_failed(world: World) -> None:
+    run = await world.run(shell("touch ran"), setup=(("sh", "-c", "echo no wheel >&2; exit 4"),))
+    assert run.passed is None
+    assert run.detail == "the set-up of the checkout failed: sh -c echo no wheel >&2; exit 4: exit code 4"
+    assert run.tail == "no wheel"
+    assert not (world.checkout / "ran").exists()
+
+
+async def test_checks_of_files_need_no_set_up(world: World) -> None:
+    check = CheckSpec(CheckKind.FILE_EXISTS, path="a.txt")
+    (world.checkout / "a.txt").write_text("")
+    assert (await world.run(check, setup=(("sh", "-c", "exit 1"),))).passed

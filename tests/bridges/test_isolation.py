@@ -1,6 +1,7 @@
 """A task's own clone: what is kept of it, how the result comes to the person, and that nothing of theirs is touched."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,46 @@ async def test_a_set_up_that_fails_is_told_with_its_last_words(tmp_path: Path, t
     rig = Rig(tmp_path, setup=(("sh", "-c", "echo no network >&2; exit 3"),))
     with pytest.raises(WorkAreaError, match=r"exit code 3\): no network"):
         await rig.begin(top)
+
+
+async def test_where_the_folder_has_no_repository_that_of_the_target_files_is_cloned(tmp_path: Path, top: Path) -> None:
+    rig, before = Rig(tmp_path), picture(top)
+    (tmp_path / "base").mkdir(exist_ok=True)
+    named = (str(top / "app/py"), os.path.relpath(top / "new" / "b.py", tmp_path / "base"))
+    order = replace(rig.order(tmp_path / "base"), targets=named)
+    area = await rig.space.prepare(order, str(tmp_path), fresh=True)
+    assert (area.isolation, area.source, area.cwd) == (Isolation.CLONE, str(top), area.root)
+    assert area.targets == (f"{area.root}/app/py", f"{area.root}/new/b.py")
+    assert f"lies in no repository: worked in that of the target files, {top}" in area.notes[0]
+    Path(area.root, "app/py").write_text("answer = 42\n")
+    await rig.space.keep(order)
+    delivery = await rig.space.deliver(order, WORDS)
+    assert delivery is not None
+    assert delivery.delivered
+    assert [one.path for one in delivery.files] == ["app/py"]
+    assert picture(top, but=[".git/refs/heads/orchestrator"]) == before
+    assert (await rig.later().area(order)) == replace(area, branch="orchestrator/hello")
+
+
+async def test_target_files_in_several_repositories_are_worked_on_in_place_and_it_says_so(
+    tmp_path: Path, top: Path
+) -> None:
+    rig, other = Rig(tmp_path), repository(tmp_path / "other")
+    (tmp_path / "base").mkdir(exist_ok=True)
+    for named, why in (
+        ((top / "app.py", other / "app.py"), f"its target files lie in several repositories: {other}, {top}"),
+        ((top / "app.py", tmp_path / "x.txt"), f"only some of its target files lie in the repository {top}"),
+    ):
+        targets = tuple(str(path) for path in named)
+        area = await rig.space.prepare(
+            replace(rig.order(tmp_path / "base"), targets=targets), str(tmp_path), fresh=True
+        )
+        assert area.isolation is Isolation.IN_PLACE
+        assert area.notes == (f"worked in place: {why}",)
+
+
+async def test_an_absolute_target_file_is_called_as_it_is_in_the_clone(tmp_path: Path, top: Path) -> None:
+    rig = Rig(tmp_path)
+    order = replace(rig.order(top), targets=("app.py", str(top / "app.py"), "/etc/hosts"))
+    area = await rig.space.prepare(order, str(tmp_path), fresh=True)
+    assert area.targets == ("app.py", f"{area.root}/app.py", "/etc/hosts")

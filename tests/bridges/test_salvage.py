@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.ports.outbox_contract import notice
 from tests.ports.sample_tasks import event, new
 
 from orchestrator.bridges.rebuild import fill, put_events
@@ -42,12 +43,15 @@ def live(path: Path, *, folded: bool) -> dict[str, set[tuple[object, ...]]]:
                 (task,) = await store.accept([sample(number, size)])
                 if number % 3 == 0:
                     await store.commit([event(EventKind.STARTED, task)])
+                    await store.outbox.owe([("web", notice(number))], through=number)
+                if number % 9 == 0:
+                    await store.outbox.sending([number // 3 + 1], f"message {number}")
 
     asyncio.run(work())
     with closing(sqlite3.connect(path)) as con:
         if folded:
             con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        tables = ("task", "content", "attempt", "event")
+        tables = ("task", "content", "attempt", "event", "outbox")
         return {name: set(con.execute(f"SELECT * FROM {name}")) for name in tables}
 
 
@@ -74,7 +78,7 @@ def test_every_row_is_found_by_pages_alone(sound: tuple[Path, dict[str, set[tupl
     path, rows = sound
     found = [row for row in found_rows(path) if row.rowid is not None]
     keyed = {(row.rowid, *row.values[1:]) for row in found}
-    for table in ("content", "event", "task"):
+    for table in ("content", "event", "task", "outbox"):
         assert rows[table] <= keyed, table
 
 
@@ -116,7 +120,7 @@ def test_whatever_pages_are_lost_the_rest_is_salvaged_true_and_the_new_database_
     note = f"seed {SEED + round_}, pages {sorted(pages)}"
     found, problems = rebuilt(damaged, tmp_path / "new.db")
     assert problems == [], note
-    for name in ("task", "content", "attempt", "event"):
+    for name in ("task", "content", "attempt", "event", "outbox"):
         assert set(found.rows[name].values()) <= rows[name], note
     spared = {
         (row.rowid, *row.values[1:])
@@ -125,6 +129,21 @@ def test_whatever_pages_are_lost_the_rest_is_salvaged_true_and_the_new_database_
     }
     assert set(found.rows["event"].values()) == spared, note
     assert len(spared) > len(rows["event"]) // 10, note  # twelve lost pages of chance may hold most of the rows
+
+
+def test_what_is_owed_to_people_is_salvaged_and_still_owed(
+    sound: tuple[Path, dict[str, set[tuple[object, ...]]]], tmp_path: Path
+) -> None:
+    new_file = tmp_path / "new.db"
+    found, problems = rebuilt(sound[0], new_file)
+    assert (found.count("outbox"), problems) == (TASKS // 3, [])
+
+    async def owed() -> tuple[int, list[str], int]:
+        async with open_store(new_file) as store:
+            rows = await store.outbox.owed("web", limit=TASKS)
+            return len(rows), [row.message for row in rows if row.sending][:2], await store.outbox.told_through()
+
+    assert asyncio.run(owed()) == (TASKS // 3, ["message 0", "message 9"], TASKS - 3)
 
 
 def test_a_body_that_is_not_the_one_accepted_is_not_believed(

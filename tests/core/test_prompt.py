@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from orchestrator.core.events import Json
 from orchestrator.core.notes import ProjectNote
-from orchestrator.core.prompt import CONTINUE, continue_prompt_of, prompt_of, sent_back_prompt_of
+from orchestrator.core.prompt import CONTINUE, continue_prompt_of, place_words, prompt_of, sent_back_prompt_of
 from orchestrator.core.task import Criterion, Priority, TaskSpec
+from orchestrator.core.work import Area, Isolation
 
 
 def _spec(prompt: str, **given: object) -> TaskSpec:
@@ -84,3 +85,13 @@ def test_the_notes_of_the_project_follow_the_task_under_their_path_and_say_what_
 def test_no_text_of_a_project_comes_before_the_words_of_the_task(text: str) -> None:
     spec = _spec("Do it.", criteria=(Criterion("it works"),))
     assert prompt_of(spec, (ProjectNote("CLAUDE.md", text, len(text)),)).startswith(prompt_of(spec))
+
+
+def test_an_agent_whose_task_names_the_folder_it_works_on_a_copy_of_is_told_where_it_works() -> None:
+    area = Area("/areas/repo", "/areas/repo", "/home/me/app", Isolation.CLONE, "base")
+    words = place_words(_spec("Fix /home/me/app/src."), area)
+    assert words == "Work area: /areas/repo is your own clone of /home/me/app. Work there."
+    assert prompt_of(_spec("Fix /home/me/app/src."), place=words) == f"Fix /home/me/app/src.\n\n{words}"
+    assert place_words(_spec("Fix src.", context="see /home/me/app"), area) == words
+    assert place_words(_spec("Fix src."), area) == ""
+    assert place_words(_spec("Fix /a."), Area("/a", "/a", "/a", Isolation.IN_PLACE)) == ""

@@ -159,6 +159,43 @@ def test_of_a_check_that_failed_the_end_of_its_output_is_shown() -> None:
     assert is_plain(text)
 
 
+WORK: dict[str, Json] = {
+    "isolation": "clone", "folder": "/home/me/app", "notes": ["HEAD is detached"], "base": "c0ffee" * 6,
+    "head": "decaf0" * 6, "branch": "orchestrator/fix_db", "delivered": True,
+    "kept": "refs/orchestrator/attempts/fix_db/1",
+    "files_changed": 2, "insertions": 5, "deletions": 1,
+}  # fmt: skip
+
+
+def test_the_branch_is_named_with_what_to_type_to_take_or_leave_it() -> None:
+    text = summary_text(result(work=WORK))
+    assert (
+        "Where its work lies\n"
+        "  Branch orchestrator/fix_db in /home/me/app (c0ffeec0ffee..decaf0decaf0, 2 files, +5 -1)\n"
+        "  HEAD is detached\n"
+    ) in text
+    assert commands(text) == ["show", "tail-events", "diff", "merge", "discard"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "offered"), [("unproven", ["diff", "accept", "recover"]), ("timeout", ["diff", "recover"])]
+)
+def test_of_work_that_failed_it_says_where_it_is_kept_and_how_to_have_it(reason: str, offered: list[str]) -> None:
+    text = summary_text(result(status="failed", reason=reason, hint="", work={**WORK, "delivered": False}))
+    assert "; kept as refs/orchestrator/attempts/fix_db/1" in " ".join(text.split())
+    assert commands(text)[2:-1] == offered
+
+
+def test_work_in_place_says_that_it_is_kept_nowhere_else() -> None:
+    text = summary_text(result(work={"isolation": "in place", "folder": "/home/me/app", "notes": []}))
+    assert "  In /home/me/app itself: nothing of it is kept elsewhere\n" in text
+    assert "merge" not in text
+
+
+def commands(text: str) -> list[str]:
+    return [line.split()[2] for line in text.split("Next\n")[1].splitlines()]
+
+
 def test_what_could_not_be_verified_comes_after_the_criteria_and_before_all_else() -> None:
     found: dict[str, Json] = {"kind": "test_deleted", "path": "tests/a.py", "line": 3, "detail": "gone", "taints": True}
     unclear: dict[str, Json] = {"name": "files were changed", "passed": None, "detail": "too many to compare"}
@@ -190,7 +227,8 @@ def test_the_headline_of_a_success_counts_verdicts(verdicts: list[str], words: s
 def test_a_task_that_waits_for_a_person_says_how_it_is_accepted() -> None:
     text = summary_text(result(status="failed", reason="unproven"))
     assert "  python main.py accept fix_db\n" in text
-    assert "accept" not in summary_text(result(status="failed", reason="check_failed"))
+    assert "accept" in summary_text(result(status="failed", reason="check_failed"))
+    assert "accept" not in summary_text(result(status="failed", reason="timeout"))
 
 
 def test_what_is_unknown_is_called_unknown_and_never_nothing() -> None:

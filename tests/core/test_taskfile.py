@@ -241,7 +241,24 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         retries=st.none() | st.integers(0, 20),
         tags=st.lists(WORDS.filter(lambda text: text.isprintable()), max_size=3, unique=True).map(tuple),
         rerun=st.booleans(),
+        if_unanswered=st.sampled_from(["", "wait", "skip"]) | WORDS.map(lambda text: f"default: {text}"),
+        answer_within_s=st.none() | st.integers(0, 86_400).map(float),
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule", "within_s"),
+    [
+        ("if_unanswered: WAIT", "wait", None),
+        ("if-unanswered: skip\nanswer_within: 2h", "skip", 7200.0),
+        ("if_unanswered: 'Default:   use the first one '\nanswer-within: 30 m", "default: use the first one", 1800.0),
+        ("answer_within: 90", "", 90.0),
+        ("answer_within: 1d", "", 86_400.0),
+    ],
+)
+def test_a_task_says_what_follows_when_nobody_answers(lines: str, rule: str, within_s: float | None) -> None:
+    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
+    assert (spec.if_unanswered, spec.answer_within_s) == (rule, within_s)
 
 
 PLAIN = texts(st.from_regex(r"[a-z][a-z ,.:é🚀]{0,30}", fullmatch=True))

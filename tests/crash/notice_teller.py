@@ -36,6 +36,7 @@ async def tell(path: Path, url: str, expected: int) -> None:
             sinks=lambda: sinks,
             noticing=noticing,
             root=store.root_uuid,
+            redact=lambda value: value,
         )
         failpoints.install(os.environ)
         stopped = asyncio.Event()

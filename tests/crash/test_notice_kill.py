@@ -26,8 +26,13 @@ async def tell(path: Path, far: FarSide, failpoint: str = "") -> int:
     start = asyncio.create_subprocess_exec
     words = (sys.executable, str(TELLER), str(path), far.address, str(TASKS))
     child = await start(*words, env=env, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(60):
-        printed, _ = await child.communicate()
+    try:
+        async with asyncio.timeout(60):
+            printed, _ = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
     assert child.returncode is not None
     assert (printed == b"told\n") == (child.returncode == 0)
     return child.returncode

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 from tests.bridges.git_rig import git, needs_git, picture, repository
 from tests.e2e.command_root import CommandRoot, script
-from tests.harness import left_running, result, wait_until
+from tests.harness import drop, left_running, result, task_text, wait_until
 
 from orchestrator.kit.failpoints import VARIABLE
 
 pytestmark = needs_git
 
 WRITES = ({"init": 0}, {"write": {"path": "half.txt", "text": "half a day of work\n"}})
-PHASES = (
-    *("area.cloned", "area.recorded", "prepare.spawned", "run.progress", "keep.snapshot", "keep.fetched"),
-    *("finish.committed", "deliver.committed", "deliver.fetched", "finish.delivered"),  # others: under_fire/sweep.py
+CRITERIA = "\n**Success Criteria:**\n- [ ] it is there: `sh -c 'sleep 0.2; test -e half.txt'`\n"
+PHASES = (  # in each life of a task the daemon dies so often; each death by itself: under_fire/sweep.py
+    ("area.cloned", "area.recorded", "prepare.spawned", "run.progress"),
+    ("keep.snapshot", "keep.fetched", "finish.committed", "prove.checkout"),
+    ("prove.check", "deliver.committed", "deliver.fetched", "finish.delivered"),
 )
 
 
@@ -66,14 +68,22 @@ def test_what_a_task_did_is_a_branch_and_the_result_says_what_and_where(root: Ro
     assert root.json("validate-artifacts")["files"][0]["ok"]
 
 
-@pytest.mark.parametrize("point", PHASES)
-def test_a_daemon_that_is_killed_in_any_phase_loses_no_work_and_delivers_once(root: Root, point: str) -> None:
-    root.drop("hello", script(*WRITES, {"say": "So."}, {"result": "All is done."}))
-    with root.daemon(**{VARIABLE: f"{point}:1:kill"}) as running:
-        wait_until(lambda: running.process.poll() is not None, what=f"the daemon to die at {point}")
-    for ref in git(root.top, "for-each-ref", "--format=%(refname)", "refs/orchestrator").split():
-        lock = root.top / ".git" / f"{ref}.lock"  # as a git leaves it that is killed at the worst moment
-        lock.touch()
+@pytest.mark.parametrize("points", PHASES, ids=lambda points: points[0])
+def test_a_daemon_that_is_killed_in_any_phase_loses_no_work_and_delivers_once(
+    root: Root, points: tuple[str, ...]
+) -> None:
+    prompt = script(*WRITES, {"say": "So."}, {"result": "All is done."})
+    drop(root.path, "hello", task_text("hello", prompt, more="retries: 0\n") + CRITERIA)
+    for point in points:
+        with root.daemon(**{VARIABLE: f"{point}:1:kill"}) as running:
+            wait_until(lambda: running.process.poll() is not None, what="the daemon to die")
+        for ref in git(root.top, "for-each-ref", "--format=%(refname)", "refs/orchestrator").split():
+            lock = root.top / ".git" / f"{ref}.lock"  # as a git leaves it that is killed at the worst moment
+            lock.touch()
+        wait_until(lambda: left_running(root.path) == [], what="the end of all that ran")
+        if root.written():
+            root.call("recover", "hello", "--to", str(root.path / point))
+            assert (root.path / point / "half.txt").read_text() == "half a day of work\n"
     with root.daemon() as running:
         root.wait("hello")
         assert running.stop() == 0
@@ -82,7 +92,9 @@ def test_a_daemon_that_is_killed_in_any_phase_loses_no_work_and_delivers_once(ro
     assert git(root.top, "show", f"{found['work']['branch']}:half.txt") == "half a day of work"
     heads = git(root.top, "for-each-ref", "--format=%(refname)", "refs/heads").split()
     assert heads == ["refs/heads/main", "refs/heads/orchestrator/hello"]
+    assert found["criteria"][0]["verdict"] == "proven"
     assert left_running(root.path) == []
+    assert list((root.path / ".orchestrator" / "tmp").iterdir()) == []
     for lock in (root.top / ".git" / "refs").rglob("*.lock"):
         lock.unlink()
 

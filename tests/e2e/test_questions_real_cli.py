@@ -51,12 +51,9 @@ def model() -> Iterator[ScriptedModel]:
         yield running
 
 
-def test_a_question_is_answered_in_the_same_session_and_its_work_is_proven(
-    tmp_path: Path, model: ScriptedModel
-) -> None:
-    top = repository(tmp_path / "project")
-    env = environment(
-        tmp_path,
+def _environment(root: Path, model: ScriptedModel, top: Path) -> dict[str, str]:
+    return environment(
+        root,
         ORCHESTRATOR_CLAUDE_COMMAND=locate((), "").command[0],
         ORCHESTRATOR_CONFINEMENT="process",
         ANTHROPIC_BASE_URL=model.play("night", BEFORE),
@@ -65,6 +62,13 @@ def test_a_question_is_answered_in_the_same_session_and_its_work_is_proven(
         CLAUDE_BASE_CWD=str(top),
         PATH=os.environ["PATH"],
     )
+
+
+def test_a_question_is_answered_in_the_same_session_and_its_work_is_proven(
+    tmp_path: Path, model: ScriptedModel
+) -> None:
+    top = repository(tmp_path / "project")
+    env = _environment(tmp_path, model, top)
     file = tmp_path / "tasks" / "waiting" / "night.question.md"
     with daemon(tmp_path, env) as running:
         criteria = "\n**Success Criteria:**\n- [ ] contains: `greeting.txt` `hi`\n"

@@ -245,3 +245,30 @@ def test_two_tasks_that_name_the_same_target_file_do_not_run_at_once(root: Root)
         assert running.stop() == 0
     seen = [(event["event"], event.get("task_id")) for event in root.events()]
     assert seen.index(("task_succeeded", "one")) < seen.index(("claude_started", "two"))
+
+
+def test_a_proven_result_is_merged_by_itself_where_that_is_configured(root: Root) -> None:
+    (root.path / "config").mkdir(exist_ok=True)
+    config = root.path / "config" / "orchestrator.yaml"
+    config.write_text(f"{config.read_text() if config.exists() else ''}\ntaking: {{when_proven: [merge]}}\n")
+    steps: list[dict[str, object]] = [
+        {"init": 0},
+        {"write": {"path": "hello.txt", "text": "hello\n"}},
+        {"result": "All is done."},
+    ]
+    with root.daemon() as running:
+        drop(root.path, "hello", f"{task_text('hello', script(*steps))}\n**Success Criteria:**\n{GUARD}")
+        drop(root.path, "words", f"{task_text('words', script(*steps))}\n**Success Criteria:**\n- [ ] it is nice\n")
+        root.wait("hello")
+        root.wait("words")
+        root.wait_event("result_taken", 1)
+        assert running.stop() == 0
+    assert (root.top / "hello.txt").read_text() == "hello\n"
+    assert git(root.top, "log", "-1", "--format=%(trailers:key=Task-Id,valueonly)").strip() == "hello"
+    report = root.json("report")
+    told = {row["name"]: row.get("taken") for row in [*report["proven"], *report["unproven"]]}
+    assert told == {
+        "hello": [{"how": "merge", "by": "configuration", "ok": True, "branch": "main", "detail": ""}],
+        "words": None,
+    }
+    assert [one["commands"] for one in report["decisions"]] == [["diff words", "merge words --unproven"]]

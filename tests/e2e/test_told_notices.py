@@ -36,10 +36,9 @@ def test_a_failure_and_the_end_of_a_batch_are_told_signed_and_once(root: Command
     with far_side() as far:
         configure(root, far)
         far.acts = [answers(503), answers(204)]
+        root.drop("good", GOOD)
+        root.drop("bad", BROKEN)  # before anybody was ever to be told: what ends from now on is told
         with root.daemon() as running:
-            root.wait_event("daemon_started")
-            root.drop("good", GOOD)
-            root.drop("bad", BROKEN)
             wait_until(lambda: told(far, "failed") and told(far, "batch_finished"), what="both notices")
             assert running.stop() == 0
         failed, batch = told(far, "failed"), told(far, "batch_finished")

@@ -91,11 +91,12 @@ async def opened_teller(
             sinks=lambda: sinks,
             noticing=noticing,
             root=store.root_uuid,
+            redact=redactor.json,
             send_s=send_s,
             last_s=last_s,
         )
         teller = Teller(store, clock, bell, sinks, noticing, telling)
-        await noticing.catch_up()
+        await telling.begin()
         running = asyncio.create_task(telling.run(teller.stopped))
         try:
             yield teller

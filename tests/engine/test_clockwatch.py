@@ -62,6 +62,22 @@ async def test_a_retry_waits_as_long_as_before_whatever_the_clock_says(jump: flo
     assert (await world.waits(), world.jumps) == ([55.0], 1)
 
 
+@pytest.mark.parametrize(("deadline_s", "left_s"), [(60.0, 60.0), (0.0, 0.0)])
+async def test_a_question_can_be_answered_as_long_as_before_and_one_without_end_gets_none(
+    deadline_s: float, left_s: float
+) -> None:
+    world = World()
+    (task,) = await world.store.accept([new(1)])
+    (task,) = await world.store.commit([event(EventKind.STARTED, task, ts=NOW)])
+    (task,) = await world.store.commit([event(EventKind.FINISHED, task, ts=NOW)])
+    deadline = NOW + deadline_s if deadline_s else 0.0
+    await world.store.commit([event(EventKind.QUESTION_ASKED, task, ts=NOW, deadline=deadline)])
+    world.clock.wall += DAY
+    await world.watch.look()
+    (waiting,) = await world.store.tasks([State.NEEDS_INPUT], limit=2)
+    assert waiting.not_before - (world.clock.now() if deadline_s else 0.0) == left_s
+
+
 async def test_time_that_passes_and_a_clock_that_is_trimmed_are_no_jump() -> None:
     world = World()
     for _ in range(50):

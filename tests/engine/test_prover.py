@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,7 @@ async def test_without_a_base_the_work_area_itself_is_checked_and_nothing_is_pro
 
 async def test_a_disk_that_refuses_gives_no_answer(world: World) -> None:
     class Full(FolderCheckouts):
-        def checkout(self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()):  # type: ignore[no-untyped-def]
+        def checkout(self, *_: object, **__: object) -> AbstractAsyncContextManager[str]:
             raise OSError(28, "No space left on device")
 
     prover = Prover(runner=world.runner, checkouts=Full(world.top))

@@ -1,18 +1,25 @@
 """What an earlier daemon left is taken up: nothing runs twice, nothing paid for is thrown away."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from tests.agents import DONE, FakeAgent
+from tests.fakes_of_proof import FolderCheckouts, NoCommits, ScriptedChecks
 from tests.rig import Engine, Open
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
 from orchestrator.core.question import QuestionRules
-from orchestrator.core.task import Task
+from orchestrator.core.task import Criterion, Task
+from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.proof import Prover
+from orchestrator.engine.recovery import recover
 
 
 async def started(engine: Engine, task_id: str, **given: object) -> Task:
@@ -158,6 +165,55 @@ async def test_results_that_were_lost_are_written_again_byte_for_byte(open_engin
         del before["cleaned_result.json"]
         assert {path.name: path.read_bytes() for path in (engine.root / "results").iterdir()} == before
         assert (engine.root / "summaries" / "lost_summary.txt").read_bytes() == summary
+
+
+class _SlowChecks(ScriptedChecks):
+    """Checks that go on until *let_go*."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.begun, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def run(self, checks: Sequence[CheckSpec], folder: str, *, inside: str, commit: str) -> Sequence[CheckRun]:
+        self.begun.set()
+        await self.let_go.wait()
+        return [CheckRun(passed=True, commit=commit) for _ in checks]
+
+
+def checking(engine: Engine) -> _SlowChecks:
+    """Let *engine* have checks that go on until they are let go."""
+    slow = _SlowChecks()
+    prover = Prover(runner=slow, checkouts=FolderCheckouts(engine.root / "commits"))
+    engine.executor._examiner = Examiner(prover=prover, commits=NoCommits())
+    return slow
+
+
+TESTED = (Criterion("tests pass", check=CheckSpec(CheckKind.COMMAND, argv=("pytest",))),)
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.CHECKING])
+async def test_checks_that_take_long_do_not_keep_the_next_start_from_taking_files(
+    open_engine: Open, state: State
+) -> None:
+    async with open_engine() as engine:
+        task = await started(engine, "t", criteria=TESTED)
+        if state is State.CHECKING:
+            task = await happened(engine, task, EventKind.FINISHED, outcome=to_json(DONE))
+    agent = FakeAgent()
+    agent.left[mark(task)] = DONE
+    async with open_engine(agent) as engine:
+        slow = checking(engine)
+        assert await recover(engine.store, engine.executor, engine.projector, engine.inbox, prove=False) == 1
+        assert (await engine.task(task.uid)).state is State.CHECKING
+        assert not slow.begun.is_set()
+        other = await engine.add("other")
+        await engine.run_until(lambda: slow.begun.is_set() and engine.archived("other"), "another task's end meanwhile")
+        assert (await engine.task(other.uid)).state is State.SUCCEEDED
+        assert (await engine.task(task.uid)).state is State.CHECKING, "a stop does not wait for checks"
+        slow.let_go.set()
+        await engine.run_until(lambda: engine.archived("t"), "its verdict")
+        assert (await engine.task(task.uid)).state is State.SUCCEEDED
+        assert agent.starts == [next(order for order in agent.starts if order.task_id == "other")]
 
 
 async def test_files_of_a_task_that_nobody_knows_become_task_files_again(open_engine: Open) -> None:

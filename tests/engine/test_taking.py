@@ -35,7 +35,7 @@ class Proving:
         return [CriterionProof("it adds", self.verdict, "so it was seen")]
 
 
-async def moved(place: Path, prove: Proving) -> tuple[Path, Task, Results]:
+async def moved(place: Path, prove: Proving, take: Sequence[str] = ()) -> tuple[Path, Task, Results]:
     """Return a repository whose branch has moved on since a task began, whose result was proven."""
     top = repository(place / "project")
     rig = Rig(place)
@@ -52,7 +52,9 @@ async def moved(place: Path, prove: Proving) -> tuple[Path, Task, Results]:
     await store.accept([NewTask(task, b"body", [Event(EventKind.RECEIVED, 1.0, task.uid)])])
     kinds = (EventKind.STARTED, EventKind.FINISHED, EventKind.VALIDATED, EventKind.SUCCEEDED)
     for kind in kinds:
-        data: dict[str, Json] = {"criteria": [PROVEN]} if kind is EventKind.VALIDATED else {}
+        told: dict[EventKind, dict[str, Json]] = {EventKind.VALIDATED: {"criteria": [PROVEN]}}
+        told[EventKind.SUCCEEDED] = {"take": list(take)}
+        data = told.get(kind, {})
         await store.commit([Event(kind, 2.0, task.uid, 1, 1 if kind is not EventKind.STARTED else 0, data)])
     done = await store.task(task.uid)
     assert done is not None
@@ -64,7 +66,7 @@ async def test_what_is_proven_again_on_top_of_a_moved_base_is_merged(tmp_path: P
     prove = Proving(Proof.HOLDS)
     top, task, results = await moved(tmp_path, prove)
     head = git(top, "rev-parse", "HEAD")
-    done = await results.merge(task, unproven=False)
+    done = await results.merge(task, unproven=False, by="me")
     (asked,) = prove.asked
     assert (asked.head, asked.rebased) == (head, True)
     assert git(top, "rev-parse", "HEAD") == asked.commit == done.merging.commit
@@ -77,8 +79,8 @@ async def test_what_is_not_proven_on_top_of_a_moved_base_changes_nothing(tmp_pat
     top, task, results = await moved(tmp_path, Proving(verdict))
     head = git(top, "rev-parse", "HEAD")
     with pytest.raises(ConflictError, match="on top of it is not proven: it adds: so it was seen"):
-        await results.merge(task, unproven=False)
+        await results.merge(task, unproven=False, by="me")
     assert git(top, "rev-parse", "HEAD") == head
     assert not (top / "hello.txt").exists()
-    await results.merge(task, unproven=True)
+    await results.merge(task, unproven=True, by="me")
     assert (top / "hello.txt").read_text() == "hello\n"

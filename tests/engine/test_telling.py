@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.engine.notices_rig import USUAL, SlowNotifier, Teller, far, opened_teller, teller
+from tests.engine.notices_rig import SECRET, USUAL, SlowNotifier, Teller, far, opened_teller, teller
 from tests.fakes import FakeClock
 from tests.fakes_of_notices import FakeNotifier
 from tests.harness import until
@@ -102,11 +102,12 @@ async def test_what_may_have_arrived_is_sent_again_as_the_same_message(teller: T
 async def test_what_will_never_be_taken_is_given_up_and_said_and_the_next_goes_on(
     teller: Teller, far: FakeNotifier
 ) -> None:
-    far.answers = [NotSent("400: too long", final=True)]
+    far.answers = [NotSent(f"400: what is {SECRET}?", final=True)]
     await teller.failed(1)
     await until(lambda: len(far.tried) == 1, what="the first try")
     await teller.failed(2)
     assert await teller.titles(far, 1) == ["task_2: FAILED - timeout"]
+    assert SECRET not in repr(await teller.store.events_after(0, limit=99))
     warnings = [one for one in await teller.store.events_after(0, limit=99) if one.kind is K.WARNING]
     assert [one.data["reason"] for one in warnings] == ["notice_not_sent"]
     assert "task_1: FAILED" in str(warnings[0].data["detail"])

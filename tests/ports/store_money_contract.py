@@ -58,6 +58,19 @@ class StoreMoneyContract:
         await go(store, task, K.LIMITED, ts=11.0)
         assert await store.spending(0.0) == Spending(0.25, 0.0)
 
+    @pytest.mark.parametrize(("usd", "sums"), [(0.25, 0.3), (None, 5.05)])
+    async def test_what_an_opinion_has_cost_counts_for_its_attempt(
+        self, store: Store, usd: float | None, sums: float
+    ) -> None:
+        await self.attempt(store, 1, cap=5.0, ended=10.0, usd=usd)
+        (task,) = await store.tasks([State.CHECKING], limit=1)
+        verdict: dict[str, Json] = {"passed": True, "opinion": {"by": "agent", "cost_usd": 0.05}}
+        await store.commit([event(K.VALIDATED, task, ts=11.0, **verdict), event(K.SUCCEEDED, task, ts=11.0)])
+        (record,) = await store.attempts(task.uid)
+        assert record.outcome == cost(None if usd is None else sums)
+        assert record.verdict == verdict
+        assert await store.spending(0.0) == Spending(sums, 0.0)
+
     async def test_what_is_forgiven_counts_no_more_and_stays_on_record(self, store: Store) -> None:
         await self.attempt(store, 1, cap=0.0, ended=10.0)
         await self.attempt(store, 2, cap=2.0)

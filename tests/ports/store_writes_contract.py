@@ -254,3 +254,25 @@ class StoreWritesContract:
         (task,) = await store.accept([new(1)])
         await go(store, task, K.STARTED, K.CANCEL_REQUESTED, K.CANCELLED, ts=6.0)
         assert [record.ended_ts for record in await store.attempts(task.uid)] == [6.0]
+
+    async def test_a_question_and_its_answer_stay_with_the_attempt_that_asked(self, store: Store) -> None:
+        (task,) = await store.accept([new(1)])
+        checked = await go(store, task, K.STARTED, K.FINISHED)
+        words = "ä" * EVENT_DATA_BYTES
+        await store.commit([event(K.VALIDATED, checked, ts=5.0, passed=False)])
+        (asks,) = await store.commit([event(K.QUESTION_ASKED, checked, ts=6.0, question=words, deadline=9.0)])
+        assert (asks.state, asks.not_before, asks.tries) == (State.NEEDS_INPUT, 9.0, 0)
+        (again,) = await store.commit([event(K.ANSWERED, asks, ts=7.0, answer="yes")])
+        assert (again.state, again.not_before, again.reason) == (State.QUEUED, 0.0, "answered")
+        await go(store, again, K.STARTED)
+        first, second = await store.attempts(task.uid)
+        asked = {"question": words, "deadline": 9.0, "ts": 6.0}
+        assert first.verdict == {"passed": False, "question": asked, "answered": {"answer": "yes", "ts": 7.0}}
+        assert second.verdict == {}
+
+    async def test_a_task_that_asks_keeps_its_place_among_those_of_its_id(self, store: Store) -> None:
+        first, second = await store.accept([new(1, task_id="same"), new(2, task_id="same")])
+        await go(store, first, K.STARTED, K.FINISHED, K.QUESTION_ASKED)
+        assert await store.ready(1e12, limit=9) == []
+        (found,) = await store.namesakes([("same", "0" * 64)])
+        assert [task.uid for task in found] == [second.uid, first.uid]

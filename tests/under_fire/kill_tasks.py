@@ -39,7 +39,7 @@ KINDS: Mapping[str, tuple[int, str, Steps, str]] = {
     "decides": (
         1,
         "succeeded",
-        [{"init": 0}, {"first_time": [{"result": "Which of the two do you mean?"}]}, {"result": "Done."}],
+        [{"init": 0}, {"first_time": [{"result": "Which of the two do you mean?"}, {"exit": 0}]}, {"result": "Done."}],
         "if_unanswered: 'default: the second one'\nanswer_within: 1s\n",
     ),
     "empty": (1, "failed", [{"init": 0}, {"result": ""}], ""),
@@ -74,7 +74,8 @@ def task_file(name: str, kind: str, padding: int) -> bytes:
     script = f"<<<SCRIPT {json.dumps({'steps': steps})} SCRIPT>>>"
     pad = "".join(f"{number:07}\n" for number in range(padding // 8))
     head = f"---\nid: {name}\ntype: analyze\npriority: medium\ncreated: 2026-01-01T00:00:00Z\n{more}---\n\n"
-    return f"{head}# Task {name}\n\n**Prompt:**\nDo {name}. {script}\n{pad}".encode()
+    tail = "\n**Success Criteria:**\n- [ ] it is made: `test -e made`\n" if kind == "cloned" else ""
+    return f"{head}# Task {name}\n\n**Prompt:**\nDo {name}. {script}\n{pad}{tail}".encode()
 
 
 def by_rename(folder: Path, name: str, content: bytes) -> None:

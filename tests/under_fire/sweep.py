@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bridges.git_rig import git, repository
+from tests.far_side import FarSide, far_side
 from tests.under_fire.fire_oracle import facts_of, violations
 from tests.under_fire.kill_round import Plan, Round
 from tests.under_fire.kill_subjects import Product, alive_of, command_of, end_all_of
@@ -41,7 +42,8 @@ AFTER_A_CRASH = frozenset(
     {"recover.listed", "recover.taken", "recover.adopted", "collect.locked", "collect.settled", "archive.created"}
     | {"finish.interrupted"}
 )
-OF_A_CLONE = ("area.", "keep.", "deliver.")  # what is reached only where a task works in a repository
+OF_A_CLONE = ("area.", "keep.", "prove.", "deliver.")  # what is reached only where a task works in a repository
+OF_COMMANDS = frozenset({"take.prepared", "take.forwarded", "take.discarded"})  # e2e/test_killed_commands.py
 BY_CANCELLING = "finish.cancelled"
 STRAY = "0" * 31 + "1"
 
@@ -78,6 +80,7 @@ class CaseRound(Round):
     def __init__(self, root: Path, case: Case) -> None:
         super().__init__(root, Product(), Plan(case.value, drain_s=DRAIN_S))
         self.case, self.told = case, CaseFigures(case.value, root=str(root))
+        self.far: FarSide | None = None
         self.reached = root / "reached"
         self.reached.mkdir()
         config = root / "config" / "orchestrator.yaml"
@@ -85,6 +88,16 @@ class CaseRound(Round):
 
     def play(self) -> CaseFigures:
         began = time.monotonic()
+        if not (self._is_about("") or self.case.point.startswith("notice.")):
+            return self._play(began)
+        with far_side() as self.far:
+            config = self.root / "config" / "orchestrator.yaml"
+            place = f"{{to: webhook, url: '{self.far.address}/', secret_env: HOOK_SECRET}}"
+            config.write_text(f"{config.read_text()}notify: [{place}]\n")
+            self.env["HOOK_SECRET"] = "a secret of some length"
+            return self._play(began)
+
+    def _play(self, began: float) -> CaseFigures:
         try:
             kinds = (*KINDS, "endless") if self._is_about(BY_CANCELLING) else KINDS
             if self._is_about_a_clone():
@@ -92,7 +105,7 @@ class CaseRound(Round):
                 kinds = (*kinds, "cloned") if self.case.point == "*" else (*["cloned"] * max(HITS), *kinds)
             crash = self.case.point in AFTER_A_CRASH or self.case.point == "*"
             # A run that fails at first would be tried again; the crash has to fall on one that has ended well.
-            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind == "transient"}
+            late = {f"t{n}": kind for n, kind in enumerate(kinds) if crash and kind in ("transient", "decides")}
             early = {f"t{n}": kind for n, kind in enumerate(kinds) if f"t{n}" not in late}
             self._drop_all(early)
             if crash:
@@ -124,7 +137,21 @@ class CaseRound(Round):
             branch = f"refs/heads/orchestrator/{one.name}"
             if one.kind == "cloned" and not git(self.root / "workspace" / "project", "for-each-ref", branch):
                 found.append(f"G14 the result of {one.name} is no branch")
-        return [*found, *([f"G6 left running: {left}"] if left else [])]
+        found += [f"{path.name} was left behind" for path in scratch_of(self.root)]
+        return [*found, *([f"G6 left running: {left}"] if left else []), *self._untold()]
+
+    def _untold(self) -> list[str]:
+        """Every refused file is told of, and what is told goes as one message, however often that is sent."""
+        if self.far is None:
+            return []
+        told = "".join(one.body.decode() for one in self.far.asked)
+        lost = [one.name for one in self.dropped if one.ends == "rejected" and f"{one.name}.task.md" not in told]
+        messages = {(one.json["key"], one.headers["Webhook-Id"]) for one in self.far.asked}
+        twice = len(messages) - len({key for key, _ in messages})
+        return [
+            *([f"nobody was told of {lost}"] if lost else []),
+            *([f"{twice} told as two messages"] if twice else []),
+        ]
 
     def _crash(self) -> None:
         """Leave what a killed daemon leaves: attempts that ran, and one that had ended, whose file somebody took away;
@@ -175,6 +202,11 @@ class CaseRound(Round):
         return any(f"Do {name}.".encode() in path.read_bytes() for path in prompts)
 
 
+def scratch_of(root: Path) -> list[Path]:
+    """Return what the proof of a result and the keeping of work need only for a moment."""
+    return sorted(path for path in (root / ".orchestrator" / "tmp").iterdir() if path.name[:5] in ("check", "index"))
+
+
 def play(folder: Path, case: Case) -> CaseFigures:
     """Run one case in a folder of its own, which is removed if nothing was breached."""
     root = Path(tempfile.mkdtemp(prefix="sweep-", dir=folder))
@@ -185,7 +217,8 @@ def play(folder: Path, case: Case) -> CaseFigures:
 
 
 def all_cases() -> list[Case]:
-    return [Case(point, hit, action) for point in POINTS for hit in HITS for action in ACTIONS]
+    points = [point for point in POINTS if point not in OF_COMMANDS]
+    return [Case(point, hit, action) for point in points for hit in HITS for action in ACTIONS]
 
 
 def chosen(options: argparse.Namespace) -> list[Case]:

@@ -11,6 +11,7 @@ from orchestrator.core.ports import Pause
 from orchestrator.core.report_batch import batch_text, report_ended, report_name, seq_of
 from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.validation.batch import Now, Period, build_batch, limit_rows, task_row
+from orchestrator.validation.overlaps import overlaps
 from orchestrator.validation.schema import batch_problems, file_problems
 
 NOON = 1_800_000_000.0
@@ -37,8 +38,8 @@ def row(name: str, *criteria: dict[str, Json], **verdict: Json) -> dict[str, Jso
     return task_row(one, [attempt(one, {"criteria": criteria, **verdict})])
 
 
-def report(*rows: dict[str, Json], now: Now | None = None, limits: Any = ()) -> dict[str, Json]:
-    built = build_batch(PERIOD, rows, limits, now or Now())
+def report(*rows: dict[str, Json], now: Now | None = None, limits: Any = (), together: Any = ()) -> dict[str, Json]:
+    built = build_batch(PERIOD, rows, limits, now or Now(), together)
     assert batch_problems(built) == []
     return built
 
@@ -105,6 +106,46 @@ def test_work_with_a_branch_names_it_and_how_to_take_it() -> None:
     text = batch_text(report(row("a", criterion("proven"), work=work)))
     assert "branch `orchestrator/a`, commit `ffffffffffff`, 3 files changed, +9 -1" in text
     assert "python main.py merge a" in text
+
+
+def test_work_that_was_not_brought_names_no_branch() -> None:
+    work: Json = {"branch": "orchestrator/a", "delivered": False, "head": "f" * 40, "files": 1}
+    text = batch_text(report(row("a", criterion("failed"), work=work)))
+    assert "  - commit `ffffffffffff`, 1 file changed, +? -?\n" in text
+    assert "orchestrator/a" not in text
+    assert "nothing was changed" in batch_text(report(row("a", work={"branch": "b", "delivered": False, "files": 0})))
+
+
+def test_what_a_person_has_accepted_says_so_and_is_there_to_be_merged() -> None:
+    work: Json = {"branch": "orchestrator/a", "head": "f" * 40, "files": 1}
+    accepted: Json = {"by": "me", "at": "2026-01-01T00:00:00Z", "was": "unproven", "open": []}
+    text = batch_text(report(row("a", criterion("unproven"), work=work, accepted=accepted)))
+    assert "  - accepted by me at 2026-01-01T00:00:00Z, as it is\n" in text
+    assert "- `a`: accepted, on the branch orchestrator/a\n" in text
+    assert "python main.py merge a`" in text
+    assert "please look" not in text
+
+
+def test_a_branch_with_words_only_is_merged_by_who_has_looked() -> None:
+    work: Json = {"branch": "orchestrator/a", "head": "f" * 40, "files": 1}
+    text = batch_text(report(row("a", criterion("unproven"), work=work)))
+    assert "python main.py diff a`\n  - `python main.py merge a --unproven`" in text
+
+
+def test_results_that_changed_the_same_files_are_named_before_anybody_merges_them() -> None:
+    def work(*paths: str, folder: str = "/app", delivered: bool = True) -> dict[str, Json]:
+        return {"folder": folder, "delivered": delivered, "files": [{"path": path} for path in paths]}
+
+    works = [("a", work("x", "y")), ("b", work("y", "z")), ("c", work("y", folder="/other"))]
+    found = overlaps([*works, ("d", work("y", delivered=False)), ("e", {}), ("f", work("z", "y"))])
+    assert found == [
+        {"tasks": ["a", "b"], "folder": "/app", "paths": ["y"], "files": 1},
+        {"tasks": ["a", "f"], "folder": "/app", "paths": ["y"], "files": 1},
+        {"tasks": ["b", "f"], "folder": "/app", "paths": ["y", "z"], "files": 2},
+    ]
+    text = batch_text(report(row("a"), together=found))
+    assert "## Changed the same files (3)\n\n- `a` and `b`: `y`; after the first is merged" in text
+    assert len(overlaps([(f"t{number}", work("y")) for number in range(3000)])) == 100
 
 
 def test_limits_are_counted_by_agent_and_reason_and_a_pause_is_none() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished
 from orchestrator.core.evidence import Changes
+from orchestrator.core.question import Question, Source
 from orchestrator.core.task import Criterion, Priority, TaskSpec, TaskType
 from orchestrator.validation.checks import judge
 
@@ -132,3 +133,50 @@ def test_only_who_called_it_done_is_said_to_have(answer: str, claims: bool) -> N
     (check,) = (check for check in verdict.checks if check.name == "files were changed")
     assert check.passed is False
     assert check.detail.startswith("it says it is done") is claims
+
+
+def test_structure_says_first_that_it_asks_and_words_last() -> None:
+    asked = Question("Which one?", ("a", "b"), Source.TOOL)
+    verdict = judge(SPEC, FIX, Finished(replace(WORKED, question=asked, answer="")), CHANGED)
+    assert verdict.failure is not None
+    assert (verdict.failure.kind, verdict.question) == (FailureKind.ASKED_A_QUESTION, asked)
+    denied = replace(
+        WORKED, answer="I could not write it. May I?", denials=("Write",), files_changed=(), question=asked
+    )
+    verdict = judge(SPEC, FIX, Finished(denied), UNCHANGED)
+    assert verdict.failure is not None
+    assert verdict.failure.kind is FailureKind.PERMISSION_DENIED
+    assert verdict.question == Question("It was denied: Write\n\nI could not write it. May I?", (), Source.DENIAL)
+
+
+def test_a_denied_tool_without_which_nothing_was_done_is_a_question_whatever_it_says() -> None:
+    report = AgentReport(answer="The file is as you wished.", exit_code=0, denials=("Write",))
+    assert _failure(FIX, report, UNCHANGED) is FailureKind.PERMISSION_DENIED
+    assert _failure(ANALYZE, report, UNCHANGED) is None
+
+
+def test_work_half_done_for_a_denied_tool_is_a_question() -> None:
+    report = replace(WORKED, denials=("Write",), answer="I edited a.py. I could not write /etc/hosts.")
+    assert _failure(FIX, report, CHANGED) is FailureKind.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        ("Which?\n\n1. one\n2. two\n", ("one", "two")),
+        ("a) left\nb) right\n\nWhich of the two should I take?", ("left", "right")),
+        ("I changed\n- this\n- that\n\nShould I go on?", ()),
+        ("1. only one\n\nShould I?", ()),
+        ('{"question": "Which?", "options": ["x", "y"]}', ("x", "y")),
+        ('```json\n{"question": "Which?", "options": ["x"]}\n```', ("x",)),
+    ],
+)
+def test_the_options_of_a_question_in_words_are_those_it_numbers(answer: str, options: tuple[str, ...]) -> None:
+    verdict = judge(SPEC, ANALYZE, Finished(AgentReport(answer=answer, exit_code=0)), UNCHANGED)
+    assert verdict.question is not None
+    assert verdict.question.options == options
+
+
+def test_an_answer_in_json_that_holds_more_than_a_question_is_an_answer() -> None:
+    report = AgentReport(answer='{"question": "Why is the sky blue?", "answer": "Rayleigh."}', exit_code=0)
+    assert _failure(ANALYZE, report, UNCHANGED) is None

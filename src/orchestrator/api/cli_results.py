@@ -45,7 +45,7 @@ async def diff(program: Program, out: Output, args: argparse.Namespace) -> int:
 async def discard(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Delete the branch that was brought."""
     async with program.open_service() as service:
-        gone = await service.results.discard(await service.task(args.task))
+        gone = await service.results.discard(await service.task(args.task), by=_me())
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "discarded": to_json(gone)})
         return ExitCode.OK
@@ -62,7 +62,7 @@ async def discard(program: Program, out: Output, args: argparse.Namespace) -> in
 async def merge(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Bring a result into the branch that is checked out."""
     async with program.open_service() as service:
-        done = await service.results.merge(await service.task(args.task), unproven=args.unproven)
+        done = await service.results.merge(await service.task(args.task), unproven=args.unproven, by=_me())
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "merged": to_json(done)})
         return ExitCode.OK
@@ -82,7 +82,7 @@ async def merge(program: Program, out: Output, args: argparse.Namespace) -> int:
 async def push(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Push the branch of a result."""
     async with program.open_service() as service:
-        done = await service.results.push(await service.task(args.task), args.remote)
+        done = await service.results.push(await service.task(args.task), args.remote, by=_me())
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "pushed": to_json(done)})
         return ExitCode.OK
@@ -93,7 +93,7 @@ async def push(program: Program, out: Output, args: argparse.Namespace) -> int:
 async def pr(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Push the branch of a result and open a pull request for it."""
     async with program.open_service() as service:
-        done = await service.results.open_request(await service.task(args.task), args.remote)
+        done = await service.results.open_request(await service.task(args.task), args.remote, by=_me())
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "request": to_json(done)})
         return ExitCode.OK

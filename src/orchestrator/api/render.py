@@ -204,6 +204,7 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.DUPLICATE_ID: "waits until the other task with this id has ended",
     EventKind.REJECTED: "REJECTED",
     EventKind.ACCEPTED: "accepted as it is",
+    EventKind.TAKEN: "result",
     EventKind.STARTED: "started",
     EventKind.FINISHED: "agent ended",
     EventKind.VALIDATED: "checked",
@@ -248,6 +249,9 @@ def event_words(event: Event) -> str:
         parts += [f"from the next start on: {name}" for name in _names(data.get("needs_restart"))]
     if event.kind is EventKind.VALIDATED:
         parts = ["believed" if data.get("passed") else "not believed"]
+    if event.kind is EventKind.TAKEN:
+        words = f"{data.get('how')} {'done' if data.get('ok') else 'refused'} by {data.get('by')}"
+        parts = [str(data[key]) for key in ("branch", "detail") if data.get(key)]
     if event.kind is EventKind.FINISHED:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
     if event.kind in _UNTIL and (at := _moment(data.get("until") or data.get("not_before"))):

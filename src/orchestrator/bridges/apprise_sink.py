@@ -63,7 +63,7 @@ class AppriseSink:
         sender.add(self._service)
         result = sender.notify(
             title=title,
-            body=_cut(body, int(self._service.body_maxlen)),
+            body=_cut(body or title, int(self._service.body_maxlen)),  # without a body nothing is sent
             body_format=apprise.NotifyFormat.TEXT,
             attach=attached,
         )

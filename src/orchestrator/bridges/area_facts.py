@@ -63,6 +63,7 @@ class AreaFolder:
     def __init__(self, work: Path, uid: str) -> None:
         self.uid = uid
         self.path = work / uid
+        self.scratch = work.parent / "tmp"
         self.repo = self.path / FOLDER
         self.index = self.path / INDEX
 

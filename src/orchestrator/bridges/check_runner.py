@@ -11,18 +11,19 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.bridges.again import again
 from orchestrator.bridges.bubblewrap import Kind, Mount, enclosure
 from orchestrator.bridges.claude_enclosure import SECRETS_OF_THE_SYSTEM, SYSTEM
 from orchestrator.bridges.file_checks import look_at
 from orchestrator.bridges.follow import tail
 from orchestrator.bridges.process import ExitRecord, Launch, run_quick, supervise
+from orchestrator.bridges.scratch import CHECK, RUN, mark_of, scratch
 from orchestrator.bridges.strays import STDERR, STDOUT
+from orchestrator.core.failpoint import hit
 from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME")
@@ -30,7 +31,6 @@ TAIL_CHARS = 4000
 TAIL_BYTES = 256 << 10  # redacted whole, then cut: no secret is cut in two and so missed
 MATCHED_BYTES = 4 << 20  # the last of each output, in which a pattern is looked for
 MATCH_S = 10.0
-FOLDER = "check-"  # of everything this makes under its temporary folder
 _OF_FILES = (CheckKind.FILE_EXISTS, CheckKind.FILE_CONTAINS, CheckKind.JSON_EQUALS)
 # What the program did, or what was done to it for what it did: that is an answer. All else is no answer.
 _ENDED_FOR = {
@@ -46,7 +46,8 @@ class CheckConfig:
     """How checks are run. *environ* is the daemon's: of it only PASSED_ON is seen. *tmp_dir* exists, and is ours alone.
 
     *bwrap* is the path of bubblewrap where it works here, "" where it does not. *read_paths* are seen read only beside
-    the system (absolute), *hidden* never. *cgroups* as in `Launch`. Of the limits 0 is none.
+    the system (absolute), *hidden* never. *cgroups* as in `Launch`. *setup* are commands that run before those of
+    checks, held in the same way. Of the limits 0 is none.
     """
 
     environ: Mapping[str, str]
@@ -60,6 +61,7 @@ class CheckConfig:
     max_processes: int = 512
     memory_bytes: int = 0
     redact: Callable[[str], str] = lambda text: text
+    setup: tuple[tuple[str, ...], ...] = ()
 
 
 class ConfinedChecks:
@@ -77,22 +79,41 @@ class ConfinedChecks:
                 runs[number] = replace(seen, detail=config.redact(seen.detail))
             elif check.kind is CheckKind.HUMAN:
                 runs[number] = CheckRun(None, commit, detail="a person has to look")
-        for number, check in enumerate(checks):
-            if number not in runs:
-                runs[number] = await _run(config, check, Path(os.path.realpath(top)), inside, commit)
+        commands = [number for number in range(len(checks)) if number not in runs]
+        real = Path(os.path.realpath(top))
+        if commands and (unready := await _set_up(config, real, commit)) is not None:
+            return [runs.get(number, unready) for number in range(len(checks))]
+        for number in commands:
+            runs[number] = await _run(config, checks[number], real, inside, commit)
         return [runs[number] for number in range(len(checks))]
+
+
+async def _set_up(config: CheckConfig, top: Path, commit: str) -> CheckRun | None:
+    """Make a checkout ready for commands; returns what each of them has for an answer where that failed."""
+    for argv in config.setup:
+        run = await _run(config, CheckSpec(CheckKind.COMMAND, argv=argv), top, "", commit)
+        if not run.passed:
+            detail = f"the set-up of the checkout failed: {' '.join(argv)}: {run.detail}"
+            return replace(run, passed=None, detail=config.redact(detail))
+    return None
 
 
 async def _run(config: CheckConfig, check: CheckSpec, top: Path, inside: str, commit: str) -> CheckRun:
     cwd = top / inside
     if why := _missing(check.argv[0], cwd):
         return CheckRun(passed=False, commit=commit, detail=why, confinement="not started")
-    try:
-        with _private(config) as private:
+
+    async def ran() -> CheckRun:
+        with scratch(Path(config.tmp_dir), CHECK) as private:
+            (private / "tmp" / "home").mkdir(parents=True, mode=0o700)
             launch = _launch(config, check, top, cwd, private)
             async with supervise(launch) as run:
+                hit("prove.check")
                 record = await run.wait()
             return await _judged(config, check, launch, record, commit)
+
+    try:
+        return await again(f"the check {check.argv[0]}", ran)
     except OSError as error:
         detail = f"it could not be run: {error.strerror or error}"
         return CheckRun(passed=None, commit=commit, detail=detail, confinement="not started")
@@ -120,8 +141,8 @@ def _launch(config: CheckConfig, check: CheckSpec, top: Path, cwd: Path, private
         cwd=str(cwd),
         env=env,
         stdin=b"",
-        attempt_dir=private / "run",
-        mark=f"check.{os.getpid()}.{private.name}",
+        attempt_dir=private / RUN,
+        mark=mark_of(private),
         timeout_s=config.timeout_s,
         grace_s=1.0,
         max_output_bytes=config.max_output_bytes,
@@ -225,30 +246,3 @@ def _words(config: CheckConfig, record: ExitRecord) -> str:
     if config.bwrap:
         return f"bubblewrap: no network, system read only ({record.container})"
     return f"not confined: bubblewrap does not work here ({record.container})"
-
-
-# --- its private folder -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _private(config: CheckConfig) -> Iterator[Path]:
-    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=FOLDER, dir=config.tmp_dir)))
-    try:
-        (folder / "tmp" / "home").mkdir(parents=True, mode=0o700)
-        yield folder
-    finally:
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove it, also what a check has made unreadable in it."""
-
-    def allow(_: object, path: str, __: object) -> None:
-        with suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if not Path(path).is_symlink():
-                Path(path).chmod(0o700)
-        with suppress(OSError):
-            shutil.rmtree(path) if Path(path).is_dir() and not Path(path).is_symlink() else Path(path).unlink()
-
-    shutil.rmtree(folder, onerror=allow)

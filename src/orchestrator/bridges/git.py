@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from orchestrator.bridges.process import run_quick
+from orchestrator.bridges.tied import run_tied
 from orchestrator.core.shortage import SHORTAGES
 from orchestrator.core.text import printable
 
@@ -100,7 +100,7 @@ class Git:
         for setting in (*_SAFE, "safe.directory=*", *config):
             argv += ["-c", setting]
         given = {**_ENV, "PATH": self.path, **({"GIT_INDEX_FILE": index} if index else {}), **(env or {})}
-        ran = await run_quick(
+        ran = await run_tied(
             [*argv, *words], env=given, cwd=cwd, timeout_s=timeout_s, stdin=stdin, max_output_bytes=MAX_OUTPUT_BYTES
         )
         if ran.reason != "exited":

@@ -15,6 +15,7 @@ from orchestrator.bridges.files import atomic_write, open_folder, opened
 from orchestrator.bridges.git import Git, names
 from orchestrator.bridges.git_source import ALTERNATES, stores
 from orchestrator.bridges.process import run_quick
+from orchestrator.bridges.scratch import remove
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.text import printable
 
@@ -129,7 +130,7 @@ async def equip(git: Git, folder: AreaFolder, facts: AreaFacts, equipment: Equip
     """
     apart, notes = [], []
     for path in equipment.copy:
-        if why := _copied(Path(facts.source or facts.asked_cwd, path), folder.repo, path):
+        if why := copied(Path(facts.source or facts.asked_cwd, path), folder.repo, path):
             notes.append(f"{path} was not copied into the work area: {why}")
         else:
             apart.append(path)
@@ -157,8 +158,8 @@ async def equip(git: Git, folder: AreaFolder, facts: AreaFacts, equipment: Equip
     return apart, notes
 
 
-def _copied(source: Path, repo: Path, path: str) -> str:
-    """Copy one file or folder; returns why not."""
+def copied(source: Path, repo: Path, path: str) -> str:
+    """Copy one file or folder to *path* of *repo*; returns why not."""
     target = repo / path
     try:
         if not source.exists():
@@ -173,21 +174,6 @@ def _copied(source: Path, repo: Path, path: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def remove(path: Path) -> None:
-    """Remove a folder with all that is in it, also where an agent has taken the rights away; a link only itself."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return
-    for attempt in range(2):
-        shutil.rmtree(path, ignore_errors=attempt == 0)
-        if not path.exists():
-            return
-        for folder, inner, _ in os.walk(path):  # links to folders are not followed
-            for one in (Path(folder), *(Path(folder, name) for name in inner)):
-                if not one.is_symlink():
-                    one.chmod(0o700)
 
 
 def _config(settings: Sequence[str], author: str) -> str:

@@ -1,21 +1,28 @@
 """Reads commits of our own repositories: clean folders of them to run checks in, and what changed between two."""
 
 import asyncio
+import errno
+import logging
 import os
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.bridges.again import again
 from orchestrator.bridges.git import Git, GitError, names
-from orchestrator.bridges.git_clone import remove
+from orchestrator.bridges.git_clone import copied
+from orchestrator.bridges.scratch import CHECKOUT, Scratch, new_scratch
 from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.failpoint import hit
 from orchestrator.validation.integrity import ChangedFile
 
 MAX_TEXT_BYTES = 512 << 10  # of one file that is looked into; a longer one counts as binary
 MAX_TEXTS_BYTES = 32 << 20  # of all files of a change
+TREE = "files"  # in the folder of a checkout
+PATCH_BYTES = 1 << 20
 _REGULAR, _LINK = "100", "120000"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +40,47 @@ class _Raw:
 class GitCommits:
     """Implements the ports `Checkouts` and `Commits`. Folders are made in *folder*, which is the daemon's own."""
 
-    def __init__(self, git: Git, folder: Path) -> None:
+    def __init__(self, git: Git, folder: Path, *, copied: Callable[[], Sequence[str]] = tuple) -> None:
+        """*copied* are the paths that each checkout gets beside its files."""
         self._git = git
         self._folder = folder
+        self._copied = copied
 
     @asynccontextmanager
     async def checkout(
-        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = ()
+        self, source: str, commit: str, *, base: str = "", restored: Sequence[str] = (), beside: str = ""
     ) -> AsyncIterator[str]:
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="checkout-", dir=self._folder))
-        try:
-            tree = folder / "files"
-            tree.mkdir(mode=0o700)
+        async def filled() -> Scratch:
+            made = await asyncio.to_thread(new_scratch, self._folder, CHECKOUT)
             try:
-                await self._fill(source, commit, base, restored, tree=tree, index=folder / "index")
-            except GitError as error:
+                await self._fill(source, commit, base, restored, tree=made.path / TREE, index=made.path / "index")
+                if beside:
+                    await asyncio.to_thread(self._copy, Path(beside), made.path / TREE)
+                hit("prove.checkout")
+            except BaseException as error:
+                await asyncio.to_thread(made.close)
+                if not isinstance(error, GitError):
+                    raise
+                if error.shortage:
+                    raise OSError(errno.ENOSPC, str(error), str(self._folder)) from None
                 raise WorkAreaError(f"there is no clean checkout of {commit[:12]}: {error}") from None
-            yield str(tree)
+            return made
+
+        made = await again(f"a clean checkout of {commit[:12]}", filled)
+        try:
+            yield str(made.path / TREE)
         finally:
-            await asyncio.to_thread(remove, folder)
+            await asyncio.to_thread(made.close)
+
+    def _copy(self, beside: Path, tree: Path) -> None:
+        for path in self._copied():
+            if not os.path.lexists(tree / path) and (why := copied(beside / path, tree, path)):
+                log.warning("%s was not copied into the checkout of a check: %s", path, why)
 
     async def _fill(
         self, source: str, commit: str, base: str, restored: Sequence[str], *, tree: Path, index: Path
     ) -> None:
+        tree.mkdir(mode=0o700)
         await self._git.run("read-tree", commit, git_dir=source, index=str(index))
         if restored:
             there = names(await self._git.run("ls-files", "-z", git_dir=source, index=str(index)))
@@ -88,6 +113,15 @@ class GitCommits:
         except GitError as error:
             raise WorkAreaError(f"the changes of {result[:12]} cannot be read: {error}") from None
         return [_file(one, texts) for one in raw]
+
+    async def patch(self, git_dir: str, base: str, result: str) -> str:
+        """Return the change as a patch, its first PATCH_BYTES. Raises WorkAreaError."""
+        words = ("diff-tree", "-r", "-p", "--no-color", "--no-ext-diff", "--no-textconv", base, result)
+        try:
+            said = await self._git.run(*words, git_dir=git_dir)
+        except GitError as error:
+            raise WorkAreaError(f"the changes of {result[:12]} cannot be read: {error}") from None
+        return said[:PATCH_BYTES].decode("utf-8", "replace")
 
     async def _texts(self, git_dir: str, raw: Sequence[_Raw]) -> Mapping[str, bytes]:
         """Return the contents of the objects that are small enough to be looked into."""

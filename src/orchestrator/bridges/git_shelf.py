@@ -8,10 +8,11 @@ from pathlib import Path
 
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, Kept
 from orchestrator.bridges.git import Git, GitError
-from orchestrator.bridges.git_clone import own_again, remove
+from orchestrator.bridges.git_clone import own_again
 from orchestrator.bridges.git_keep import snapshot
 from orchestrator.bridges.git_refs import base_ref, commit_at, drop_ref, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import files_between, private_index, take
+from orchestrator.bridges.scratch import remove
 from orchestrator.core.errors import ConflictError, NotFoundError, UsageError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.lifecycle import ACTIVE

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder
 from orchestrator.bridges.git import Git, GitError, but, names
+from orchestrator.bridges.scratch import INDEX, scratch
 from orchestrator.core.text import printable
 from orchestrator.core.work import FileChange
 
@@ -55,14 +55,10 @@ class _Taking:
 @contextmanager
 def private_index(folder: AreaFolder, *, copied: bool = True) -> Iterator[str]:
     """An index file of this call alone; begun from the one that was written when the area was made."""
-    index = folder.path / f"index.{token_hex(4)}"
-    try:
+    with scratch(folder.scratch, INDEX) as place:
         if copied and folder.index.is_file():
-            shutil.copyfile(folder.index, index)
-        yield str(index)
-    finally:
-        index.unlink(missing_ok=True)
-        index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
+            shutil.copyfile(folder.index, place / "index")
+        yield str(place / "index")
 
 
 async def take(git: Git, folder: AreaFolder, facts: AreaFacts) -> Snapshot:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, made
+from orchestrator.bridges.area_targets import placed, repository_of
 from orchestrator.bridges.git import Git, GitError
 from orchestrator.bridges.git_clone import Equipment, equip, make_clone, make_copy, make_own, own_repository
 from orchestrator.bridges.git_keep import deliver, delivery_of, keep
@@ -73,12 +74,12 @@ class IsolatedWorkspace:
                 raise OSError(errno.ENOSPC, str(error), str(folder.path)) from None
             raise WorkAreaError(f"the work area could not be made: {error}") from None
         hit("prepare.area")
-        return folder.area(facts, self._branch(facts))
+        return self._area(folder, facts, order)
 
     async def area(self, order: WorkOrder) -> Area | None:
         folder = self._folder(order)
         facts = folder.load()
-        return None if facts is None else folder.area(facts, self._branch(facts))
+        return None if facts is None else self._area(folder, facts, order)
 
     async def changes(self, order: WorkOrder) -> Changes:
         facts = self._folder(order).load()
@@ -145,7 +146,7 @@ class IsolatedWorkspace:
             if mode == COPY:
                 return await self._filled(folder, self._copied(folder, order, cwd), order)
             try:
-                if (source := await self._source(cwd, allowed_root)) is not None:
+                if (source := await self._source(order, cwd, allowed_root)) is not None:
                     return await self._filled(folder, await self._cloned(order, cwd, source), order)
                 why = f"{cwd} lies in no git repository"
             except UnfitError as error:
@@ -156,10 +157,12 @@ class IsolatedWorkspace:
         area = await self._in_place.prepare(replace(order, cwd=cwd), allowed_root, fresh=fresh)
         return replace(area, notes=(f"worked in place: {note}",) if note else ())
 
-    async def _source(self, cwd: str, allowed_root: str) -> Source | None:
-        if not await asyncio.to_thread(has_repository, Path(cwd)):
-            return None
-        return await find(self._git, cwd, os.path.realpath(allowed_root))
+    async def _source(self, order: WorkOrder, cwd: str, allowed_root: str) -> Source | None:
+        """Return the repository of the folder to work in, else that of the target files."""
+        fence = os.path.realpath(allowed_root)
+        if await asyncio.to_thread(has_repository, Path(cwd)):
+            return await find(self._git, cwd, fence)
+        return await repository_of(self._git, order.targets, cwd, fence)
 
     async def _cloned(self, order: WorkOrder, cwd: str, source: Source) -> AreaFacts:
         own = own_repository(self._repositories, source.git)
@@ -181,7 +184,10 @@ class IsolatedWorkspace:
         )
         # From here on nothing that the clone borrows is collected, whatever becomes of the person's branches.
         await put_ref(self._git, source.top, base_ref(facts), source.head)
-        return replace(facts, notes=await notes_of(self._git, source, str(own)))
+        notes = await notes_of(self._git, source, str(own))
+        if not Path(cwd).is_relative_to(source.top):
+            notes = (f"{cwd} lies in no repository: worked in that of the target files, {source.top}", *notes)
+        return replace(facts, notes=notes)
 
     def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
         own = str(folder.path / "own.git")
@@ -191,7 +197,7 @@ class IsolatedWorkspace:
         made(folder.path)
         facts = await self._fill(folder, facts, order)
         hit("prepare.area")
-        return folder.area(facts, self._branch(facts))
+        return self._area(folder, facts, order)
 
     async def _fill(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
         """Make the area itself; what is remembered last is that it is whole."""
@@ -236,6 +242,10 @@ class IsolatedWorkspace:
 
     def _folder(self, order: WorkOrder) -> AreaFolder:
         return AreaFolder(self._work, order.uid)
+
+    def _area(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
+        area = folder.area(facts, self._branch(facts))
+        return replace(area, targets=placed(order.targets, facts, folder.repo))
 
     def _branch(self, facts: AreaFacts) -> str:
         if facts.isolation is Isolation.COPY:

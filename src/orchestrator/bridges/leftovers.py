@@ -1,5 +1,8 @@
-"""What an interrupted write leaves: temporary files of our own naming, never seen under their real name by anybody."""
+"""What a process that died in the middle leaves: temporary files of our own naming, never seen under their real name by
+anybody, and the folders of a moment (scratch.py)."""
 
+import asyncio
+import logging
 import os
 import re
 import stat
@@ -7,11 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.bridges.files import TEMPORARY, look, open_folder, opened
+from orchestrator.bridges.scratch import clear_scratch
+
+log = logging.getLogger(__name__)
 
 _OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 # Where only the owner of the root writes. In tasks/ itself other commands do: there the inbox removes what is old.
 _FOLDERS = ("results", "summaries", "logs", ".orchestrator", ".orchestrator/rejects", "tasks/processed")
 _MORE = ("tasks/failed", "tasks/cancelled", "tasks/running")
+
+
+async def remove_leftovers(root: Path, state: Path) -> None:
+    """Remove all of it. Only the owner of *root* may; *state* is its state folder."""
+    for path in await asyncio.to_thread(remove_temporaries, root):
+        log.info("%s was left by an interrupted write and is removed", path)
+    for folder in await clear_scratch(state / "tmp"):
+        log.info("%s was left by a process that is gone and is removed", folder)
 
 
 def remove_temporaries(root: Path) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import count
 
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
-from orchestrator.core.budget import cap_in, cost_of
+from orchestrator.core.budget import cap_in, cost_of, opinion_usd, with_cost
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
 from orchestrator.core.lifecycle import ACTIVE, State
@@ -122,6 +122,8 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
     elif event.kind in (EventKind.VALIDATED, EventKind.ACCEPTED):
         verdict = (codec.text(event.data), after.uid, after.attempt)  # whole: the event may be cut
         con.execute("UPDATE attempt SET verdict = ? WHERE uid = ? AND number = ?", verdict)
+        if event.kind is EventKind.VALIDATED and (usd := opinion_usd(event.data)):
+            _charge(con, after, usd)
     elif event.kind in _CLOSES:
         _close_attempt(con, before, event)
     elif event.kind in IN_VERDICT:
@@ -166,6 +168,17 @@ def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
         " day_usd = coalesce(?, CASE WHEN ? THEN NULL ELSE day_usd END, nullif(cap_usd, 0))"
         " WHERE uid = ? AND number = ?",
         (event.ts, told, session, cost_of(outcome), told is not None, task.uid, task.attempt),
+    )
+
+
+def _charge(con: sqlite3.Connection, task: Task, usd: float) -> None:
+    """What was asked about an attempt is a part of what it has cost."""
+    (told,) = con.execute(
+        "SELECT outcome FROM attempt WHERE uid = ? AND number = ?", (task.uid, task.attempt)
+    ).fetchone()
+    con.execute(
+        "UPDATE attempt SET outcome = ?, day_usd = day_usd + ? WHERE uid = ? AND number = ?",
+        (codec.text(with_cost(json.loads(told), usd)), usd, task.uid, task.attempt),
     )
 
 

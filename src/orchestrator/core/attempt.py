@@ -147,7 +147,8 @@ class WorkOrder:
     Limits: *timeout_s* seconds of running time, *max_turns* 0 for the agent's own default, *budget_usd* 0 for
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
     continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
-    be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that.
+    be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that. *targets* are the target files as
+    the task has them.
     """
 
     uid: TaskUid
@@ -172,6 +173,7 @@ class WorkOrder:
     name: str = ""
     work_root: str = ""
     read: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:

@@ -60,7 +60,26 @@ def spent_by(attempts: Sequence[AttemptRecord]) -> float:
 
 def _counts_for(record: AttemptRecord) -> float:
     cost = cost_of(record.outcome)
-    return (record.cap_usd or inf) if cost is None else cost
+    return (record.cap_usd or inf) + opinion_usd(record.verdict) if cost is None else cost
+
+
+def with_cost(outcome: Json, usd: float) -> Json:
+    """Return *outcome* (as the store keeps it) with *usd* more, for what was asked about it; unknown stays unknown."""
+    cost = cost_of(outcome)
+    if cost is None or not isinstance(outcome, Mapping):
+        return outcome
+    report = outcome["report"]
+    assert isinstance(report, Mapping)
+    usage = report["usage"]
+    assert isinstance(usage, Mapping)
+    return {**outcome, "report": {**report, "usage": {**usage, "cost_usd": round(cost + usd, 9)}}}
+
+
+def opinion_usd(verdict: Mapping[str, Json]) -> float:
+    """Return what the opinion has cost that the data of a `validated` event tell of."""
+    opinion = verdict.get("opinion")
+    value = opinion.get("cost_usd") if isinstance(opinion, Mapping) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
 def cap_in(data: Mapping[str, Json]) -> float:

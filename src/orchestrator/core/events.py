@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     ARTIFACTS_WRITTEN = "artifacts_written"  # projector: result written
     ARCHIVED = "task_archived"  # projector: the task file lies where it stays
     ACCEPTED = "task_accepted"  # a person, by `accept`: takes a result that is not proven as it is
+    TAKEN = "result_taken"  # a person, or the daemon as configured: merged, pushed or discarded; or why not
     ARTIFACTS_CLEANED = "artifacts_cleaned"  # a person, by `clean artifacts`: do not write them again
     # Events of the daemon itself: no task
     DAEMON_STARTED = "daemon_started"

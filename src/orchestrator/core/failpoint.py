@@ -43,8 +43,13 @@ POINTS: "dict[str, str]" = {
     "collect.settled": STEP,  # nothing of the old attempt is alive, its outcome is not read
     "keep.snapshot": STEP,  # the files of a clone are a commit of ours, the person's repository has no ref to it
     "keep.fetched": STEP,  # it has, and that is not noted
+    "prove.checkout": DISK,  # a clean checkout is there, no check has run in it
+    "prove.check": STEP,  # a check runs
     "deliver.committed": STEP,  # the result is a commit of ours
     "deliver.fetched": STEP,  # the person's repository has it, and the branch perhaps not
+    "take.prepared": STEP,  # what a merge brings is in the person's repository, their branch is where it was
+    "take.forwarded": STEP,  # their branch has it, nobody was told
+    "take.discarded": STEP,  # the branch of a result is gone, nobody was told
     "finish.outcome": STEP,  # the outcome is known, not stored
     "finish.committed": STEP,  # it is stored, not judged
     "finish.kept": STEP,  # what the attempt left is kept, nothing of its end is stored

@@ -15,7 +15,8 @@ class RunPolicy:
     """*slots* attempts at once. *drain_s*: how long a stop waits for running attempts. *attempts_dir* and the cwds
     are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon. *day_budget_usd* is
     what all tasks together may cost on one local day; 0: no limit of ours. *keep_days* is how long the work
-    area of an ended task stays before a clean-up takes it."""
+    area of an ended task stays before a clean-up takes it. *take* is what is done by itself with a proven result:
+    merge, push, pr; *remote* where to."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -29,4 +30,6 @@ class RunPolicy:
     max_interruptions: int = 10
     keep_days: int = 14
     questions: QuestionRules = field(default_factory=QuestionRules)
+    take: tuple[str, ...] = ()
+    remote: str = "origin"
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

@@ -21,6 +21,7 @@ from orchestrator.core.notice_ports import Outbox as Outbox
 from orchestrator.core.notice_ports import Sink as Sink
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
+from orchestrator.core.proof_ports import Opinions as Opinions
 from orchestrator.core.task import FileStamp, Label, Task
 from orchestrator.core.work import Area, CommitWords, Delivery
 

@@ -10,6 +10,7 @@ from orchestrator.core.events import Json
 from orchestrator.core.notes import ProjectNote
 from orchestrator.core.question import Exchange
 from orchestrator.core.task import TaskSpec
+from orchestrator.core.work import Area
 
 CONTINUE = (
     "Your last run of this task was cut off. Look at what is already done, then finish the task. "
@@ -21,12 +22,22 @@ _CHECK_FAILS = "The daemon has run the checks of the success criteria on your wo
 _CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
 
 
-def prompt_of(spec: TaskSpec, notes: Sequence[ProjectNote] = (), heard: Sequence[Exchange] = ()) -> str:
-    """Return the prompt: the task's own, then Target Files, Success Criteria and Context where given, then *notes*.
+def place_words(spec: TaskSpec, area: Area) -> str:
+    """Return what an agent is told whose work area stands for a folder that the words of the task name, else ""."""
+    named = area.source in spec.prompt or area.source in spec.context
+    if area.source in ("", "/", area.root) or not named:
+        return ""
+    return f"Work area: {area.root} is your own {area.isolation.value} of {area.source}. Work there."
+
+
+def prompt_of(
+    spec: TaskSpec, notes: Sequence[ProjectNote] = (), place: str = "", heard: Sequence[Exchange] = ()
+) -> str:
+    """Return the prompt: the task's own, then *place*, Target Files, Success Criteria, Context where given, *notes*.
 
     *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it.
     """
-    parts = [spec.prompt]
+    parts = [spec.prompt, *([place] if place else [])]
     if spec.target_files:
         parts.append("Target Files:\n" + "\n".join(f"- {path}" for path in spec.target_files))
     if spec.criteria:
@@ -45,12 +56,12 @@ def _note(note: ProjectNote) -> str:
     return f"{heading}:\n{text}" if text else heading
 
 
-def continue_prompt_of(spec: TaskSpec, heard: Sequence[Exchange] = ()) -> str:
+def continue_prompt_of(spec: TaskSpec, place: str = "", heard: Sequence[Exchange] = ()) -> str:
     """Return what a resumed session is told: that it was cut off, and the task again, word for word.
 
     The notes of the project are in its conversation already.
     """
-    return f"{CONTINUE}\n\n{prompt_of(spec, heard=heard)}"
+    return f"{CONTINUE}\n\n{prompt_of(spec, place=place, heard=heard)}"
 
 
 def sent_back_prompt_of(verdict: Mapping[str, Json]) -> str:

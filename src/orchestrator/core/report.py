@@ -6,7 +6,14 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
-from orchestrator.core.report_proof import accepted_words, criterion_lines, unverified, verdict_words
+from orchestrator.core.report_proof import (
+    accepted_words,
+    criterion_lines,
+    next_words,
+    unverified,
+    verdict_words,
+    work_lines,
+)
 from orchestrator.core.text import printable
 
 WIDTH = 100
@@ -25,6 +32,7 @@ def summary_text(result: Mapping[str, Json], command: str = COMMAND) -> str:
     lines += _facts(result, task)
     lines += _criteria(_rows(result, "criteria"))
     lines += _unverified(result)
+    lines += _work(_part(result, "work"))
     lines += _checks(_rows(result, "checks"))
     lines += _changes(_part(result, "changes"))
     lines += _answer(str(result.get("answer", "")))
@@ -75,6 +83,13 @@ def _unverified(result: Mapping[str, Json]) -> list[str]:
     for text in unverified(_rows(result, "criteria"), _rows(result, "checks"), _rows(result, "findings")):
         lines += _wrapped(text, "  ")
     return ["What could not be verified", *lines, ""] if lines else []
+
+
+def _work(work: Mapping[str, Json]) -> list[str]:
+    lines = []
+    for text in work_lines(work):
+        lines += _wrapped(text, "  ")
+    return ["Where its work lies", *lines, ""] if lines else []
 
 
 def _checks(rows: Sequence[Mapping[str, Json]]) -> list[str]:
@@ -149,15 +164,10 @@ def _asked(row: Mapping[str, Json]) -> list[str]:
 
 def next_commands(result: Mapping[str, Json], command: str = COMMAND) -> tuple[str, ...]:
     """Return what a person may want to type after *result*, as complete lines."""
-    task, work = _part(result, "task"), _part(result, "work")
+    task = _part(result, "task")
     name, uid = _shown(str(task.get("name"))), str(task.get("uid"))
     lines = [f"{command} show {name}", f"{command} tail-events --task {name}"]
-    if work.get("head"):
-        lines.append(f"{command} diff {name}")
-    if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
-        lines.append(f"{command} merge {name}")
-    if result.get("reason") == "unproven":
-        lines.append(f"{command} accept {name}")
+    lines += [f"{command} {words} {name}" for words in next_words(result, _part(result, "work"))]
     if result.get("status") != "succeeded":
         lines.append(f"{command} retry {uid[-8:]}")
     return tuple(lines)

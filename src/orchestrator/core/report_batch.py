@@ -51,6 +51,7 @@ def batch_text(report: Mapping[str, Json], command: str = COMMAND) -> str:
     for key, title in _SECTIONS:
         lines += _section(title, _rows(report, key), _task)
     lines += _section("Not started", _rows(report, "not_started"), _waiting)
+    lines += _section("Changed the same files", _rows(report, "overlaps"), _overlap)
     lines += _section("Limits hit", _rows(report, "limits"), _limit)
     lines += _cost(_part(report, "usage"))
     lines += _next(report.get("next"), command)
@@ -82,16 +83,28 @@ def _section(title: str, rows: Sequence[Mapping[str, Json]], one: _OfRow) -> lis
 def _task(row: Mapping[str, Json]) -> list[str]:
     why = f" - {row['reason']}" if row.get("reason") else ""
     lines = [f"- `{_code(row.get('name'))}`{why}: {_plain(row.get('title'))}"]
-    if row.get("detail"):
+    if accepted := _part(row, "accepted"):
+        lines.append(f"  - accepted by {_plain(accepted.get('by'))} at {_plain(accepted.get('at'))}, as it is")
+    elif row.get("detail"):
         lines.append(f"  - why: {_plain(row['detail'])}")
+    lines += [f"  - {_taken_words(one)}" for one in _rows(row, "taken")]
     about = (_criteria_words(_part(row, "criteria")), _work_words(_part(row, "work")))
     lines += [f"  - {words}" for words in about if words]
     for one in _rows(row, "open"):
         lines.append(f"  - \\[{_plain(one.get('verdict'))}\\] {_plain(one.get('text'))}: {_plain(one.get('why'))}")
+        lines += [f"    - {_plain(one['opinion'])}"] if one.get("opinion") else []
     for one in _rows(row, "findings"):
         place = f" `{_code(one.get('path'))}`" if one.get("path") else ""
         lines.append(f"  - {_plain(one.get('kind'))}{place}: {_plain(one.get('detail'))}")
     return lines
+
+
+def _taken_words(one: Mapping[str, Json]) -> str:
+    by = f" by {_plain(one.get('by'))}"
+    if one.get("ok") is not True:
+        return f"{_plain(one.get('how'))}{by} was refused: {_plain(one.get('detail'))}"
+    done = {"merge": "merged into", "push": "pushed:", "pr": "pull request for", "discard": "discarded:"}
+    return f"{done.get(str(one.get('how')), 'taken:')} `{_code(one.get('branch'))}`{by}"
 
 
 def _criteria_words(criteria: Mapping[str, Json]) -> str:
@@ -102,16 +115,30 @@ def _criteria_words(criteria: Mapping[str, Json]) -> str:
 def _work_words(work: Mapping[str, Json]) -> str:
     if not work:
         return ""
-    said = [f"branch `{_code(work['branch'])}`"] if work.get("branch") else []
+    count = work.get("files")
+    if count == 0:
+        return "nothing was changed"
+    brought = work.get("branch") and work.get("delivered", True) is True
+    said = [f"branch `{_code(work['branch'])}`"] if brought else []
     if work.get("head"):
         said.append(f"commit `{_code(work['head'])[:12]}`")
-    if isinstance(work.get("files"), int):
-        said.append(f"{work['files']} files changed, +{work.get('insertions', '?')} -{work.get('deletions', '?')}")
+    if isinstance(count, int):
+        files = "1 file" if count == 1 else f"{count} files"
+        said.append(f"{files} changed, +{work.get('insertions', '?')} -{work.get('deletions', '?')}")
     return ", ".join(said)
 
 
 def _waiting(row: Mapping[str, Json]) -> list[str]:
     return [f"- `{_code(row.get('name'))}`: {_plain(row.get('why'))}"]
+
+
+def _overlap(row: Mapping[str, Json]) -> list[str]:
+    one, other = (*_strings(row.get("tasks")), "", "")[:2]
+    paths, count = _strings(row.get("paths")), row.get("files")
+    more = f" and {count - len(paths)} more" if isinstance(count, int) and count > len(paths) else ""
+    named = ", ".join(f"`{_code(path)}`" for path in paths)
+    then = "after the first is merged, see whether the other fits"
+    return [f"- `{_code(one)}` and `{_code(other)}`: {named}{more}; {then}"]
 
 
 def _limit(row: Mapping[str, Json]) -> list[str]:

@@ -26,6 +26,8 @@ def criterion_lines(row: Row) -> list[tuple[str, str]]:
     """Return the lines of one criterion, each as indent and text."""
     optional = " (optional)" if row.get("mandatory") is False and "(optional)" not in str(row.get("text")) else ""
     lines = [("  ", f"[{row.get('verdict')}] {row.get('text')}{optional}")]
+    if row.get("opinion"):
+        lines.append(("      ", str(row["opinion"])))
     if not isinstance(row.get("check"), Mapping):
         return lines
     lines.append(("      ", str(row.get("why"))))
@@ -65,3 +67,37 @@ def unverified(criteria: Sequence[Row], checks: Sequence[Row], findings: Sequenc
         parts = (str(row.get("kind")).replace("_", " "), place, row.get("detail"))
         lines.append(": ".join(str(part) for part in parts if part))
     return lines
+
+
+def work_lines(work: Row) -> list[str]:
+    """Return where the task worked and what came of it as a commit, then each note; [] where nothing is known."""
+    folder = str(work.get("folder") or "")
+    if not folder:
+        return []
+    notes = work.get("notes")
+    told = [str(note) for note in notes] if isinstance(notes, Sequence) and not isinstance(notes, str) else []
+    if not work.get("base"):
+        return [f"In {folder} itself: nothing of it is kept elsewhere", *told]
+    base, head = str(work["base"])[:12], str(work.get("head") or "")[:12]
+    if not head:
+        return [f"Nothing was changed in its own {work.get('isolation')} of {folder} at {base}", *told]
+    counted = work.get("files_changed")
+    files = "1 file" if counted == 1 else f"{counted} files"
+    change = f"{base}..{head}, {files}, +{work.get('insertions')} -{work.get('deletions')}"
+    if work.get("delivered") is True and work.get("branch"):
+        return [f"Branch {work['branch']} in {folder} ({change})", *told]
+    kept = f"; kept as {work['kept']}" if work.get("kept") else ""
+    return [f"No branch; in its own {work.get('isolation')} of {folder} ({change}){kept}", *told]
+
+
+def next_words(result: Row, work: Row) -> list[str]:
+    """Return the commands that take, complete or bring back the work of a result, without the task they are about."""
+    changed, unproven = bool(work.get("head")), result.get("reason") in ("unproven", "check_failed")
+    words = ["diff"] if changed else []
+    if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
+        return [*words, "merge", "discard"]
+    if result.get("status") != "succeeded" and unproven:
+        words.append("accept")
+    if result.get("status") != "succeeded" and work.get("kept"):
+        words.append("recover")
+    return words

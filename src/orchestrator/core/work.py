@@ -21,7 +21,8 @@ class Area:
     in place it is *root*. *base* is the commit it began from and *branch* the name of what comes of it, "" without git.
     *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout. *git_dir* is our own
     repository, in which *base* and all that is kept can be looked up without trusting anything an agent wrote;
-    *read* are the object stores of the person that the agent's git needs to see.
+    *read* are the object stores of the person that the agent's git needs to see. *targets* are the target files of the
+    task as they are called there.
     """
 
     cwd: str
@@ -33,6 +34,7 @@ class Area:
     notes: tuple[str, ...] = ()
     git_dir: str = ""
     read: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from orchestrator.core.attempt import AttemptRecord, WorkOrder
 from orchestrator.core.events import EventKind, Json
-from orchestrator.core.prompt import continue_prompt_of, sent_back_prompt_of
+from orchestrator.core.prompt import sent_back_prompt_of
 from orchestrator.core.question import (
     BY_DEFAULT,
     MAX_DEFAULTS,
@@ -63,11 +63,11 @@ def heard(attempts: Sequence[AttemptRecord]) -> tuple[Exchange, ...]:
     return tuple(one for record in attempts if (one := exchange_in(record.verdict)) is not None)
 
 
-def going_on(order: WorkOrder, task: Task, attempts: Sequence[AttemptRecord]) -> WorkOrder:
+def going_on(order: WorkOrder, attempts: Sequence[AttemptRecord]) -> WorkOrder:
     """Return *order* with what a session that goes on is told; *attempts* end with the one that begins now.
 
     After a question that is the answer, word for word. After failed checks it is what they printed. After anything
-    else it is the task again, with every answer so far: the one before may have been cut off before it heard.
+    else it stays the task again, to which `worded` adds every answer so far: the one before may have been cut off.
     """
     if not order.resume or len(attempts) < 2:
         return order
@@ -76,4 +76,4 @@ def going_on(order: WorkOrder, task: Task, attempts: Sequence[AttemptRecord]) ->
         return replace(order, continue_prompt=answered.answer)
     if told := sent_back_prompt_of(before):
         return replace(order, continue_prompt=told)
-    return replace(order, continue_prompt=continue_prompt_of(task.spec, heard(attempts)))
+    return order

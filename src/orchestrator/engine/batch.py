@@ -19,6 +19,7 @@ from orchestrator.core.report_batch import batch_text, report_name, seq_of
 from orchestrator.core.task import Task
 from orchestrator.engine.look import look
 from orchestrator.validation.batch import MOST, Now, Period, build_batch, limit_rows, task_row
+from orchestrator.validation.overlaps import overlaps
 from orchestrator.validation.result import iso, result_bytes
 from orchestrator.validation.schema import batch_problems
 
@@ -42,6 +43,7 @@ async def batch_report(
 ) -> dict[str, Json]:
     """Return the report on what ended after the event *after_seq*, and on how things stand now."""
     ends: dict[TaskUid, Event] = {}
+    taken: dict[TaskUid, list[Event]] = {}
     holds: list[Event] = []
     seq, after_ts, through, until = after_seq, 0.0, after_seq, now
     while batch := await store.events_after(seq, limit=PIECE):
@@ -49,17 +51,29 @@ async def batch_report(
         seq = batch[-1].seq
         holds += [event for event in batch if event.kind is EventKind.AGENT_HELD]
         for event in batch:
+            if event.kind is EventKind.TAKEN:
+                taken.setdefault(event.uid, []).append(event)
             if event.kind in _ENDS:
                 ends[event.uid] = event
                 through, until = event.seq, event.ts
-    rows = []
+    rows, works = [], []
     for uid in ends:
         task = await store.task(uid)
         if task is not None and not task.cleaned:
-            rows.append(task_row(task, await store.attempts(uid)))
+            attempts = await store.attempts(uid)
+            rows.append(task_row(task, attempts, taken.get(uid, ())))
+            work = attempts[-1].verdict.get("work") if attempts else None
+            works += [(str(rows[-1]["name"]), work)] if isinstance(work, Mapping) else []
+    stands = await _now(store, policy, now, agent_of, shortage)
+    period = Period(after_seq, through, after_ts, until)
+    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))
+
+
+async def _now(store: Store, policy: RunPolicy, now: float, agent_of: Callable[[Task], str], shortage: str) -> Now:
+    """Return how things stand at *now*."""
     found = await look(store, policy, now, agent_of, shortage, limit=MOST)
     waiting = sum(found.counts.get(state, 0) for state in WAITING)
-    stands = Now(
+    return Now(
         held=found.held,
         asking=[(task, (await store.attempts(task.uid))[-1].verdict) for task in found.asking],
         waiting=[(task, found.waits.get(task.uid, "")) for task in found.waiting],
@@ -67,7 +81,6 @@ async def batch_report(
         running=len(found.active),
         more_waiting=max(0, waiting - len(found.waiting)),
     )
-    return build_batch(Period(after_seq, through, after_ts, until), rows, limit_rows(holds), stands)
 
 
 async def seq_before(store: Store, ts: float) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 from orchestrator.core.errors import ConfigError, OrchestratorError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
@@ -11,7 +11,6 @@ from orchestrator.engine.bell import Bell, listen
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
-from orchestrator.engine.questions import Questions
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.telling import Telling
 
@@ -64,11 +63,12 @@ class Daemon:
         still_owner: Callable[[], bool],
         disk_refused: Callable[[], str] = str,
         clockwatch: ClockWatch | None = None,
-        questions: Questions | None = None,
         telling: Telling | None = None,
+        beside: Sequence[Callable[[asyncio.Event], Coroutine[None, None, None]]] = (),
     ) -> None:
+        """*beside* are further parts, each run until it is told to stop."""
+        self._beside = beside
         self._clockwatch = clockwatch
-        self._questions = questions
         self._telling = telling
         self._store = store
         self._clock = clock
@@ -88,6 +88,8 @@ class Daemon:
         Raises StoreError where it stopped by itself: the root is not surely ours any more, or nobody knows what is on
         the disk (*disk_refused*, in words).
         """
+        if self._telling is not None:
+            await self._telling.begin()
         await self._note(EventKind.DAEMON_STARTED, facts)
         try:
             await self._together(signals)
@@ -108,8 +110,8 @@ class Daemon:
             if self._telling is not None:
                 group.create_task(self._telling.run(written), name="telling")
             group.create_task(self._upkeep(signals), name="upkeep")
-            if self._questions is not None:
-                group.create_task(self._questions.run(stopped), name="questions")
+            for part in self._beside:
+                group.create_task(part(signals.stopping), name="a further part")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()

@@ -13,6 +13,7 @@ from orchestrator.core.evidence import Changes
 from orchestrator.core.proof import CriterionProof, Finding, Proof, Suspicion
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.core.work import Area
+from orchestrator.engine.opinion import SecondOpinion, Spare
 from orchestrator.engine.proof import Prover
 from orchestrator.validation.checks import Verdict, judge
 from orchestrator.validation.integrity import ChangedFile, findings, protected_paths, what_was_left
@@ -20,6 +21,11 @@ from orchestrator.validation.proof import checks_of
 
 _WORSE = (Proof.PROVEN, Proof.HOLDS, Proof.UNPROVEN, Proof.HUMAN, Proof.FAILED)
 _OPEN = frozenset({FailureKind.CHECK_FAILED, FailureKind.UNPROVEN})
+
+
+async def unlimited() -> float:
+    """Nothing bounds what an opinion may cost but its own setting."""
+    return 0.0
 
 
 class Commits(Protocol):
@@ -37,9 +43,10 @@ class Commits(Protocol):
 class Examiner:
     """Draws the verdicts on ended attempts. Remembers which of them nobody may wait for."""
 
-    def __init__(self, *, prover: Prover, commits: Commits) -> None:
+    def __init__(self, *, prover: Prover, commits: Commits, second: SecondOpinion | None = None) -> None:
         self._prover = prover
         self._commits = commits
+        self._second = second
         self._running: dict[str, asyncio.Task[Verdict]] = {}  # by the mark of the attempt
         self._hurried: set[str] = set()
 
@@ -53,6 +60,14 @@ class Examiner:
         """Nobody works on *order* any more."""
         self._hurried.discard(order.mark)
 
+    def takes_long(self, spec: TaskSpec) -> bool:
+        """Return whether a verdict on *spec* may take minutes: checks are to be run, or a model to be asked."""
+        return bool(checks_of(spec.criteria)) or (self._second is not None and self._second.wanted(spec.criteria))
+
+    async def unpaid(self, order: WorkOrder) -> float:
+        """Return what an opinion on *order* counts for, in US dollars, whose verdict nobody will draw."""
+        return await self._second.unpaid(order) if self._second else 0.0
+
     async def verdict(
         self,
         spec: TaskSpec,
@@ -63,15 +78,17 @@ class Examiner:
         *,
         area: Area,
         head: str,
+        spare: Spare = unlimited,
     ) -> Verdict | None:
         """Return the verdict, None when it was put off because of `hurry`; then nothing of it runs any more.
 
         *head* is the commit of what was left, "" where nothing was changed or nothing is kept. No check is run where
-        the attempt has failed already.
+        the attempt has failed already. *spare* tells what may be spent on an opinion.
         """
-        examining = asyncio.ensure_future(self._examined(spec, task_type, order, outcome, changes, area, head))
+        asked = (spec, task_type, order, outcome, changes, area, head)
+        examining = asyncio.ensure_future(self._with_opinion(*asked, spare))
         self._running[order.mark] = examining
-        if order.mark in self._hurried and checks_of(spec.criteria):
+        if order.mark in self._hurried and self.takes_long(spec):
             examining.cancel()
         try:
             return await examining
@@ -81,6 +98,22 @@ class Examiner:
             return None
         finally:
             del self._running[order.mark]
+
+    async def _with_opinion(
+        self,
+        spec: TaskSpec,
+        task_type: TaskType,
+        order: WorkOrder,
+        outcome: Finished | Failed,
+        changes: Changes,
+        area: Area,
+        head: str,
+        spare: Spare,
+    ) -> Verdict:
+        verdict = await self._examined(spec, task_type, order, outcome, changes, area, head)
+        if self._second is None:
+            return verdict
+        return await self._second.on(verdict, order, outcome, area=area, head=head, spare=spare)
 
     async def _examined(
         self,
@@ -142,8 +175,9 @@ def _worse(as_it_is: CriterionProof, guarded: CriterionProof) -> CriterionProof:
 
 def _targets(spec: TaskSpec, area: Area) -> Sequence[str]:
     """Return the target files relative to the top of the repository."""
-    inside = PurePath(area.cwd).relative_to(area.root)
-    whole = [one for one in spec.target_files if PurePath(one).is_absolute()]
-    paths = [os.path.relpath(inside / one, ".") for one in spec.target_files if one not in whole]
-    paths += [os.path.relpath(one, area.source) for one in whole]
+    inside, targets = PurePath(area.cwd).relative_to(area.root), area.targets or spec.target_files
+    whole = [one for one in targets if PurePath(one).is_absolute()]
+    paths = [os.path.relpath(inside / one, ".") for one in targets if one not in whole]
+    tops = {one: area.root if PurePath(one).is_relative_to(area.root) else area.source for one in whole}
+    paths += [os.path.relpath(one, tops[one]) for one in whole]
     return [path for path in paths if not path.startswith("..")]

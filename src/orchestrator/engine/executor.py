@@ -18,15 +18,14 @@ from orchestrator.core.attempt import (
     WorkOrder,
     not_begun,
 )
+from orchestrator.core.budget import with_cost
 from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
-from orchestrator.core.notes import given
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
-from orchestrator.core.prompt import prompt_of
 from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes, sent_back
 from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
@@ -35,11 +34,11 @@ from orchestrator.engine.budget import Budget
 from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
-from orchestrator.engine.orders import Orders
+from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.progress import Speaker
-from orchestrator.validation.checks import Verdict, with_earlier
+from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -130,10 +129,27 @@ class Executor:
             outcome = _not_prepared(order, error, "the task file could not be moved")
         await uninterrupted(self._conclude(task, order, outcome), partial(self._examiner.hurry, order))
 
-    async def recover(self, task: Task) -> None:
-        """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner."""
+    def hurry(self, task: Task) -> None:
+        """Do not wait for the checks of *task*, which is being recovered: the next start draws its verdict."""
+        self._examiner.hurry(self._orders.order(task, resume=False))
+
+    async def recover(self, task: Task, *, prove: bool = True) -> None:
+        """Carry on where an earlier daemon ended: RUNNING, CHECKING or CANCELLING, without an owner.
+
+        Nothing of its attempt is alive afterwards. Without *prove* a task whose checks are to be run, which may take
+        long, is left CHECKING: this is then to be called again.
+        """
         order = self._orders.order(task, resume=False)
+        try:
+            await self._recover(task, order, prove=prove or not self._examiner.takes_long(task.spec))
+        finally:
+            self._labour.leave(order)
+            self._examiner.leave(order)
+
+    async def _recover(self, task: Task, order: WorkOrder, *, prove: bool) -> None:
         if task.state is State.CHECKING:
+            if not prove:
+                return
             attempts = await self._patiently(lambda: self._store.attempts(task.uid))
             try:
                 work = await self._labour.kept(order)
@@ -145,7 +161,7 @@ class Executor:
         if task.state is State.CANCELLING:
             await self._cancelled(task, found, await self._labour.kept(order))
             return
-        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"))
+        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"), prove=prove)
 
     async def _claim(self, task: Task) -> None:
         """Move the task's file out of the inbox; one edited at the last moment is kept beside and reported."""
@@ -161,9 +177,9 @@ class Executor:
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
         attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         try:
-            order = await self._labour.begin(going_on(order, task, attempts))
+            order = await self._labour.begin(going_on(order, attempts))
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
-            order = replace(order, prompt=prompt_of(task.spec, notes, heard(attempts)), notes=given(notes))
+            order = worded(order, task.spec, await self._labour.area(order), notes, heard(attempts))
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:
@@ -190,7 +206,7 @@ class Executor:
 
         return Speaker(order, clock=self._clock, holds=self.holds, commit=commit)
 
-    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome) -> None:
+    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome, *, prove: bool = True) -> None:
         """Carry an end of the agent to an end of the attempt. First of all what it has done is kept."""
         work = await self._labour.kept(order)
         try:
@@ -214,7 +230,8 @@ class Executor:
             if after.state is State.CANCELLING:
                 await self._cancelled(after, outcome, work)
                 return
-            await self._judge(after, order, outcome, work)
+            if prove:
+                await self._judge(after, order, outcome, work)
         except IllegalEventError:
             await self._somebody_was_first(task, order)
 
@@ -227,7 +244,8 @@ class Executor:
         whole = with_earlier(outcome, attempts)
         area, head = await self._labour.area(order), str(work.get("head") or "")
         about = (task.spec, self._orders.type(task), order, whole, changes)
-        verdict = await self._examiner.verdict(*about, area=area, head=head)
+        spare = partial(self._budget.cap, task, free_slots=1)
+        verdict = await self._examiner.verdict(*about, area=area, head=head, spare=spare)
         if verdict is None:
             await self._put_off(task, order, whole, work)
             return
@@ -235,20 +253,11 @@ class Executor:
         if failure is None:
             work, failure = await self._labour.deliver(task, order, whole)
         hit("finish.delivered")
-        validated = self._event(
-            EventKind.VALIDATED,
-            order,
-            {
-                "passed": failure is None,
-                "criteria": to_json(verdict.criteria),
-                "checks": to_json(verdict.checks),
-                "changes": to_json(verdict.changes),
-                "findings": to_json(verdict.findings),
-                "work": work,
-            },
-        )
+        data = verdict_facts(verdict, passed=failure is None) | {"work": work}
+        validated = self._event(EventKind.VALIDATED, order, data)
         if failure is None:
-            await self._commit(validated, self._event(EventKind.SUCCEEDED, order, {}))
+            take: dict[str, Json] = {"take": list(self._policy().take)} if work.get("delivered") is True else {}
+            await self._commit(validated, self._event(EventKind.SUCCEEDED, order, take))
             hit("finish.judged")
             await self.holds.over(order.agent)
             return
@@ -340,13 +349,14 @@ class Executor:
 
     async def _cancelled(self, task: Task, outcome: Outcome | None, work: Facts) -> None:
         """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
+        unpaid_usd = await self._examiner.unpaid(self._orders.order(task, resume=False))
         if not isinstance(outcome, (Finished, Failed)):
             report = outcome.report if outcome else AgentReport(session_id=task.session_id)
             outcome = Interrupted("cancelled", report)
         data = {
             "reason": "cancelled",
             "detail": "cancelled while it ran",
-            "outcome": _with_work(bounded(outcome), work),
+            "outcome": with_cost(_with_work(bounded(outcome), work), unpaid_usd),
         }
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)

@@ -46,6 +46,10 @@ class Noticing:
         self._seq: int | None = None  # None: not begun
         self._stored = -1
 
+    async def begin(self) -> None:
+        """Remember from when on people are told, where that is now for the first time. Before anything can happen."""
+        await self._begun(self._sinks())
+
     async def catch_up(self) -> None:
         """Owe everything that has happened. Raises StoreError: then the next call does it."""
         sinks = self._sinks()

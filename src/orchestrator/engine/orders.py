@@ -1,12 +1,16 @@
 """From a task and the configuration to the order for one attempt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.notes import ProjectNote, given
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.prompt import continue_prompt_of, prompt_of
-from orchestrator.core.task import Task, TaskType
+from orchestrator.core.prompt import continue_prompt_of, place_words, prompt_of
+from orchestrator.core.question import Exchange
+from orchestrator.core.task import Task, TaskSpec, TaskType
+from orchestrator.core.work import Area
 
 
 class Orders:
@@ -43,6 +47,7 @@ class Orders:
             session_cost_usd=task.session_cost_usd,
             root_tag=self._root_tag,
             name=task.name,
+            targets=spec.target_files,
         )
 
     def profile(self, task: Task) -> AgentProfile:
@@ -53,3 +58,18 @@ class Orders:
         """The configured type; one that has since been removed from the configuration keeps to reading."""
         reading = TaskType(task.spec.type, tools=("Read", "Grep", "Glob"), expects_changes=False)
         return self._policy().types.get(task.spec.type, reading)
+
+
+def worded(
+    order: WorkOrder, spec: TaskSpec, area: Area, notes: Sequence[ProjectNote], heard: Sequence[Exchange] = ()
+) -> WorkOrder:
+    """Return *order* with its prompt for the work area: target files as they are called there, *notes* of the project,
+    and what was *heard* so far.
+
+    What a resumed session is told instead names the same files, unless it is something else than the task again.
+    """
+    there = replace(spec, target_files=area.targets or spec.target_files)
+    place = place_words(spec, area)
+    again = order.continue_prompt
+    again = continue_prompt_of(there, place, heard) if again == continue_prompt_of(spec) else again
+    return replace(order, prompt=prompt_of(there, notes, place, heard), continue_prompt=again, notes=given(notes))

@@ -109,8 +109,9 @@ class Pool:
                 continue
             current = await self._store.task(task.uid)  # the list may be older than the end of an attempt
             if current == task and task.uid not in self._running:
-                log.warning("task %s was %s without anybody at work on it", task.uid, task.state)
-                self._put_to_work(task, uninterrupted(self._executor.recover(task)))
+                log.info("task %s was %s without anybody at work on it", task.uid, task.state)
+                hurry = partial(self._executor.hurry, task)
+                self._put_to_work(task, uninterrupted(self._executor.recover(task), hurry))
 
     async def _rest(self, seen: int, wake_s: float, stopping: asyncio.Event) -> None:
         ring = asyncio.ensure_future(self._bell.wait(seen, wake_s))

@@ -115,5 +115,6 @@ class Prover:
         if not commit:
             yield area.root
             return
-        async with self._checkouts.checkout(area.git_dir, commit, base=area.base, restored=restored) as folder:
+        checkout = self._checkouts.checkout(area.git_dir, commit, base=area.base, restored=restored, beside=area.source)
+        async with checkout as folder:
             yield folder

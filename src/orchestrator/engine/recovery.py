@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 AT_ONCE = 16
 
 
-async def recover(store: Store, executor: Executor, projector: Projector, inbox: Inbox) -> int:
+async def recover(store: Store, executor: Executor, projector: Projector, inbox: Inbox, *, prove: bool = True) -> int:
     """Bring every attempt without an owner to its end, then the files up to date. Returns how many there were.
+
+    Without *prove* checks, which may take long, are left to the pool; so are the tasks that are to be checked.
 
     Attempts come first: nothing of them is alive afterwards. Then files, so that no ended task's file is
     still in the inbox when it is read. Folders of `running/` that no task knows go back to the inbox.
@@ -28,7 +30,7 @@ async def recover(store: Store, executor: Executor, projector: Projector, inbox:
     gate = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
         for task in orphans:
-            group.create_task(_take_up(executor, task, gate))
+            group.create_task(_take_up(executor, task, gate, prove=prove))
     await projector.catch_up()
     hit("recover.projected")
     await projector.restore()
@@ -42,10 +44,10 @@ async def recover(store: Store, executor: Executor, projector: Projector, inbox:
     return len(orphans)
 
 
-async def _take_up(executor: Executor, task: Task, gate: asyncio.Semaphore) -> None:
+async def _take_up(executor: Executor, task: Task, gate: asyncio.Semaphore, *, prove: bool) -> None:
     async with gate:
         try:
-            await executor.recover(task)
+            await executor.recover(task, prove=prove)
             hit("recover.taken")
         except (OrchestratorError, OSError) as error:
             if isinstance(error, StoreError) and error.lasting:

@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.proof import CriterionProof, Proof
@@ -18,6 +19,7 @@ from orchestrator.validation.result import iso
 
 Row = Mapping[str, Any]
 _SETTLED = (Proof.PROVEN.value, Proof.HOLDS.value)
+BY_ITSELF = "configuration"  # who took a result that nobody had to take
 _ANYWAY = "Look at `diff`, then `merge --unproven` takes it as it is."
 
 
@@ -52,32 +54,52 @@ class Results:
         """Return what the task changed, as a patch or as figures."""
         return await self._taking.patch(task, stat=stat)
 
-    async def discard(self, task: Task) -> Discarded:
+    async def discard(self, task: Task, *, by: str) -> Discarded:
         """Delete the branch of a task."""
-        return await self._taking.discard(task)
+        gone = await self._taking.discard(task)
+        hit("take.discarded")
+        if gone.branch:
+            await self._taken(task, "discard", by, branch=gone.branch, commit=gone.commit)
+        return gone
 
-    async def merge(self, task: Task, *, unproven: bool) -> Merged:
+    async def refused(self, task: Task, how: str, why: str) -> None:
+        """Remember that the result of *task* was not taken by itself, and why."""
+        await self._taken(task, how, BY_ITSELF, ok=False, detail=why[:1000])
+
+    async def _taken(self, task: Task, how: str, by: str, *, ok: bool = True, **facts: str) -> None:
+        data: dict[str, Json] = {"how": how, "by": by, "ok": ok, **facts}
+        await self._store.commit([Event(EventKind.TAKEN, self._clock.now(), task.uid, data=data)])
+
+    async def merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         """Bring a result into the branch that is checked out. See the service."""
         await self._require_branch(task, "merged")
         if not unproven and (why := not_proven((await self._store.attempts(task.uid))[-1])):
             raise ConflictError(f"{task.spec.id} is not proven: {why}", hint=_ANYWAY)
         merging = await self._taking.prepare(task)
+        hit("take.prepared")
         proofs: Sequence[CriterionProof] = ()
         if merging.rebased and not merging.is_there and not unproven:
             proofs = await self._proven_again(task, merging)
-        return Merged(merging, 0 if merging.is_there else await self._taking.forward(merging), proofs)
+        files = 0 if merging.is_there else await self._taking.forward(merging)
+        hit("take.forwarded")
+        await self._taken(task, "merge", by, branch=merging.branch, commit=merging.commit)
+        return Merged(merging, files, proofs)
 
-    async def push(self, task: Task, remote: str) -> Pushed:
+    async def push(self, task: Task, remote: str, *, by: str) -> Pushed:
         """Push the branch of a task."""
         await self._require_branch(task, "pushed")
-        return await self._taking.push(task, remote)
+        done = await self._taking.push(task, remote)
+        await self._taken(task, "push", by, branch=done.branch, remote=done.remote)
+        return done
 
-    async def open_request(self, task: Task, remote: str) -> Pushed:
+    async def open_request(self, task: Task, remote: str, *, by: str) -> Pushed:
         """Open a pull request for the branch of a task, with its criteria and verdicts as its text."""
         await self._require_branch(task, "pushed")
         rows = _rows((await self._store.attempts(task.uid))[-1].verdict.get("criteria"))
         body = "\n".join(f"- [{row.get('verdict')}] {row.get('text')}" for row in rows) or task.spec.title
-        return await self._taking.open_request(task, remote, title=task.spec.title or task.spec.id, body=body)
+        done = await self._taking.open_request(task, remote, title=task.spec.title or task.spec.id, body=body)
+        await self._taken(task, "pr", by, branch=done.branch, remote=done.remote, detail=done.said[:1000])
+        return done
 
     async def _proven_again(self, task: Task, merging: Merging) -> Sequence[CriterionProof]:
         moved = f"{merging.branch} has moved on since {task.spec.id} began"

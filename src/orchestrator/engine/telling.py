@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.core.errors import StoreError
-from orchestrator.core.events import Event, EventKind
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notice import Delivery, NotSent
 from orchestrator.core.notice_flow import AGE_S, AT_ONCE, SEND_S, WINDOW_S, next_step, retry_delay_s
@@ -45,6 +45,7 @@ class Telling:
         sinks: Callable[[], Mapping[str, Sink]],
         noticing: Noticing,
         root: str,
+        redact: Callable[[Json], Json],
         command: str = COMMAND,
         send_s: float = SEND_S,
         last_s: float = LAST_S,
@@ -58,12 +59,18 @@ class Telling:
         self._sinks = sinks
         self._noticing = noticing
         self._root = root
+        self._redact = redact
         self._command = command
         self._send_s = send_s
         self._last_s = last_s
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._resting: dict[str, float] = {}  # sinks that are left alone until then (monotonic seconds)
         self._troubled: set[str] = set()
         self._forgot = -_FORGET_EVERY_S
+
+    async def begin(self) -> None:
+        """To be awaited before anything happens that people may want to hear of. Raises StoreError."""
+        await self._noticing.begin()
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Tell whatever happens until *stopped*; then what is due, for a few seconds. Raises a lasting StoreError."""
@@ -115,7 +122,10 @@ class Telling:
                 if (error := task.exception()) is not None:
                     raise error
         for name, sink in sinks.items():
-            if name in self._under_way:
+            rest_s = self._resting.get(name, 0.0) - self._clock.monotonic()
+            if rest_s > 0:
+                waits.append(rest_s)
+            if name in self._under_way or rest_s > 0:
                 continue
             owed = await self._outbox.owed(name, limit=AT_ONCE)
             step = next_step(owed, await self._outbox.messages_since(name, now - WINDOW_S) if owed else (), now)
@@ -124,7 +134,9 @@ class Telling:
             if step.message:
                 self._under_way[name] = asyncio.create_task(self._deliver(sink, step.message), name=f"telling {name}")
             elif step.wait_until:
-                waits.append(max(0.05, step.wait_until - now))
+                wait_s = max(0.05, step.wait_until - now)
+                self._resting[name] = self._clock.monotonic() + wait_s
+                waits.append(wait_s)
         await self._forget(sinks, now)
         return min(waits)
 
@@ -167,15 +179,16 @@ class Telling:
             raise NotSent("a bug of ours: see the log", unsure=True) from None
 
     async def _not_sent(self, sink: Sink, rows: Sequence[Owed], failure: NotSent, tries: int) -> None:
+        why = str(self._redact(failure.why))  # a far side may say again what it was told
         if failure.final:
-            await self._drop(sink.name, rows, failure.why)
+            await self._drop(sink.name, rows, why)
             return
         if sink.name not in self._troubled:
             self._troubled.add(sink.name)
-            log.warning("%s was not told: %s; it is tried again for %g h", sink.name, failure.why, AGE_S / 3600)
+            log.warning("%s was not told: %s; it is tried again for %g h", sink.name, why, AGE_S / 3600)
         next_ts = self._clock.now() + retry_delay_s(tries, failure, chance=self._clock.chance())
         orders = [row.order for row in rows]
-        await self._outbox.not_sent(orders, next_ts, failure.why, unsure=failure.unsure)
+        await self._outbox.not_sent(orders, next_ts, why, unsure=failure.unsure)
 
     async def _drop(self, name: str, rows: Sequence[Owed], why: str) -> None:
         """What nobody is told any more is at least in the log."""

@@ -11,17 +11,30 @@ import re
 from orchestrator.core.question import Question, Source, asked_in_result, bounded
 
 _ASKS = re.compile(
-    r"\b(shall i|should i|do you want me to|would you like me to|may i|can i (?:go ahead|proceed)|"
-    r"please (?:confirm|clarify|advise|specify|provide|let me know (?:which|what|how|whether|if you want me to))|"
-    r"which (?:one |option |approach )?(?:do|would|should) you|how (?:do|would|should) (?:you|i)|"
-    r"could you (?:please )?(?:clarify|confirm|provide|tell me|specify)|what (?:do|would|should) (?:you|i))\b",
-    re.IGNORECASE,
+    r"""\b(?: shall\ i | should\ i | do\ you\ want\ me\ to | would\ you\ like\ me\ to | may\ i
+        | can\ i\ (?:go\ ahead|proceed)
+        | please\ (?: confirm | clarify | advise | specify | provide | choose | decide | pick\ one | select
+                    | let\ me\ know\ (?:which|what|how|whether|if\ you\ want\ me\ to) )
+        | (?:tell|let)\ me\ (?:know\ )?(?:which|what|how|where|whether)\ | and\ let\ me\ know\b(?=[.!]?$)
+        | let\ me\ know\ if\ (?:you'd\ like|you\ would\ like|you\ want|i\ should|i\ may)
+        | which\ (?:one\ |option\ |approach\ )?(?:do|would|should)\ you | how\ (?:do|would|should)\ (?:you|i)
+        | could\ you\ (?:please\ )?(?:clarify|confirm|provide|tell\ me|specify) | what\ (?:do|would|should)\ (?:you|i)
+        | (?:await(?:ing)?|waiting\ (?:for|on))\ your
+        | i(?:'d|'ll|\ would|\ will)?\ need\ (?: your | you\ to | to\ know | clarification
+                                              | more\ (?:information|details|context) )
+        | i\ have\ (?:a|one|two|three|some|a\ few)\ questions?\ (?:before|about|first) )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _OFFERS_MORE = re.compile(
     r"""\b(?: anything\ else | let\ me\ know\ if | feel\ free | happy\ to\ help | further\ (?:changes|help|questions)
-    | (?:would\ you\ like|do\ you\ want|shall\ i|should\ i) [^.?!\n]{0,60}
+    | (?:would\ you\ like|do\ you\ want|want\ me\ to|shall\ i|should\ i) [^.?!\n]{0,60}
       \b(?:also|next|as\ well|additionally|more|further|commit) )\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+_CHOICE = re.compile(r"\b(?:which|should|shall|prefer|do you|would you|may i|can i)\b[^.!\n]*\?\Z", re.IGNORECASE)
+# What may follow a question without taking it back: what would be done by each answer, and what was left meanwhile.
+_AFTER_A_QUESTION = re.compile(
+    r"(?:if|otherwise|in that case|until then|i(?:'ve| have) (?:left|not|stopped|changed nothing))\b", re.IGNORECASE
 )
 _SURRENDER = re.compile(
     r"""\b(?: i\ (?: could\ not | couldn't | can(?:not|'t) | (?:am|was)\ (?:unable|not\ able)\ to | wasn't\ able\ to
@@ -56,13 +69,26 @@ def asks(answer: str, *, did_work: bool) -> str:
     """
     if (structured := _structured(answer)) is not None:
         return " ".join(structured.text.split())
+    if choice := _before_options(answer):
+        return choice
     sentences = _sentences(answer)
-    for sentence in reversed(sentences[-_CLOSING_SENTENCES:]):
+    for number, sentence in enumerate(reversed(sentences[-_CLOSING_SENTENCES:])):
         if did_work and _OFFERS_MORE.search(sentence):
             return ""
-        if _ASKS.search(sentence) or (sentence is sentences[-1] and sentence.endswith("?")):
+        last = number == 0 or _AFTER_A_QUESTION.match(sentences[-1]) is not None
+        if _ASKS.search(sentence) or (last and sentence.endswith("?")):
             return sentence
     return ""
+
+
+def _before_options(answer: str) -> str:
+    """Return the sentence that asks for a choice from a numbered list, with which *answer* then ends; "" for none."""
+    lines = [line.strip() for line in answer.splitlines() if line.strip()]
+    count = next((n for n, line in enumerate(reversed(lines)) if not _LISTED.match(line)), len(lines))
+    if not _FEWEST <= count <= _MOST or count == len(lines):
+        return ""
+    asking = (_sentences(lines[-count - 1]) or [""])[-1]
+    return asking if _CHOICE.search(asking) else ""
 
 
 def question_of(answer: str) -> Question:

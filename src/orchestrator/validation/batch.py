@@ -51,16 +51,17 @@ class Now:
 
 
 def build_batch(
-    period: Period, rows: Sequence[Mapping[str, Json]], limits: Sequence[Mapping[str, Json]], now: Now
+    period: Period,
+    rows: Sequence[Mapping[str, Json]],
+    limits: Sequence[Mapping[str, Json]],
+    now: Now,
+    together: Sequence[Json] = (),
 ) -> dict[str, Json]:
-    """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends."""
+    """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends;
+    *together* is what `overlaps` says of them."""
     by_class = {name: [row for row in rows if row["class"] == name] for name in SECTIONS}
-    decisions = [
-        *_of_pauses(now.pauses),
-        *_of_asking(now.asking),
-        *_of_held(now.held),
-        *(one for row in rows for one in _of_row(row)),
-    ]
+    standing = [*_of_pauses(now.pauses), *_of_asking(now.asking), *_of_held(now.held)]
+    decisions = [*standing, *(one for row in rows for one in _of_row(row))]
     not_started = [_not_started(task, why) for task, why in now.waiting]
     counts: dict[str, Json] = {name: len(found) for name, found in by_class.items()}
     return {
@@ -82,6 +83,7 @@ def build_batch(
         "decisions": decisions[:MOST],
         **{name: found[:MOST] for name, found in by_class.items()},
         "not_started": not_started[:MOST],
+        "overlaps": list(together),
         "limits": list(limits),
         "usage": _sums(rows),
         "next": _next(decisions, by_class),
@@ -89,8 +91,8 @@ def build_batch(
     }
 
 
-def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
-    """Return what a report says of an ended task."""
+def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Event] = ()) -> dict[str, Json]:
+    """Return what a report says of an ended task; *taken* are its events `result_taken`."""
     verdict: Mapping[str, Json] = attempts[-1].verdict if attempts else {}
     criteria, findings = _rows(verdict.get("criteria")), _rows(verdict.get("findings"))
     row: dict[str, Json] = {
@@ -110,11 +112,20 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
         "findings": [dict(one) for one in findings][:_OPEN],
         **_used(attempts),
     }
+    if taken:
+        row["taken"] = [_taken(event.data) for event in taken]
+    if accepted := _mapping(verdict.get("accepted")):
+        row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
     if isinstance(work := verdict.get("work"), Mapping) and work:
         row["work"] = _work(work)
     if task.state is not State.REJECTED:
         row["result"] = f"results/{task.name}_result.json"
     return row
+
+
+def _taken(data: Mapping[str, Json]) -> dict[str, Json]:
+    words: dict[str, Json] = {key: str(data.get(key, "")) for key in ("how", "by", "branch", "detail")}
+    return {**words, "ok": data.get("ok") is True}
 
 
 def limit_rows(events: Sequence[Event]) -> list[Mapping[str, Json]]:
@@ -147,13 +158,15 @@ def _class_of(
 
 def _open_one(one: Mapping[str, Json]) -> dict[str, Json]:
     words: dict[str, Json] = {key: str(one.get(key, ""))[:300] for key in ("verdict", "text", "why")}
-    return {**words, "mandatory": bool(one.get("mandatory", True))}
+    opinion: dict[str, Json] = {"opinion": str(one["opinion"])[:400]} if one.get("opinion") else {}
+    return {**words, **opinion, "mandatory": bool(one.get("mandatory", True))}
 
 
 def _work(work: Mapping[str, Json]) -> dict[str, Json]:
     files = work.get("files")
     counted: Json = len(files) if isinstance(files, (list, tuple)) else files
-    kept = {key: work[key] for key in ("branch", "base", "head", "insertions", "deletions", "patch") if key in work}
+    keys = ("branch", "delivered", "base", "head", "insertions", "deletions", "patch")
+    kept = {key: work[key] for key in keys if key in work}
     return {**kept, "files": counted} if isinstance(counted, int) else kept
 
 
@@ -218,16 +231,28 @@ def _of_asking(asking: Sequence[tuple[Task, Mapping[str, Json]]]) -> list[dict[s
 
 def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
     name, uid = str(row["name"]), str(row["uid"])
-    branch = _mapping(row.get("work")).get("branch")
+    work = _mapping(row.get("work"))
+    branch = work.get("branch") if work.get("delivered", True) is True else ""
     if row["status"] == State.FAILED.value and row["reason"] == _NOT_BELIEVED:
         why = "its checks pass, but what it changed makes them unbelievable; look, then accept or discard it"
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
     if row["reason"] in _ANSWERS:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
+    if refused := [one for one in _rows(row.get("taken")) if one.get("ok") is False]:
+        why = f"{refused[-1].get('how')} was refused: {refused[-1].get('detail')}"
+        return [_decision(name, why, f"diff {name}", f"{refused[-1].get('how')} {name}")]
+    if any(one.get("how") in ("merge", "discard", "pr") for one in _rows(row.get("taken"))):
+        return []
     if row["status"] == State.SUCCEEDED.value and branch and row["class"] == "proven":
         return [_decision(name, f"proven, on the branch {branch}", f"diff {name}", f"merge {name}")]
+    if row["status"] == State.SUCCEEDED.value and branch and row.get("accepted"):
+        return [_decision(name, f"accepted, on the branch {branch}", f"diff {name}", f"merge {name}")]
     if row["status"] == State.SUCCEEDED.value and branch:
-        return [_decision(name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"show {name}")]
+        return [
+            _decision(
+                name, f"unproven, on the branch {branch}: please look", f"diff {name}", f"merge {name} --unproven"
+            )
+        ]
     return []
 
 

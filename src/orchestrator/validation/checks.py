@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, FailureKind, Finished
-from orchestrator.core.codec import outcome_from_json
+from orchestrator.core.codec import outcome_from_json, to_json
+from orchestrator.core.events import Json
 from orchestrator.core.evidence import Changes
+from orchestrator.core.opinion import Opinion, opinion_facts
 from orchestrator.core.proof import CriterionProof, Finding
 from orchestrator.core.question import Question, Source
 from orchestrator.core.task import TaskSpec, TaskType
@@ -39,6 +41,7 @@ class Verdict:
     changes: Changes
     findings: tuple[Finding, ...] = ()
     question: Question | None = None
+    opinion: Opinion | None = None  # of criteria in words, where a model was asked: it decides nothing
 
 
 def judge(
@@ -72,7 +75,19 @@ def judge(
         detail = still_open.detail if still_open else ""
         checks.append(Check("no mandatory criterion is open", passed=still_open is None, detail=detail))
     asked = _question(failure, report) if failure else None
-    return Verdict(failure or still_open, tuple(checks), criteria, changes, findings, asked)
+    return Verdict(failure or still_open, tuple(checks), criteria, changes, findings, question=asked)
+
+
+def verdict_facts(verdict: Verdict, *, passed: bool) -> dict[str, Json]:
+    """Return *verdict* as the data of a `validated` event, but for the work."""
+    facts: dict[str, Json] = {
+        "passed": passed,
+        "criteria": to_json(verdict.criteria),
+        "checks": to_json(verdict.checks),
+        "changes": to_json(verdict.changes),
+        "findings": to_json(verdict.findings),
+    }
+    return facts | ({"opinion": opinion_facts(verdict.opinion)} if verdict.opinion else {})
 
 
 def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:

@@ -34,6 +34,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "findings": verdict.get("findings") or [],
         "checks": verdict.get("checks") or [],
         "accepted": verdict.get("accepted"),
+        "opinion": verdict.get("opinion"),
         "answer": last.get("answer", ""),
         "changes": _changes_part(verdict, last),
         "work": _work_part(attempts),

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: what may be written, and what it means."""
+"""The types of settings: what a value has to be, and the words it is refused with."""
 
 import ntpath
 import posixpath
@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from orchestrator.core.question import rule_in, seconds_in
 
@@ -90,6 +90,13 @@ BranchPattern = Annotated[str, AfterValidator(_branch)]
 PathWithin = Annotated[str, AfterValidator(_within)]
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Door = Literal["folder", "cli", "http", "mcp", "telegram"]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
 UnansweredRule = Annotated[str, AfterValidator(rule_in)]
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, and strange keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
