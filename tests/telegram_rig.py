@@ -88,6 +88,7 @@ async def phone(
         telegram = Telegram(
             parts.configuration, parts.store, parts.clock, parts.bell, parts.service_on, edit_every_s=EDIT_S
         )
+        parts.notices.sinks.telegram = telegram.notifier
         signals, stopping = Signals(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(telegram.run(stopping))

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         remove_attempts=files.remove_attempts,
         result_files=files.results,
         demo=partial(_demo, configuration),
+        telegram_setup=partial(_telegram_setup, configuration),
         notify_test=partial(_notify_test, configuration),
         service=partial(_installing, configuration),
     )
@@ -88,10 +89,19 @@ async def _installing(configuration: Configuration, action: str, dry_run: bool) 
     return await service_command(configuration, action, dry_run)
 
 
+async def _telegram_setup(
+    configuration: Configuration, ask: Callable[[str], Awaitable[str]], say: Callable[[str], None]
+) -> int:
+    from orchestrator.telegram_setup import introduce
+
+    return await introduce(configuration, ask, say)
+
+
 async def _notify_test(configuration: Configuration, name: str) -> Sequence[Told]:
+    from orchestrator.chatting import OneShot
     from orchestrator.notifying import tried
 
-    return await tried(configuration, name)
+    return await tried(configuration, name, OneShot(configuration))
 
 
 async def _demo(configuration: Configuration, say: Callable[[str], None]) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -11,11 +11,13 @@ from orchestrator.api.telegram import Allowed, TelegramDoor
 from orchestrator.api.telegram_desk import Desk
 from orchestrator.api.telegram_line import Access, TelegramLine
 from orchestrator.api.telegram_live import EDIT_EVERY_S
+from orchestrator.api.telegram_notices import TelegramNotifier
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.sqlite import SqliteStore
 from orchestrator.configuration import Configuration
-from orchestrator.core.chat import ChatLine
-from orchestrator.core.notice import Notice
+from orchestrator.core.chat import ChatError, ChatLine
+from orchestrator.core.finding import Finding, failed, passed, warned
+from orchestrator.core.notice import Delivery, Notice, NotSent
 from orchestrator.core.request import read_request
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.engine.bell import Bell
@@ -26,6 +28,7 @@ from orchestrator.settings import Door, task_rules
 log = logging.getLogger(__name__)
 
 DOOR: Door = "telegram"
+DOCTOR_WAITS_S = 5.0
 MISSING = "python-telegram-bot is not installed; type `python3 main.py setup telegram`"
 
 
@@ -52,6 +55,7 @@ class Telegram:
         self._clock = clock
         self._bell = bell
         self.line = TelegramLine(clock)
+        self.notifier = TelegramNotifier(self.line, lambda: configuration.settings.telegram.chat_id)
         desk = Desk(
             chat=self.line,
             memory=store,
@@ -66,17 +70,14 @@ class Telegram:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until *stopping*. Without a token or without people who may use it nothing is connected."""
-        if self._access() is not None and not installed():
+        if self._configuration.settings.telegram.token is not None and not installed():
             log.error("Telegram: %s; everything else goes on", MISSING)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._door.run(stopping), name="telegram door")
             group.create_task(self.line.serve(self._access, connected, self._door, stopping), name="telegram line")
 
     def _access(self) -> Access | None:
-        chosen = self._configuration.settings.telegram
-        if chosen.token is None or not chosen.allowed_users or not installed():
-            return None
-        return Access(chosen.token.get_secret_value(), chosen.api_url)
+        return access_of(self._configuration)
 
     def _allowed(self) -> Allowed:
         chosen = self._configuration.settings.telegram
@@ -91,7 +92,58 @@ class Telegram:
         return await asyncio.to_thread(partial(read_request, text, rules, name=name))
 
     async def _told_as(self, reference: str) -> Notice | None:
-        return await self._store.outbox.told_as(DOOR, reference)
+        for sink in self._sinks():
+            if (notice := await self._store.outbox.told_as(sink, reference)) is not None:
+                return notice
+        return None
+
+    def _sinks(self) -> Sequence[str]:
+        """Return the names of the places that are told by the bot."""
+        named = [one.called for one in self._configuration.settings.notify if one.to == DOOR]
+        return named or [DOOR]
+
+
+class OneShot:
+    """Tells by a connection made for it, and closed again: for a process without a bot. Implements `Notifier`."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+
+    async def send(self, delivery: Delivery) -> str:
+        chosen = self._configuration.settings.telegram
+        if (access := access_of(self._configuration)) is None:
+            raise NotSent("no bot is configured" if installed() else MISSING)
+        try:
+            async with connected(access) as line:
+                return await TelegramNotifier(line, lambda: chosen.chat_id).send(delivery)
+        except ChatError as error:
+            raise NotSent(error.why, retry_after_s=error.retry_after_s, final=error.final) from None
+
+
+async def findings(configuration: Configuration) -> Sequence[Finding]:
+    """Return what doctor says of the bot beside its settings: whether it answers. Without one nobody is asked."""
+    if configuration.settings.telegram.token is None:
+        return ()
+    if not installed():
+        return (failed(DOOR, "library", "python-telegram-bot is not installed", "python3 main.py setup telegram"),)
+    if (access := access_of(configuration)) is None:
+        return ()
+    try:
+        async with asyncio.timeout(DOCTOR_WAITS_S), connected(access) as line:
+            return (passed(DOOR, "bot", f"@{line.username} answers"),)
+    except ChatError as error:
+        fix = "Copy the token again from @BotFather into .env." if error.final else "The daemon tries again by itself."
+        return (warned(DOOR, "bot", error.why, fix),)
+    except TimeoutError:
+        return (warned(DOOR, "bot", "Telegram does not answer", "The daemon tries again by itself."),)
+
+
+def access_of(configuration: Configuration) -> Access | None:
+    """Return what the bot is reached by; None where there is none, or nobody may use it."""
+    chosen = configuration.settings.telegram
+    if chosen.token is None or not chosen.allowed_users or not installed():
+        return None
+    return Access(chosen.token.get_secret_value(), chosen.api_url)
 
 
 @asynccontextmanager

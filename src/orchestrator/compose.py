@@ -29,7 +29,6 @@ from orchestrator.core.errors import RootError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.ports import Agent
 from orchestrator.core.report import COMMAND
-from orchestrator.core.taking import Prove
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
 from orchestrator.engine.batch import BatchReports
@@ -110,8 +109,7 @@ class Parts:
 
     def service_on(self, store: SqliteStore) -> Orchestrator:
         """Return the application service on *store*, which is ours or a view of it."""
-        prove = prove_again(self.configuration, self.claude.container)
-        return _service(self.configuration, store, self.clock, self.bell, prove)
+        return _service(self.configuration, store, self.clock, self.bell, self.claude)
 
     def watch(self) -> FolderWatch:
         """Return the watch on tasks/, to be entered."""
@@ -247,7 +245,7 @@ def _parts(
         redact=redact,
         root_tag=root_tag,
     )
-    service = _service(configuration, store, clock, bell, prove_again(configuration, claude.container))
+    service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)
     projector = Projector(
         store=store,
@@ -290,7 +288,7 @@ def _reports(
 
 
 def _service(
-    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, prove: Prove
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, claude: LiveClaude
 ) -> Orchestrator:
     return Orchestrator(
         store=store,
@@ -303,7 +301,7 @@ def _service(
         shortage=partial(_shortage, configuration),
         result_names=partial(ArtifactFiles(configuration.root).names, "results"),
         shelf=repositories.shelf(configuration),
-        results=repositories.results(configuration, store, clock, prove),
+        results=repositories.results(configuration, store, clock, prove_again(configuration, claude.container)),
     )
 
 

@@ -142,10 +142,13 @@ def trial(now: float, name: str, command: str) -> Notice:
     return Notice(f"trial:{now:.3f}", NoticeKind.NEEDS_YOU, f"Test of notices to {name}", text, now, typed)
 
 
-async def tried(configuration: Configuration, name: str) -> Sequence[Told]:
-    """Send a test to the place *name*, or to all. Raises NotFoundError for a place that is not configured."""
+async def tried(configuration: Configuration, name: str, telegram: Notifier | None = None) -> Sequence[Told]:
+    """Send a test to the place *name*, or to all; *telegram* sends for `to: telegram`.
+
+    Raises NotFoundError for a place that is not configured.
+    """
     clock = SystemClock()
-    sinks = Sinks(configuration, clock).now()
+    sinks = Sinks(configuration, clock, telegram).now()
     if name and name not in sinks:
         known = f"There are: {', '.join(sinks)}." if sinks else "List it under notify: in config/orchestrator.yaml."
         raise NotFoundError(f"no place is called {printable(name)!r}", hint=known)

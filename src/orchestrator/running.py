@@ -104,6 +104,7 @@ async def _trying(parts: Parts, note: Note) -> AsyncIterator[None]:
 async def telegram_of(parts: Parts) -> AsyncIterator[Telegram]:
     """Serve the Telegram door beside everything else; whatever becomes of it, the tasks go on."""
     telegram = Telegram(parts.configuration, parts.store, parts.clock, parts.bell, parts.service_on)
+    parts.notices.sinks.telegram = telegram.notifier
     stopping = asyncio.Event()
 
     async def serve() -> None:

@@ -296,3 +296,55 @@ async def test_a_file_is_not_read_and_a_forged_button_does_nothing(server: Teleg
             me.press(said, data=data, label="")
         await me.all_read()
         assert await me.names() == []
+
+
+# --- what goes wrong on the way -----------------------------------------------------------------------------------
+
+
+async def test_an_answer_waits_as_long_as_it_is_asked_to_and_then_arrives_once(
+    server: TelegramServer, tmp_path: Path
+) -> None:
+    async with phone(tmp_path, server, works=False) as me:
+        server.fail("sendMessage", 429, retry_after=1)
+        me.say("/task review it")
+        await me.reads("queued")
+        await me.all_read()
+        assert len(server.sent()) == 1
+        assert await me.names() == ["review_it"]
+
+
+async def test_what_ended_while_the_network_was_gone_is_told_when_it_is_back(
+    server: TelegramServer, tmp_path: Path
+) -> None:
+    agent = FakeAgent()
+    agent.gates["say_hello"] = gate = asyncio.Event()
+    async with phone(tmp_path, server, agent) as me:
+        me.say("/task say hello")
+        await me.reads("running")
+        server.stop()
+        gate.set()
+        while (await me.task("say_hello")).state is not State.SUCCEEDED:
+            await asyncio.sleep(0.02)
+        server.start()
+        await me.reads("SUCCEEDED")
+        assert sum("say_hello  " in text for text in server.texts()) == 1
+
+
+async def test_the_next_daemon_goes_on_telling_in_the_same_message(server: TelegramServer, tmp_path: Path) -> None:
+    async with phone(tmp_path, server, works=False) as me:
+        me.say("/task review it")
+        first = await me.reads("queued")
+        await me.all_read()
+    async with phone(tmp_path, server) as me:
+        done = await me.reads("SUCCEEDED")
+        assert done["message_id"] == first["message_id"]
+
+
+async def test_who_is_put_on_the_list_may_use_the_bot_at_once(server: TelegramServer, tmp_path: Path) -> None:
+    async with phone(tmp_path, server, works=False, TELEGRAM_ALLOWED_USERS="") as me:
+        me.say("/status")
+        file = tmp_path / "config" / "orchestrator.yaml"
+        text = file.read_text("utf-8").replace("telegram:\n", f"telegram:\n  allowed_users: [{OWNER}]\n")
+        file.write_text(text, "utf-8")
+        me.parts.configuration.reload()
+        await me.reads("Nothing runs, waits or has ended yet")

@@ -82,7 +82,12 @@ class World:
             demo=self._demo,
             service=self._service,
             notify_test=self._notify_test,
+            telegram_setup=self._telegram_setup,
         )
+
+    async def _telegram_setup(self, ask: Callable[[str], Awaitable[str]], say: Callable[[str], None]) -> int:
+        say(f"token of {len(await ask('Token: '))} characters")
+        return 0
 
     async def _notify_test(self, name: str) -> Sequence[Told]:
         return [one for one in self.told if name in ("", one.sink)]

@@ -15,6 +15,7 @@ from orchestrator.api import (
     cli_run,
     cli_service,
     cli_tasks,
+    cli_telegram,
     cli_work,
 )
 from orchestrator.api.output import Output
@@ -227,6 +228,9 @@ def _run_commands(commands: Commands) -> None:
     told = _add(commands, "notify", cli_notify.notify, tell, "notify test")
     told.add_argument("action", choices=cli_notify.ACTIONS, metavar="test")
     told.add_argument("place", nargs="?", default="", metavar="NAME", help="only this place")
+    walk = "walk through setting up your bot: token, your number and chat, a test message"
+    one = _add(commands, "telegram", cli_telegram.telegram, walk, "telegram setup")
+    one.add_argument("action", choices=cli_telegram.ACTIONS, metavar="setup")
     _add(commands, "demo", cli_run.demo, "run three tasks on a scripted model, no key needed", "demo")
 
     about = _add(commands, "help", _show_help, "show this help, or that of one command", "help check")

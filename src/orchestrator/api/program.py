@@ -61,5 +61,6 @@ class Program:
     remove_attempts: Callable[[float, bool], Awaitable[Sequence[str]]]  # of tasks ended before; dry run?
     result_files: Callable[[], Awaitable[Sequence[tuple[str, bytes]]]]
     demo: Callable[[Callable[[str], None]], Awaitable[int]]
+    telegram_setup: Callable[[Callable[[str], Awaitable[str]], Callable[[str], None]], Awaitable[int]]  # ask, say
     notify_test: Callable[[str], Awaitable[Sequence[Told]]]  # one place by its name; "" for all
     service: Callable[[str, bool], Awaitable[ServiceState]]  # install, uninstall or status; dry run?

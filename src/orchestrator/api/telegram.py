@@ -35,6 +35,7 @@ MOST_WAITING = 500  # updates that are stored and not handled
 MOST_STRANGERS = 50  # that the log names
 AGAIN_S, LONGEST_AGAIN_S = 1.0, 60.0
 FORGET_EVERY_S = 3600.0
+LONG = "merge:"  # it may prove the result again: the others do not wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class TelegramDoor:
         self._arrived = asyncio.Event()
         self._strangers: set[int] = set()
         self._flooding: set[int] = set()
+        self._apart: dict[str, asyncio.Task[None]] = {}
         self._waiting = 0
 
     async def take(self, arrived: Sequence[Incoming]) -> None:
@@ -109,8 +111,8 @@ class TelegramDoor:
             forgetting = group.create_task(self._forget())
             working = group.create_task(self._work())
             await stopping.wait()
-            working.cancel()
-            forgetting.cancel()
+            for task in (working, forgetting, *self._apart.values()):
+                task.cancel()
             await asyncio.wait([live])
 
     async def _work(self) -> None:
@@ -121,8 +123,12 @@ class TelegramDoor:
                 waiting = await self._desk.memory.recall(received_key())
                 self._waiting = len(waiting)
                 for key, text in waiting.items():
-                    await self._handled(key, incoming_of(text))
-                    self._waiting -= 1
+                    one = incoming_of(text)
+                    if one is not None and one.button.startswith(LONG):
+                        self._begin_apart(key, one)
+                    else:
+                        await self._handled(key, one)
+                        self._waiting -= 1
                 again_s = AGAIN_S
                 await self._arrived.wait()
             except ChatError as error:  # it stays where it is and is handled again
@@ -133,6 +139,21 @@ class TelegramDoor:
                 log.error("Telegram waits for the database: %s", error)  # noqa: TRY400 - expected, not a bug
                 await self._desk.clock.sleep(again_s)
                 again_s = min(2 * again_s, LONGEST_AGAIN_S)
+
+    def _begin_apart(self, key: str, one: Incoming) -> None:
+        """Handle beside the others what may take minutes. It is stored until it is done."""
+        if key not in self._apart:
+            self._apart[key] = asyncio.create_task(self._handled_apart(key, one))
+
+    async def _handled_apart(self, key: str, one: Incoming) -> None:
+        try:
+            await self._handled(key, one)
+        except (ChatError, StoreError) as error:
+            log.warning("an answer waits: %s", error)
+            await self._desk.clock.sleep(LONGEST_AGAIN_S)
+        finally:
+            del self._apart[key]
+            self._arrived.set()
 
     async def _handled(self, key: str, one: Incoming | None) -> None:
         if one is not None and self._allowed().lets(one):

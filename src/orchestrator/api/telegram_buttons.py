@@ -112,12 +112,12 @@ class Buttons:
         return notice.buttons[int(n)].text if notice is not None and int(n) < len(notice.buttons) else ""
 
     async def _acted(self, one: Incoming, act: Act, uid: TaskUid) -> str:
-        service, results = self._desk.service, self._desk.service.results
+        service, results, by = self._desk.service, self._desk.service.results, f"telegram user {one.user_id}"
         if act is Act.RESUME:
             await service.resume(uid or EVERYTHING)
             return "resumed"
         task = await service.task(uid)
-        name, who = call_name(task), f"telegram user {one.user_id}"
+        name = call_name(task)
         match act:
             case Act.CANCEL:
                 key = f"telegram:run:cancel:{uid}"
@@ -131,15 +131,15 @@ class Buttons:
                 await self._talk.follow(one.chat_id, again)
                 return "runs again"
             case Act.ACCEPT:
-                await results.accept(task, who)
+                await results.accept(task, by)
                 await self._talk.follow(one.chat_id, await service.task(uid))
                 return "accepted"
             case Act.MERGE:
                 await self._seen(one, "merging")
-                await self._tell(one, merged(name, await results.merge(task, unproven=False, by=who)))
+                await self._tell(one, merged(name, await results.merge(task, unproven=False, by=by)))
                 return "merged"
             case _:
-                gone = await results.discard(task, by=who)
+                gone = await results.discard(task, by=by)
                 what = f"The branch {gone.branch} of {name} is deleted" if gone.branch else f"{name} has no branch"
                 await self._tell(one, f"{what}. Its commit stays as {gone.ref}." if gone.ref else f"{what}.")
                 return "discarded"

@@ -20,6 +20,7 @@ from orchestrator.core.ports import Clock
 log = logging.getLogger(__name__)
 
 POLL_S = 25.0
+QUICK_S = 0.2
 LOOK_S = 1.0  # how soon changed settings are seen
 FIRST_AGAIN_S, LONGEST_AGAIN_S = 1.0, 60.0
 REFUSED_AGAIN_S = 600.0
@@ -42,6 +43,7 @@ class TelegramLine:
         self._line: ChatLine | None = None
         self.name = ""
         self.trouble = ""
+        self._again_s = FIRST_AGAIN_S
 
     async def send(self, chat_id: int, message: Outgoing) -> int:
         return await self._there().send(chat_id, message)
@@ -68,7 +70,6 @@ class TelegramLine:
         stopping: asyncio.Event,
     ) -> None:
         """Keep a connection by *access* (None: nobody may use it); hand what comes in to *door*, until *stopping*."""
-        again_s = FIRST_AGAIN_S
         while not stopping.is_set():
             wanted = access()
             if wanted is None:
@@ -78,31 +79,35 @@ class TelegramLine:
             try:
                 async with connect(wanted) as line:
                     await line.prepare(COMMANDS)
-                    self._line, self.name, again_s = line, line.username, FIRST_AGAIN_S
-                    if self.trouble:
-                        log.info("Telegram is there again")
-                    self.trouble = ""
+                    self._line, self.name = line, line.username
                     await self._poll(line, door, stopping, lambda: access() != wanted)  # noqa: B023 - called within
             except ChatError as error:
-                again_s = self._tell(error, again_s)
-                await self._pause(again_s, stopping, lambda: access() != wanted)  # noqa: B023 - called within
-                again_s = min(2 * again_s, LONGEST_AGAIN_S)
+                await self._pause(self._told(error), stopping, lambda: access() != wanted)  # noqa: B023 - called within
             finally:
                 self._line = None
 
-    def _tell(self, error: ChatError, again_s: float) -> float:
-        """Log a new trouble once. Returns when to try again, in seconds."""
+    def _told(self, error: ChatError) -> float:
+        """Log a new trouble once. Returns when to try again, in seconds: later each time, until it works again."""
+        again_s = max(error.retry_after_s, self._again_s)
+        self._again_s = min(2 * self._again_s, LONGEST_AGAIN_S)
         if error.why != self.trouble:
             hint = "; correct TELEGRAM_BOT_TOKEN" if error.final else ""
             log.warning("Telegram: %s%s; everything else goes on", error.why, hint)
         self.trouble = error.why
-        return REFUSED_AGAIN_S if error.final else max(error.retry_after_s, again_s)
+        return REFUSED_AGAIN_S if error.final else again_s
+
+    def _works(self) -> None:
+        """Updates came, or none within the time: whatever was wrong is over."""
+        if self.trouble:
+            log.info("Telegram is there again")
+        self.trouble, self._again_s = "", FIRST_AGAIN_S
 
     async def _poll(
         self, line: ChatLine, door: TelegramDoor, stopping: asyncio.Event, changed: Callable[[], bool]
     ) -> None:
         after, failed = 0, 0
         while not stopping.is_set() and not changed():
+            began = self._clock.monotonic()
             asked = asyncio.ensure_future(line.updates(after, timeout_s=POLL_S))
             try:
                 while not asked.done() and not stopping.is_set() and not changed():
@@ -112,6 +117,9 @@ class TelegramLine:
                 after, arrived = asked.result()
                 await door.take(arrived)  # only then are they confirmed, by the next call
                 failed = 0
+                self._works()
+                if not arrived and self._clock.monotonic() - began < QUICK_S:
+                    await self._pause(QUICK_S, stopping, changed)  # a far side that does not wait is not asked all day
             except StoreError as error:
                 log.error("Telegram waits for the database: %s", error)  # noqa: TRY400 - expected, not a bug
                 after = 0
