@@ -259,6 +259,20 @@ def test_what_was_read_says_which_criteria_are_checked_and_how() -> None:
     assert ended_rows([replace(good, spec=replace(SPEC, criteria=criteria[:2]))], NOON).rows[0][-1] == ""
 
 
+def test_a_check_that_goes_by_a_file_says_so_where_the_task_does_not_name_it() -> None:
+    compares = Criterion("same", check=CheckSpec(CheckKind.COMMAND, argv=("diff", "out.txt", "want.txt")))
+    looks = Criterion("has", check=CheckSpec(CheckKind.COMMAND, argv=("grep", "-q", "TWO", "a.txt")))
+    told = spec_text(replace(SPEC, criteria=(compares, looks)))
+    assert "goes by out.txt, want.txt: unproven if the task changes that" in told
+    assert "a.txt:" not in told
+    named = spec_text(replace(SPEC, criteria=(compares,), target_files=("out.txt",)))
+    assert "goes by want.txt: unproven" in named
+    quiet = Criterion("t", check=CheckSpec(CheckKind.COMMAND, argv=("pytest", "-q", "tests/test_a.py")))
+    runs = Criterion("r", check=CheckSpec(CheckKind.COMMAND, argv=("python3", "app.py")))
+    assert "goes by" not in spec_text(replace(SPEC, criteria=(quiet, runs)))
+    assert "goes by app.py" in spec_text(replace(SPEC, criteria=(runs,), target_files=("lib.py",)))
+
+
 def test_a_file_error_has_the_same_keys_as_the_json_beside_a_rejected_file() -> None:
     error = TaskFileError("type_invalid", "no such type", file="a.task.md", line=3, column=7, field="type", hint="h")
     assert error_json(error) == {

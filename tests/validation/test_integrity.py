@@ -156,7 +156,7 @@ def test_what_the_task_names_is_not_protected() -> None:
 
 
 def test_the_product_is_not_protected_from_the_work_because_a_check_runs_it() -> None:
-    """Else the honest fix of it could never pass; its change taints, and says so."""
+    """Else the honest fix of it could never pass."""
     base = ["hello.py", "scripts/check_hello.py"]
     checks = [command("python", "hello.py"), command("python", "scripts/check_hello.py")]
     assert protected_paths(base, checks, []) == ("scripts/check_hello.py",)

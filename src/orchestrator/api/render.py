@@ -17,6 +17,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Criterion, Task, TaskSpec
 from orchestrator.core.text import printable
+from orchestrator.validation.integrity_checks import gone_by
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -307,14 +308,14 @@ def spec_text(spec: TaskSpec) -> str:
         f"title     {short(spec.title, 100)}",
         f"prompt    {len(spec.prompt)} characters: {short(spec.prompt, 80)}",
         f"targets   {', '.join(short(path, 80) for path in spec.target_files) or 'none'}",
-        *_criteria_lines(spec.criteria),
+        *_criteria_lines(spec.criteria, spec.target_files),
     ]
     lines += [f"inferred  {i.field} = {short(i.value, 60)} ({short(i.why, 80)})" for i in spec.inferred]
     lines += [f"warning   {f'line {n.line}: ' if n.line else ''}{short(n.message, 140)}" for n in spec.notices]
     return "\n".join(lines)
 
 
-def _criteria_lines(criteria: Sequence[Criterion]) -> list[str]:
+def _criteria_lines(criteria: Sequence[Criterion], targets: Sequence[str]) -> list[str]:
     """Return how many criteria there are, and for each what will be done to find out."""
     if not criteria:
         return ["criteria  none"]
@@ -328,6 +329,9 @@ def _criteria_lines(criteria: Sequence[Criterion]) -> list[str]:
             text = check_text(criterion.check)
             how = f"runs {text}" if criterion.check.kind is CheckKind.COMMAND else f"checks {text}"
         lines.append(f"          {'' if criterion.mandatory else 'optional, '}{short(how, 100)}")
+        if criterion.check is not None and (by := gone_by(criterion.check, targets)):
+            lines.append(f"            goes by {short(', '.join(by), 80)}: unproven if the task changes that")
+            lines.append("            and does not name it under Target Files")
     return lines
 
 

@@ -9,6 +9,10 @@ Row = Mapping[str, Json]
 TAIL_LINES = 10
 _COUNTED = {"proven": "proven", "holds": "held", "failed": "failed", "unproven": "unproven", "human": "for a person"}
 _SETTLED = ("proven", "holds")
+EDITED_CHECK = (
+    "If the task was to change a file that its check goes by, name that file under Target Files, or check it by "
+    "contains: or output:, and retry"
+)
 
 
 def verdict_words(rows: Sequence[Row]) -> str:
@@ -75,6 +79,8 @@ def unverified(criteria: Sequence[Row], checks: Sequence[Row], findings: Sequenc
         place = f"{row.get('path')}:{row['line']}" if row.get("line") else row.get("path")
         parts = (str(row.get("kind")).replace("_", " "), place, row.get("detail"))
         lines.append(": ".join(str(part) for part in parts if part))
+    if any(row.get("kind") == "check_edited" and row.get("taints") for row in findings):
+        lines.append(EDITED_CHECK)
     return lines
 
 

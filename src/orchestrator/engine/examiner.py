@@ -17,7 +17,7 @@ from orchestrator.engine.digest import Digests
 from orchestrator.engine.opinion import SecondOpinion, Spare
 from orchestrator.engine.proof import Prover
 from orchestrator.validation.checks import Verdict, judge
-from orchestrator.validation.integrity import ChangedFile, findings, protected_paths, what_was_left
+from orchestrator.validation.integrity import ChangedFile, findings, guarded_by_itself, protected_paths, what_was_left
 from orchestrator.validation.proof import checks_of
 
 _WORSE = (Proof.PROVEN, Proof.HOLDS, Proof.UNPROVEN, Proof.HUMAN, Proof.FAILED)
@@ -135,27 +135,29 @@ class Examiner:
         at_a_glance = judge(spec, task_type, outcome, changes)
         if isinstance(outcome, Failed) or (at_a_glance.failure and at_a_glance.failure.kind not in _OPEN):
             return at_a_glance
-        changed, restored, unread = await self._looked_at(spec, area, head)
+        files, changed, restored, unread = await self._looked_at(spec, area, head)
         found = [*changed, *what_was_left(outcome.report, root=area.root), *unread]
         proofs = await self._proofs(order, spec, area, head, found, restored)
+        proofs = guarded_by_itself(proofs, files, targets=_targets(spec, area), inside=_inside(area))
         return judge(spec, task_type, outcome, changes, proofs, found)
 
     async def _looked_at(
         self, spec: TaskSpec, area: Area, head: str
-    ) -> tuple[Sequence[Finding], Sequence[str], Sequence[Finding]]:
-        """Return the findings in the change, the paths that checks get as on the base, and what could not be read."""
+    ) -> tuple[Sequence[ChangedFile], Sequence[Finding], Sequence[str], Sequence[Finding]]:
+        """Return the change, the findings in it, the paths that checks get as on the base, what could not be read."""
         if not (area.base and head):
-            return (), (), ()
+            return (), (), (), ()
         checks, targets = checks_of(spec.criteria), _targets(spec, area)
         try:
             files = await self._commits.changed(area.git_dir, area.base, head)
             paths = await self._commits.paths(area.git_dir, area.base)
         except WorkAreaError as error:
             why = f"{error.message}: nobody knows what it did to its tests"
-            return (), (), (Finding(Suspicion.TEST_WEAKENED, "", why),)
-        found = await asyncio.to_thread(findings, files, checks=checks, targets=targets)
-        protected = set(protected_paths(paths, checks, targets)) & {file.path for file in files}
-        return found, sorted(protected), ()
+            return (), (), (), (Finding(Suspicion.TEST_WEAKENED, "", why),)
+        inside = _inside(area)
+        found = await asyncio.to_thread(findings, files, checks=checks, targets=targets, inside=inside)
+        protected = set(protected_paths(paths, checks, targets, inside)) & {file.path for file in files}
+        return files, found, sorted(protected), ()
 
     async def _proofs(
         self,
@@ -178,6 +180,12 @@ def _worse(as_it_is: CriterionProof, guarded: CriterionProof) -> CriterionProof:
     if _WORSE.index(guarded.verdict) <= _WORSE.index(as_it_is.verdict):
         return as_it_is
     return replace(guarded, why=f"{guarded.why} (with the tests and checks as they were on the base)")
+
+
+def _inside(area: Area) -> str:
+    """Return the folder of the repository that checks start in, "" for its top."""
+    inside = PurePath(area.cwd).relative_to(area.root).as_posix()
+    return "" if inside == "." else inside
 
 
 def _targets(spec: TaskSpec, area: Area) -> Sequence[str]:

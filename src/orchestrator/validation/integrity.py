@@ -10,23 +10,25 @@ from posixpath import basename, dirname, normpath
 
 from orchestrator.core.attempt import AgentReport
 from orchestrator.core.proof import CheckSpec, Finding, Suspicion
-from orchestrator.validation.integrity_checks import RunBy, protected_paths, run_by
+from orchestrator.validation.integrity_checks import RunBy, guarded_by_itself, protected_paths, protects, run_by
 from orchestrator.validation.integrity_config import compare_config, compare_runner, recipe
 from orchestrator.validation.integrity_facts import ChangedFile, weakened
-from orchestrator.validation.integrity_lines import compare_lines
+from orchestrator.validation.integrity_lines import compare_lines, has_tests
 from orchestrator.validation.integrity_paths import (
     covers,
     instructs_agents,
     is_ci,
     is_collected,
+    is_of_checks,
     is_stored_expectation,
     is_test,
     runs_at_others,
 )
-from orchestrator.validation.integrity_python import Pair, compare, pair
+from orchestrator.validation.integrity_python import Pair, compare, pair, runs_less
+from orchestrator.validation.integrity_rules import LINTS, compare_cargo, compare_rules, fewer_examples
 from orchestrator.validation.integrity_traps import traps
 
-__all__ = ["ChangedFile", "findings", "protected_paths", "what_was_left"]
+__all__ = ["ChangedFile", "findings", "guarded_by_itself", "protected_paths", "what_was_left"]
 
 MOST = 200  # findings; nobody reads more, and a report has to stay readable
 _MIXED = (
@@ -52,22 +54,48 @@ _BARRED = (
 _RUNNERS = ("makefile", "gnumakefile", "noxfile.py", "justfile", "taskfile.yml", "rakefile")
 _CODE = (
     *(".py", ".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".mts", ".vue", ".go", ".rs", ".java", ".kt", ".scala"),
-    *(".rb", ".php", ".cs", ".swift", ".c", ".cc", ".cpp", ".sh", ".bats", ".ex", ".exs", ".dart", ".lua", ".pl", ".t"),
+    *(
+        ".rb",
+        ".php",
+        ".cs",
+        ".swift",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".sh",
+        ".bats",
+        ".ex",
+        ".exs",
+        ".dart",
+        ".lua",
+        ".pl",
+        ".t",
+        ".r",
+    ),
 )
 _STAYS = (Suspicion.TEST_DELETED, Suspicion.TEST_SKIPPED)  # believed only by a person, also where the file is a target
 
 
 def findings(
-    files: Sequence[ChangedFile], *, checks: Sequence[CheckSpec] = (), targets: Sequence[str] = ()
+    files: Sequence[ChangedFile],
+    *,
+    checks: Sequence[CheckSpec] = (),
+    targets: Sequence[str] = (),
+    inside: str = "",
 ) -> tuple[Finding, ...]:
     """Return what in *files*, all that differs between base and result, makes the checks unbelievable or wants a look.
 
     *targets* are the task's target files, relative to the repository where possible: where the task is about a test or
-    a check, its change is listed and does not taint, unless tests were deleted or skipped. Raises for no content.
+    a check, its change is listed and does not taint, unless tests were deleted or skipped. *inside* is the folder of
+    the repository that checks start in. Raises for no content.
     """
     changed = [file for file in files if not file.same]
-    by = run_by(checks)
-    found = [*_tests(changed), *(one for file in changed for one in _file(file, by))]
+    by = run_by(checks, inside)
+    found = [*_tests(changed), *(one for file in changed for one in _file(file, by, targets))]
+    found += fewer_examples(changed, is_run=any("doctest" in tool for tool in by.tools))
+    told = {one.path for one in found}
+    if by.tools:
+        found += [one for file in changed if file.path not in told for one in _put_back(file, by)]
     unique = dict.fromkeys(_as_asked(one, targets) for one in found)
     ordered = sorted(unique, key=lambda one: (not one.taints, one.path, one.line, one.kind.value, one.detail))
     if len(ordered) <= MOST:
@@ -107,11 +135,28 @@ def _has_tests(file: ChangedFile) -> bool:
     return is_test(file.path) or inline
 
 
-def _file(file: ChangedFile, by: RunBy) -> Iterator[Finding]:
+def _put_back(file: ChangedFile, by: RunBy) -> Iterator[Finding]:
+    """Yield that checks ran with *file* as on the base, where no look at tests could tell what its change means."""
+    if file.status == "A" or not protects(file.path, by) or not is_test(file.path) or _was_judged(file):
+        return
+    how = "was deleted" if file.status == "D" else "was changed"
+    yield Finding(Suspicion.CHECK_EDITED, file.path, f"tests may go by this file, and it {how}", taints=False)
+
+
+def _was_judged(file: ChangedFile) -> bool:
+    """Whether there were tests in *file* that can be compared: then no finding means that none was weakened."""
+    if file.binary or file.is_link or file.base is None or not file.base.strip():
+        return file.base is not None and not file.base.strip()
+    if file.path.lower().endswith(".py") and (read := pair(file)) is not None:
+        return any(one.is_test for one in read.base.functions.values())
+    return file.path.lower().endswith(_CODE) and has_tests(file.path, file.base)
+
+
+def _file(file: ChangedFile, by: RunBy, targets: Sequence[str]) -> Iterator[Finding]:
     """Yield what one file tells by itself."""
     yield from _kept_as_files(file)
     yield from _links(file)
-    yield from _runs_checks(file, by)
+    yield from _runs_checks(file, by, targets)
     yield from _configures(file, by)
     yield from _reaches_others(file)
     if file.path.lower().endswith(".py"):
@@ -142,11 +187,11 @@ def _links(file: ChangedFile) -> Iterator[Finding]:
         )
 
 
-def _runs_checks(file: ChangedFile, by: RunBy) -> Iterator[Finding]:
+def _runs_checks(file: ChangedFile, by: RunBy, targets: Sequence[str]) -> Iterator[Finding]:
     there_before = file.status != "A"
     how = {"D": "was deleted", "A": "was added"}.get(file.status, "was changed")
-    if there_before and file.path in by.named and not is_test(file.path):
-        yield Finding(Suspicion.CHECK_EDITED, file.path, f"a check names this file, and it {how}")
+    if there_before and _goes_by(file, by, targets):
+        yield Finding(Suspicion.CHECK_EDITED, file.path, f"a check goes by this file, and it {how}")
     elif by.is_config(file.path) and basename(file.path).lower() not in _MIXED:
         yield Finding(Suspicion.CHECK_EDITED, file.path, f"a check is configured by this file, and it {how}")
     elif there_before and by.is_script(file.path) and basename(file.path).lower() not in _MIXED:
@@ -160,13 +205,31 @@ def _runs_checks(file: ChangedFile, by: RunBy) -> Iterator[Finding]:
                 yield Finding(Suspicion.CHECK_EDITED, file.path, detail)
 
 
+def _goes_by(file: ChangedFile, by: RunBy, targets: Sequence[str]) -> bool:
+    """Whether a check goes by *file*, rather than being about it: what a task names as its target is its subject.
+
+    So is, where a task names none, a program that checks by neither name nor place. A test is judged by what it
+    asserts, as far as it holds tests, and what is run beside them stays.
+    """
+    if covers(targets, file.path) and not is_of_checks(file.path):
+        return False
+    if is_test(file.path) and _was_judged(file):
+        return by.decides(file.path) and runs_less(file.base, file.result, file.path)
+    return by.decides(file.path) or (bool(targets) and by.runs(file.path))
+
+
 def _configures(file: ChangedFile, by: RunBy) -> Iterator[Finding]:
     name = basename(file.path).lower()
     if file.binary or file.is_link:
         return
     if name in _MIXED or name.startswith(_BARRED):
         yield from compare_config(file, by.tools)
-    if is_ci(file.path) or name in _RUNNERS or name == "tox.ini" or file.path in by.named:
+    if name == "cargo.toml":
+        yield from compare_cargo(file)
+    if name.startswith(LINTS):
+        yield from compare_rules(file)
+    is_script = by.decides(file.path) and not name.endswith(".py")
+    if is_ci(file.path) or name in _RUNNERS or name == "tox.ini" or is_script:
         yield from compare_runner(file)
 
 

@@ -26,14 +26,27 @@ _SHELL_ASSERTS = re.compile(
 )
 _GO_COMPARES = re.compile(r"^\s*(?:\}\s*else\s+)?if (?!.*\berr\w* != nil).*(?:[!=]=|[<>]|!).*\{|^\s*\{.*\},?\s*$")
 _NAMES = (
-    re.compile(r"""(?:^|[\s;])(?:it|test|specify|scenario)(?:\.\w+)*\s*\(?\s*(['"`])(?P<name>.+?)\1"""),
-    re.compile(r"^\s*func (?P<name>(?:Test|Benchmark|Fuzz|Example)\w*)\("),
+    re.compile(r"""(?:^|[\s;])(?:it|test|specify|scenario|test_that)(?:\.\w+)*\s*\(?\s*(['"`])(?P<name>.+?)\1"""),
     re.compile(
         r"^\s*(?:public |protected |async |static |final )*(?:function|fun|void|Task|def|func) (?P<name>[tT]est\w*)"
     ),
     re.compile(r"^\s*@test ['\"](?P<name>.+?)['\"]"),
     re.compile(r"^\s*(?P<name>test_\w+)\s*\(\)\s*\{"),
 )
+_GO_NAME = re.compile(r"^func (?P<name>(?:Test|Benchmark|Fuzz|Example)(?![a-z])\w*)\(")  # go runs no other
+_BUILDS = re.compile(r"^//\s*(?:go:build\b|\+build\b).*")
+_PERL_ASSERTS = re.compile(
+    r"\b(?:is|isnt|ok|like|unlike|is_deeply|cmp_ok|isa_ok|can_ok|eq_or_diff|throws_ok|dies_ok|lives_ok)\s*[( ]"
+)
+_PERL_TRIVIAL = re.compile(r"\bok\s*\(?\s*(?:1|!0)\s*[,);]|^\s*pass\b")
+_PERL = (".t", ".pl")
+_RETURNS = re.compile(
+    r"(?:^|[;{]\s*|\bif\s*\(?\s*(?:true|1|!0|!false)\s*\)?\s*\{?\s*)return"
+    r"(?:\s+(?:null|nil|undefined|true|false|0|void 0|done\(\)|Ok\(\(\)\)))?\s*(?:;|\}|$)"
+)
+_ON_CONDITION = re.compile(r"^(?:\}\s*)?(?:if|else|while|for|when|unless|switch)\b.*[^{;}]$|^(?:case\b.*|default\s*):$")
+_ALWAYS = re.compile(r"if\s*\(?\s*(?:true|1|!0|!false)\s*\)?\s*\{$")
+_BY_INDENT = (".py", ".rb", ".lua", ".ex", ".exs", ".sh", ".bash", ".bats")
 _MARKED = re.compile(
     r"^\s*(?:#\[(?:tokio::|async_std::|rstest|test_case)?:*test\b.*\]|#\[rstest\]|@(?:\w+\.)*Test\b.*|@ParameterizedTest.*|\[(?:Fact|Theory|Test)\w*.*\])"
 )
@@ -45,6 +58,7 @@ _SKIPS = re.compile(
     r"|#\[ignore\b|#\[should_panic\b|#\[cfg_attr\([^)]*ignore"
     r"|@(?:Disabled|Ignore)\w*\b|@EnabledIf\w*|\[Ignore\b|\bSkip\s*=\s*[\"@$]|Assert\.(?:Ignore|Inconclusive)|@unittest\.skip"
     r"|\bpending\b(?!\w)\s*(?:$|[('\"])|^\s*skip\b\s*(?:$|[('\"]|if\b)|,\s*(?:skip|pending):\s*|\bXCTSkip|\bGTEST_SKIP\b|\bDISABLED_\w+"
+    r"|@(?:module|describe)?tag\s+(?::skip\b|\[?skip:)|\bskip_all\b"
     r"|markTestSkipped|markTestIncomplete|@doesNotPerformAssertions|\bpytest\.(?:mark\.)?(?:skip|skipif|xfail)\b|\bassume(?:True|False|That)\("
 )
 _TRIVIAL = re.compile(
@@ -114,19 +128,28 @@ def compare_lines(files: Sequence[ChangedFile]) -> Iterator[Finding]:
         yield from _added(file, before, after)
 
 
+def has_tests(path: str, text: str) -> bool:
+    """Whether the lines of *text* name tests: then what they lose is told."""
+    return bool(_read(path, text).names)
+
+
 def _read(path: str, text: str | None) -> Lines:
     found = Lines(Counter(), Counter(), Counter(), Counter(), Counter(), {})
     marked = False
-    for number, line in enumerate(code_lines(path, text or ""), start=1):
+    lines = list(code_lines(path, text or ""))
+    dead = _out_of_reach(path, lines)
+    for number, line in enumerate(lines, start=1):
         words = " ".join(line.split()).rstrip(";,")
         if not words:
             continue
         found.number.setdefault(words, number)
         if _SKIPS.search(line):
             found.skips[words] += 1
-        if name := _name(line, marked=marked):
+        if name := _name(path, line, marked=marked):
             found.names[name] += 1
-        if _TRIVIAL.search(line):
+        if number in dead:
+            continue
+        if _TRIVIAL.search(line) or (path.lower().endswith(_PERL) and _PERL_TRIVIAL.search(line)):
             found.trivial[words] += 1
         elif _is_assertion(path, line):
             found.asserts[words] += 1
@@ -141,6 +164,8 @@ def _is_assertion(path: str, line: str) -> bool:
     if path.lower().endswith(_SHELL):
         return bool(_SHELL_ASSERTS.search(bare))
     if path.lower().endswith(".go") and _GO_COMPARES.search(line):
+        return True
+    if path.lower().endswith(_PERL) and _PERL_ASSERTS.search(bare):
         return True
     return bool(_ASSERTS.search(bare)) and not _NOT_ASSERTS.search(bare)
 
@@ -163,7 +188,53 @@ def code_lines(path: str, text: str) -> Iterator[str]:
         yield kept
 
 
-def _name(line: str, *, marked: bool) -> str:
+def _out_of_reach(path: str, lines: Sequence[str]) -> frozenset[int]:
+    """Return the numbers of the lines that stand behind a return in their block, as far as braces or indents tell."""
+    dead: set[int] = set()
+    by_indent = path.lower().endswith(_BY_INDENT)
+    depth, ends_at, before = 0, -1, ""
+    for number, line in enumerate(lines, start=1):
+        bare = _STRINGS.sub("''", line).strip()
+        if not bare:
+            continue
+        level = len(line) - len(line.lstrip()) if by_indent else depth
+        if by_indent and level < ends_at:
+            ends_at = -1
+        if ends_at >= 0 and not bare.startswith(("case ", "default:")):
+            dead.add(number)
+        elif ends_at >= 0:
+            ends_at = -1
+        found = _RETURNS.search(bare)
+        if found and ends_at < 0 and not _decides(before) and not _is_condition(bare[: found.start() + 1]):
+            opened = bare[: found.start() if found[0].startswith("if") else found.end()].rstrip("}")
+            ends_at = level if by_indent else depth + _opened(opened) - bool(_ALWAYS.match(before))
+            ends_at = ends_at if ends_at > 0 else -1  # in no block whose end could be seen
+        depth += _opened(bare)
+        if not by_indent and depth < ends_at:
+            ends_at = -1
+        before = bare
+    return frozenset(dead)
+
+
+def _decides(before: str) -> bool:
+    """Whether the line *before* a return says when it is taken: a condition, or the end of a long one."""
+    end_of_one = before.count(")") > before.count("(") and not before.startswith("}") and before.endswith(")")
+    return end_of_one or bool(_ON_CONDITION.match(before))
+
+
+def _is_condition(words: str) -> bool:
+    """Whether what stands before a return on its line decides about it."""
+    always = re.search(r"\bif\s*\(?\s*(?:true|1|!0|!false)\b", words) or re.match(r"if\s*\(?\s*(?:true|1|!)?$", words)
+    return not always and bool(re.search(r"\b(?:if|else|while|for|switch|catch|case|when|unless)\b", words))
+
+
+def _opened(words: str) -> int:
+    return words.count("{") - words.count("}")
+
+
+def _name(path: str, line: str, *, marked: bool) -> str:
+    if path.lower().endswith(".go"):
+        return found["name"] if (found := _GO_NAME.search(line)) else ""
     for pattern in _NAMES:
         if found := pattern.search(line):
             return found["name"]
@@ -210,6 +281,11 @@ def _asserts_gone(file: ChangedFile, before: Lines, after: Lines, gained: Counte
 def _added(file: ChangedFile, before: Lines, after: Lines) -> Iterator[Finding]:
     for words in after.skips - before.skips:
         yield Finding(Suspicion.TEST_SKIPPED, file.path, f"`{short(words)}` was added", after.number[words])
+    old = {line.strip() for line in (file.base or "").split("\n") if _BUILDS.match(line)}
+    for number, line in enumerate((file.result or "").split("\n"), start=1):
+        new_for_some = file.base is None and "ignore" not in line
+        if file.path.endswith(".go") and _BUILDS.match(line) and line.strip() not in old and not new_for_some:
+            yield Finding(Suspicion.TEST_SKIPPED, file.path, f"`{short(line)}` was added", number)
     for words in after.trivial - before.trivial:
         detail = f"it asserts what is always true: `{short(words)}`"
         yield weakened(file.path, detail, after.number[words])

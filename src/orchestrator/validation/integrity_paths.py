@@ -14,6 +14,7 @@ _TEST_NAMES = (
     *("*.test.*", "*.spec.*", "*.cy.*", "*_spec.rb", "*_test.rb", "test_*.rb", "*.bats", "*test.java", "*tests.java"),
     *("*test.kt", "*tests.kt", "*test.cs", "*tests.cs", "*test.php", "*test.scala", "*spec.scala", "*tests.swift"),
     *("*_test.c", "*_test.cc", "*_test.cpp", "*_test.rs", "tests.rs", "test.sh", "test_*.sh", "*_test.sh", "*it.java"),
+    *("*.t", "test_*.lua", "*_test.lua", "*_spec.lua", "test-*.r"),
 )
 _COLLECTED = ("test_*.py", "*_test.py", "tests.py", "test.py")
 _STORED_FOLDERS = frozenset({"__snapshots__", "snapshots", "golden", "goldens", "cassettes", "expected", "approved"})
@@ -45,7 +46,12 @@ _AGENT = (
     *(".windsurfrules", ".aider*", ".codex/*", ".gemini/*", ".clinerules*", ".roo/*", ".opencode/*", ".continue/*"),
 )
 _CHECK_WORDS = re.compile(
-    r"(?:^|[^a-z])(?:check|test|verif|lint|valid|ci|accept|assert|gate|proof|smoke)", re.IGNORECASE
+    r"(?:^|[^a-z])(?:check|chk|test|verif|lint|valid|ci(?![a-z])|accept|assert|gate|proof|smoke|spec(?![a-z]))"
+    r"|(?:^|[^a-z])(?:expect|golden|baseline|snapshot|approved|reference|want(?:ed)?(?![a-z]))",
+    re.IGNORECASE,
+)
+_CHECK_FOLDERS = frozenset(
+    {"scripts", "script", "tools", "tool", "ci", ".ci", "hack", "qa", "dev", ".github", ".gitlab"}
 )
 
 
@@ -95,9 +101,11 @@ def instructs_agents(path: str) -> bool:
     return _fits(path, _AGENT)
 
 
-def sounds_like_a_check(path: str) -> bool:
-    """Whether a program named in a check is by its name one that checks, rather than the product itself."""
-    return is_test(path) or bool(_CHECK_WORDS.search(path))
+def is_of_checks(path: str) -> bool:
+    """Whether a file named in a check is by its name and place one that checks, rather than the product itself."""
+    folders = path.lower().split("/")[:-1]
+    by_place = any(part in _CHECK_FOLDERS for part in folders)
+    return by_place or is_test(path) or is_stored_expectation(path) or bool(_CHECK_WORDS.search(path))
 
 
 def covers(targets: Sequence[str], path: str) -> bool:

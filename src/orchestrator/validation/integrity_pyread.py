@@ -4,7 +4,7 @@ import ast
 import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.validation.integrity_facts import LARGEST
 from orchestrator.validation.integrity_paths import is_collected
@@ -91,11 +91,23 @@ def read_tests(path: str, tree: ast.Module) -> PyTests:
     skips = list(_module_skips(tree.body))
     for name, node, inside in _functions(tree.body, "", collected=is_collected(path)):
         functions[name] = _function(path, name, node, inside)  # of two with one name Python keeps the last as well
+    if asserted := _module_assertions(path, tree):
+        functions[asserted.name] = asserted
     for one in ast.walk(tree):
         if isinstance(one, ast.ClassDef):
             skips += _of_decorators(one)
             skips += [Skip("__test__ = False", it.lineno, sure=True) for it in one.body if _is_not_collected(it)]
     return PyTests(functions, tuple(skips), _tables(tree), *_names(tree.body))
+
+
+def _module_assertions(path: str, tree: ast.Module) -> PyFunction | None:
+    """Return what a module asserts when it is run, as a function of its own; None where it asserts nothing."""
+    body = [one for one in tree.body if not isinstance(one, (FunctionNode, ast.ClassDef))]
+    if not any(isinstance(one, ast.Assert) for statement in body for one in ast.walk(statement)):
+        return None
+    nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    whole = ast.FunctionDef("the module", nothing, body, [], lineno=body[0].lineno)
+    return replace(_function(path, "the module", whole, is_test=False), skips=(), patches=())
 
 
 def _functions(body: Sequence[ast.stmt], prefix: str, *, collected: bool) -> Iterator[tuple[str, FunctionNode, bool]]:

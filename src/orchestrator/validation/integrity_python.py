@@ -49,6 +49,22 @@ def pair(file: ChangedFile) -> Pair | None:
     return Pair(file.path, sides[0], sides[1], file.base is None)
 
 
+def runs_less(base: str | None, result: str | None, path: str) -> bool:
+    """Whether the file of tests at *path* does not do any more, when it is run as a program, what it did before."""
+    old, new = parsed(base), parsed(result)
+    if not path.lower().endswith(".py") or old is None:
+        return False
+    after = iter([] if new is None else [ast.dump(one) for one in new.body])
+    return not all(any(words == other for other in after) for words in _run_alone(old))
+
+
+def _run_alone(tree: ast.Module) -> list[str]:
+    """Return the statements of a module that do something by themselves."""
+    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    bare = [one for one in tree.body if not isinstance(one, quiet)]
+    return [ast.dump(one) for one in bare if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+
+
 def compare(pairs: Sequence[Pair]) -> Iterator[Finding]:
     """Yield what the tests in *pairs* lost. All changed files at once: a test may have moved from one to another."""
     matched, lost, new = _match(pairs)

@@ -97,7 +97,8 @@ OTHERS = (
 )  # fmt: skip
 LISTED = (
     Edit("the task is about this expectation", (was(T, BASE, BASE.replace("== 3", "== 4")),), seen=frozenset({Suspicion.TEST_WEAKENED}), targets=(T,)),
-    Edit("the task is about the program that the check runs", (was("hello.py", "print(1)\n", "print(2)\n"),), seen=frozenset({Suspicion.CHECK_EDITED}), check=("python", "hello.py"), targets=("hello.py",)),
+    Edit("the task is about the program that the check runs", (was("hello.py", "print(1)\n", "print(2)\n"),), check=("python", "hello.py"), targets=("hello.py",)),
+    Edit("the task is about the script that checks", (was("check.sh", "a\n", "b\n"),), seen=frozenset({Suspicion.CHECK_EDITED}), check=("sh", "check.sh"), targets=("check.sh",)),
     Edit("the task is about a snapshot", (was("src/__snapshots__/a.snap", "3\n", "4\n"),), seen=frozenset({Suspicion.TEST_WEAKENED}), targets=("src",)),
     Edit("a workflow gets a step", (was(".github/workflows/ci.yml", CI, f"{CI}      - run: ruff check .\n"),), seen=frozenset({Suspicion.HOOK_CHANGED})),
     Edit("the agents' page is kept up to date", (was("AGENTS.md", "a\n", "b\n"),), seen=frozenset({Suspicion.AGENT_SETTINGS_CHANGED})),
