@@ -206,3 +206,25 @@ async def test_what_was_sent_is_remembered_for_a_while_and_then_forgotten(teller
     teller.clock.advance(KEPT_S + 1)
     await teller.settled()
     assert await teller.store.outbox.told_as("web", "m1") is None
+
+
+async def test_a_root_that_was_put_back_from_a_backup_tells_another_thing_as_another_message(
+    tmp_path: Path, far: FakeNotifier
+) -> None:
+    clock, path, sinks = FakeClock(), tmp_path / "store.db", {"web": Sink("web", USUAL, far)}
+    async with opened_teller(path, clock, sinks):
+        pass
+    backup = path.read_bytes()
+    async with opened_teller(path, clock, sinks) as teller:
+        await teller.failed(1)
+        await teller.titles(far, 1)
+    for ending in ("-wal", "-shm"):
+        Path(f"{path}{ending}").unlink(missing_ok=True)
+    path.write_bytes(backup)
+    clock.advance(100)
+    async with opened_teller(path, clock, sinks) as teller:
+        await teller.failed(2)
+        await teller.titles(far, 2)
+    one, other = far.taken
+    assert one.notice.key == other.notice.key
+    assert one.id != other.id

@@ -86,8 +86,8 @@ class Telling:
         try:
             async with asyncio.timeout(self._last_s):
                 await self._attempted()
-                while self._under_way:
-                    await asyncio.wait(self._under_way.values())
+                while pending := [task for task in self._under_way.values() if not task.done()]:
+                    await asyncio.wait(pending)
                     await self._attempted()
         except TimeoutError:
             log.info("some notices are still to be sent: the next start does it")
@@ -98,6 +98,9 @@ class Telling:
             task.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way.values())
+        for task in self._under_way.values():
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a notice could not be brought to its end: %s", error)
 
     async def _attempted(self) -> float:
         """Do what is due. Returns in how many seconds to look again, at the latest."""
@@ -210,5 +213,6 @@ class Telling:
         await self._outbox.forget_sent(before=now - KEPT_S)
 
     def _message(self, name: str, rows: Sequence[Owed]) -> str:
-        what = "\n".join([self._root, name, *(row.notice.key for row in rows)])
+        """The time belongs to it: in a root that was put back from a backup a key may come a second time."""
+        what = "\n".join([self._root, name, *(f"{row.notice.key} {row.notice.ts}" for row in rows)])
         return hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:32]
