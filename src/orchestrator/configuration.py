@@ -294,7 +294,7 @@ def _local(profile: AgentProfile, settings: Settings) -> AgentProfile:
     """Return the agent on a local model: held like the other, and no allowance or money to spare."""
     local = settings.agents.local
     chosen = replace(profile, name="local", model=local.model, enabled=local.enabled, timeout_s=local.timeout_s)
-    return replace(chosen, budget_usd=0.0, headroom_percent=100.0)
+    return replace(chosen, budget_usd=0.0, headroom_percent=100.0, spare=True)
 
 
 def _notes(settings: Settings) -> NotesWanted:

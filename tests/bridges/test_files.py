@@ -25,6 +25,18 @@ def folder(tmp_path: Path) -> int:
     return os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def test_a_move_that_a_power_cut_left_half_done_is_brought_to_its_end(folder: int, tmp_path: Path) -> None:
+    (tmp_path / "from").write_text("one file")
+    os.link(tmp_path / "from", tmp_path / "to")
+    rename_new(folder, "from", folder, "to")
+    assert files.names_in(folder) == ["to"]
+    os.link(tmp_path / "to", tmp_path / "kept")
+    os.link(tmp_path / "to", tmp_path / "more")
+    with pytest.raises(FileExistsError):
+        rename_new(folder, "kept", folder, "to")
+    assert sorted(files.names_in(folder)) == ["kept", "more", "to"]
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_any_name_the_system_allows_is_written_and_read_back(folder: int, name: str) -> None:
     atomic_write(folder, name, b"old")

@@ -38,7 +38,7 @@ async def test_the_result_comes_as_a_branch_and_nothing_else_of_the_person_is_to
     kept = await rig.space.keep(order)
     assert kept is not None
     assert kept.kept == "refs/orchestrator/attempts/hello/1"
-    assert await rig.space.changes(order) == Changes(("new file",), ("app/py",), ("gone",))
+    assert await rig.space.changes(order) == Changes(("new file",), ("app/py",), ("gone",), own=True)
     assert picture(top) == before
 
     made = await rig.space.deliver(order, WORDS)

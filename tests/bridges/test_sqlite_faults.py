@@ -53,8 +53,8 @@ async def test_a_damaged_file_is_told_and_kept(path: Path) -> None:
     for start in range(8 * 4096, len(pages) - 4096, 4096):
         pages[start : start + 64] = b"\xff" * 64
     path.write_bytes(pages)
-    async with open_store(path) as store:
-        with pytest.raises(StoreError, match="damaged") as caught:
+    with pytest.raises(StoreError, match="damaged") as caught:
+        async with open_store(path) as store:
             await store.tasks(sorted(State), limit=999)
     assert "doctor" in caught.value.hint
     assert path.exists()

@@ -70,7 +70,7 @@ def test_without_a_daemon_a_pause_is_kept_for_the_next_one(root: CommandRoot) ->
     (root.path / "tasks").mkdir()
     root.call("pause", "claude")
     done = root.call("pause", "nobody", code=4)
-    assert done.stderr.startswith("error[not_found]: no agent and no task is called 'nobody'\n  Agents: claude.")
+    assert done.stderr.startswith("error[not_found]: no agent and no task is called 'nobody'\n  Agents: claude, local.")
     root.drop("t")
     with root.daemon() as running:
         root.wait_event("parsed")

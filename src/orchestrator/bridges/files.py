@@ -173,14 +173,30 @@ def _through_temporary(folder_fd: int, data: bytes, publish: Callable[[str], Non
 def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
     """Move a file (or the link itself) and bring both folders to the disk. Never replaces anything.
 
-    Raises FileExistsError if *new_name* is taken, FileNotFoundError if *name* is gone.
+    A move that a power cut left half done, one file with both names, is brought to its end. Raises FileExistsError if
+    *new_name* is taken, FileNotFoundError if *name* is gone.
     """
-    if not _renamed_by_kernel(from_fd, name, to_fd, new_name):
-        _rename_by_link(from_fd, name, to_fd, new_name)
+    try:
+        if not _renamed_by_kernel(from_fd, name, to_fd, new_name):
+            _rename_by_link(from_fd, name, to_fd, new_name)
+    except FileExistsError:
+        if not _is_half_moved(from_fd, name, to_fd, new_name):
+            raise
+        os.unlink(name, dir_fd=from_fd)
     hit("files.renamed")
     sync_folder(to_fd)
     if from_fd != to_fd:
         sync_folder(from_fd)
+
+
+def _is_half_moved(from_fd: int, name: str, to_fd: int, new_name: str) -> bool:
+    """Whether both are names of one file: some file systems bring a new name to the disk before the old one is gone."""
+    try:
+        one = os.stat(name, dir_fd=from_fd, follow_symlinks=False)
+        other = os.stat(new_name, dir_fd=to_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(one, other) and one.st_nlink == 2  # not one name in two spellings
 
 
 @functools.cache

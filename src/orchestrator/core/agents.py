@@ -13,7 +13,8 @@ class AgentProfile:
     """A configured agent. *timeout_s* seconds, *max_turns* and *budget_usd* 0 for none, *places* at once (0: all).
 
     One that is not *enabled* starts nothing. Beyond *headroom_percent* of its account's allowance nothing more is
-    started until the reset; 100: off. *notes* of the project are passed on to it as text.
+    started until the reset; 100: off. *notes* of the project are passed on to it as text. One that is *spare* is there
+    for tasks that ask for it: that it is off is no news to anybody else.
     """
 
     name: str
@@ -25,6 +26,7 @@ class AgentProfile:
     enabled: bool = True
     headroom_percent: float = 100.0
     notes: NotesWanted = field(default_factory=NotesWanted)
+    spare: bool = False
 
 
 def choose_agent(spec: TaskSpec, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:

@@ -79,6 +79,11 @@ def switched_off(agents: Mapping[str, AgentProfile]) -> tuple[Pause, ...]:
     return tuple(Pause(name, 0.0, SWITCHED_OFF, f"agents.{name}.enabled is false") for name in off)
 
 
+def usual(agents: Mapping[str, AgentProfile]) -> list[str]:
+    """Return the names of the agents that are not spare."""
+    return [name for name, agent in agents.items() if not agent.spare]
+
+
 def in_force(pauses: Iterable[Pause], now: float, *scopes: str) -> tuple[Pause, ...]:
     """Return the *pauses* that keep anything in *scopes* from being started now; a day without money holds it all."""
     scopes = (*scopes, BUDGET_SCOPE)

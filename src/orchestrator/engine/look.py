@@ -1,6 +1,6 @@
 """One look at the whole, for every door: what runs, what waits and why, what is held, what was spent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -67,7 +67,7 @@ async def look(
         active=await store.tasks(sorted(ACTIVE), limit=1000),
         waiting=waiting[:limit],
         ended=await store.ended_last(limit=limit),
-        pauses=[*await store.pauses(), *switched_off(policy.agents)],
+        pauses=[*await store.pauses(), *_news(policy, [agent_of(task) for task in waiting])],
         held=await store.tasks([State.HELD], limit=limit),
         asking=await store.tasks([State.NEEDS_INPUT], limit=limit),
         last_seq=await store.last_seq(),
@@ -76,6 +76,12 @@ async def look(
         shortage=shortage,
     )
     return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
+
+
+def _news(policy: RunPolicy, waited_for: Collection[str]) -> Sequence[Pause]:
+    """Return the agents that are off, a spare one only when a task waits for it."""
+    off = switched_off(policy.agents)
+    return [pause for pause in off if not policy.agents[pause.scope].spare or pause.scope in waited_for]
 
 
 async def waits(
@@ -91,7 +97,8 @@ async def waits(
     places = {name: agent.places for name, agent in policy.agents.items() if agent.places}
     capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd))
     targets = partial(target_paths, base_cwd=policy.base_cwd)
-    chosen = plan(waiting, now=now, capacity=capacity, pauses=found.pauses, agent_of=agent_of, targets_of=targets)
+    pauses = [*found.pauses, *switched_off(policy.agents)]
+    chosen = plan(waiting, now=now, capacity=capacity, pauses=pauses, agent_of=agent_of, targets_of=targets)
     may_start: dict[str, str] = {task.uid: await _behind(store, task) for task in chosen.start}
     budget = found.budget
     if budget is not None and budget.spent_usd + budget.reserved_usd >= budget.limit_usd:

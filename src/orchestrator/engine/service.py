@@ -8,7 +8,7 @@ from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
-from orchestrator.core.plan import EVERYTHING, in_force, switched_off
+from orchestrator.core.plan import EVERYTHING, in_force, switched_off, usual
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, NewTask, Pause, Store
 from orchestrator.core.question import Question
@@ -245,7 +245,7 @@ class Orchestrator:
             released = Event(EventKind.AGENT_RELEASED, self._clock.now(), data=data)
             await (self._store.forgive if scope == BUDGET_SCOPE else self._store.release)(scope, released)
             self._bell.ring()
-        still = await self.holding(*([*self._policy().agents] if scope == EVERYTHING else [EVERYTHING, scope]))
+        still = await self.holding(*(usual(self._policy().agents) if scope == EVERYTHING else [EVERYTHING, scope]))
         return Control(scope, changed=known is not None or freed > 0, pause=known, freed=freed, still=still)
 
     async def holding(self, *scopes: str) -> Sequence[Pause]:
