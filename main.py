@@ -328,7 +328,7 @@ def link_package() -> None:
 
 
 def _with_bytecode() -> dict[str, str]:
-    """Return our environment, but what is compiled once stays so: else each start of a program compiles all of it again."""
+    """Return our environment, but what is compiled once stays so; else each start compiles it again."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
