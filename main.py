@@ -327,11 +327,6 @@ def link_package() -> None:
     run_step("compiles the package", [str(venv_python()), "-m", "compileall", "-q", str(SRC)])
 
 
-def _with_bytecode() -> dict[str, str]:
-    """Return our environment, but what is compiled once stays so; else each start compiles it again."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
 def run_step(what: str, command: "list[str]") -> None:
     """Run one step of the set-up, said in one line with its seconds. Raises SetupError if it fails."""
     import subprocess
@@ -346,7 +341,7 @@ def run_step(what: str, command: "list[str]") -> None:
         stderr=subprocess.STDOUT,
         check=False,
         close_fds=False,
-        env={k: v for k, v in _with_bytecode().items() if k not in ("PYTHONPATH", "PYTHONHOME")},
+        env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")},
     )
     if ended.returncode == 0:
         say(f"{time.monotonic() - began:.1f} s")
@@ -391,7 +386,7 @@ def gate(argv: "list[str]") -> int:
     for name, arguments in steps.items():
         print(f"== {name}", flush=True)
         since = time.monotonic()
-        environment = {**_with_bytecode(), "PYTHONPATH": str(SRC)}
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(SRC)}
         status = subprocess.call([sys.executable, *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
         ending = f"FAILED ({status})" if status else "ok"
         print(f"== {name}: {ending}, {time.monotonic() - since:.1f} s", flush=True)
