@@ -308,7 +308,7 @@ def test_a_type_of_ones_own_stands_beside_the_eight() -> None:
         "documentation", "translate",
     )  # fmt: skip
     assert rules.types["translate"].words == ("translat",)
-    assert rules.agents == ("claude",)
+    assert rules.agents == ("claude", "local")
 
 
 def test_a_type_that_changes_nothing_gets_no_tool_that_could() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator import repositories
+from orchestrator import agents, language, repositories
 from orchestrator.beside import parts_beside
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_account import Account
@@ -210,6 +210,7 @@ class Parts:
             redact=partial(_redacted, self.configuration),
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
+            words=language.reader(self.configuration),
         )
         self.clockwatch.on_jump.append(intake.look_soon)
         return intake
@@ -259,7 +260,7 @@ class Parts:
         """Try what holds the agent before a task depends on it; if it does not, hold the agent. Returns why, or ""."""
         if not self.configuration.settings.agents.claude.enabled or (failure := await self.claude.untrusted()) is None:
             return ""
-        await self.executor.holds.distrust("claude", failure)
+        await self.executor.holds.distrust(agents.CLAUDE, failure)
         return failure.detail
 
     async def ended_well(self, journal: StartJournal) -> None:
@@ -314,25 +315,25 @@ def _parts(
     artifacts = ArtifactFiles(root)
     own = frozenset(Path(path) for path in (paths.tasks, paths.results, paths.summaries, paths.logs, paths.state))
     claude, redact = LiveClaude(configuration, clock), partial(_redacted, configuration)
+    known = agents.by_name(configuration, claude, clock.new_session_id, agent)
     executor = Executor(
         store=store,
-        agents={"claude": agent or claude},
-        account_of=lambda _: claude.account(),
+        agents=known,
+        account_of=lambda name: claude.account() if name == agents.CLAUDE else "",
         inbox=inbox,
         workspace=repositories.workspace(configuration, own),
-        examiner=examiner(configuration, claude.container, {"claude": agent or claude}),
+        examiner=examiner(configuration, claude.container, known),
         clock=clock,
         policy=configuration.policy,
         redact=redact,
         root_tag=root_tag,
     )
-    events = EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes)
     service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)
     projector = Projector(
         store=store,
         artifacts=artifacts,
-        events=events,
+        events=EventFile(root / "logs" / "events.ndjson", rotate_bytes=configuration.settings.logs.events_bytes),
         inbox=inbox,
         clock=clock,
         bell=bell,

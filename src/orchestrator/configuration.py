@@ -148,7 +148,7 @@ class Configuration:
         )
         return RunPolicy(
             slots=settings.pool.max_concurrent_tasks,
-            agents=MappingProxyType({"claude": profile}),
+            agents=MappingProxyType({"claude": profile, "local": _local(profile, settings)}),
             default_agent="claude",
             types=task_rules(settings).types,
             base_cwd=settings.paths.base_cwd,
@@ -288,6 +288,13 @@ def _defaults() -> Layer:
 def _is_secret(name: str, handed_on: Sequence[str]) -> bool:
     """Of what is handed on to the agent by configuration, that which calls itself a secret."""
     return name in handed_on and re.search(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", name, re.IGNORECASE) is not None
+
+
+def _local(profile: AgentProfile, settings: Settings) -> AgentProfile:
+    """Return the agent on a local model: held like the other, and no allowance or money to spare."""
+    local = settings.agents.local
+    chosen = replace(profile, name="local", model=local.model, enabled=local.enabled, timeout_s=local.timeout_s)
+    return replace(chosen, budget_usd=0.0, headroom_percent=100.0)
 
 
 def _notes(settings: Settings) -> NotesWanted:

@@ -21,7 +21,8 @@ from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, container_finding
 from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
-from orchestrator.bridges.probes_programs import ClaudeProbe, ollama_finding
+from orchestrator.bridges.probes_ollama import OllamaUse, ollama_findings
+from orchestrator.bridges.probes_programs import ClaudeProbe
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
@@ -106,12 +107,12 @@ async def _notify_findings(configuration: Configuration) -> Sequence[Finding]:
 
 async def components(configuration: Configuration) -> Sequence[Component]:
     """Return the parts the program found: agent, its confinement, reader."""
-    host = configuration.settings.ollama.host
+    use = _ollama(configuration)
     plain = configuration.claude(sandbox_available=False)  # which decides nothing about where the program is
     async with asyncio.TaskGroup() as group:
         trying = group.create_task(choose_container(configuration, settle=False, now=SystemClock().now()))
         probing = group.create_task(Finder(plain.command, environment(plain), oldest=plain.min_version).probe())
-        asking = group.create_task(ollama_finding(host, timeout_s=0.5))
+        asking = group.create_task(ollama_findings(use, timeout_s=0.5))
     probe, config = probing.result(), claude_in(trying.result(), configuration)
     if probe.kind is None and (reason := refusal(config)):
         claude = Component("claude", usable=False, words=f"not usable: {reason}")
@@ -120,7 +121,13 @@ async def components(configuration: Configuration) -> Sequence[Component]:
         claude = Component("claude", usable=True, words=words)
     else:
         claude = Component("claude", usable=False, words=f"not usable: {probe.detail}")
-    return claude, Component("ollama", usable=False, words=asking.result().message)
+    return claude, _told_in_short(use, asking.result())
+
+
+def _told_in_short(use: OllamaUse, findings: Sequence[Finding]) -> Component:
+    wrong = [finding.message for finding in findings if finding.level is not Level.PASS]
+    words = "; ".join(wrong) or findings[0].message
+    return Component("ollama", usable=bool(use.needs) and not wrong, words=words)
 
 
 def _configured(configuration: Configuration) -> Configured:
@@ -145,13 +152,26 @@ def _configured(configuration: Configuration) -> Configured:
         project_settings=settings.agents.claude.project_settings,
         project_notes=settings.agents.claude.project_notes,
         min_version=settings.agents.claude.min_version,
-        ollama_host=settings.ollama.host,
+        ollama=_ollama(configuration),
         telegram_token=telegram.token.get_secret_value() if telegram.token else "",
         telegram_users=telegram.allowed_users,
         telegram_chat=telegram.chat_id,
         effective=[(shown.key, shown.value, shown.origin) for shown in effective(configuration.loaded)],
         warnings=configuration.loaded.warnings,
     )
+
+
+def _ollama(configuration: Configuration) -> OllamaUse:
+    settings = configuration.settings
+    local = settings.agents.local
+    uses = {
+        "ollama.reader": settings.ollama.reader,
+        "ollama.summaries": settings.ollama.summaries,
+        "proof.opinion": settings.proof.opinion == "ollama",
+        "agents.local": local.enabled,
+    }
+    chosen, needs = settings.ollama, tuple(name for name, used in uses.items() if used)
+    return OllamaUse(chosen.host, chosen.model, chosen.context_tokens, needs, local.model if local.enabled else "")
 
 
 def _claude(finder: Finder, env: Mapping[str, str]) -> ClaudeProbe:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator import language
 from orchestrator.bridges.area_facts import AreaFolder
 from orchestrator.bridges.check_runner import CheckConfig, ConfinedChecks
 from orchestrator.bridges.container import Container
@@ -19,6 +20,7 @@ from orchestrator.core.proof import CheckRun, CheckSpec, CriterionProof
 from orchestrator.core.taking import Merging, Prove
 from orchestrator.core.task import Task
 from orchestrator.core.work import Area, Isolation
+from orchestrator.engine.digest import Digests
 from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.opinion import SecondOpinion
 from orchestrator.engine.proof import Prover
@@ -74,7 +76,8 @@ def examiner(
     """Return what draws the verdicts of this root. *agents* are asked for opinions, each about its own work."""
     read = commits(configuration)
     second = SecondOpinion(LiveOpinions(configuration, agents), read)
-    return Examiner(prover=prover(configuration, container), commits=read, second=second)
+    digests = Digests(language.summarizer(configuration), read)
+    return Examiner(prover=prover(configuration, container), commits=read, second=second, digests=digests)
 
 
 class LiveOpinions:

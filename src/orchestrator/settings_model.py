@@ -125,10 +125,25 @@ class ClaudeSettings(Group):
     min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 
 
+class LocalSettings(Group):
+    """Claude Code on the model *model* of the server under `ollama`, with all else as for `claude`."""
+
+    enabled: bool
+    model: str
+    timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> "LocalSettings":
+        if self.enabled and not self.model:
+            raise ValueError("agents.local.model set where agents.local.enabled is true")
+        return self
+
+
 class Agents(Group):
     """The agents by name."""
 
     claude: ClaudeSettings
+    local: LocalSettings
 
 
 class Pool(Group):
@@ -253,11 +268,14 @@ class Telegram(Group):
 
 
 class Ollama(Group):
-    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of context."""
+    """A local Ollama, which of its models is asked ("": the newest that can chat), with how many tokens of
+    context. *reader*: it reads task files in free words; *summaries*: it puts results into few words."""
 
     host: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
     model: str
     context_tokens: Annotated[int, Number, Field(ge=4096, le=1_048_576)]
+    reader: bool
+    summaries: bool
 
 
 class Settings(Group):

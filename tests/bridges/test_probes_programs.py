@@ -4,8 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +21,12 @@ from orchestrator.bridges.probes import (
     examine,
     open_files_finding,
 )
+from orchestrator.bridges.probes_ollama import OllamaUse
 from orchestrator.bridges.probes_programs import (
     ClaudeProbe,
     claude_findings,
     gh_finding,
     git_findings,
-    ollama_finding,
     python_finding,
     telegram_findings,
 )
@@ -115,51 +114,6 @@ async def test_the_cli_is_judged_by_being_there_its_age_and_its_login(
     probe: ClaudeProbe, wanted: dict[str, Level]
 ) -> None:
     assert levels(await claude_findings(probe, floor="2.1.214")) == wanted
-
-
-@asynccontextmanager
-async def service(answer: bytes) -> AsyncIterator[str]:
-    """Serve *answer* to every request on a loopback port; b"" never answers."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        if answer:
-            writer.write(answer)
-            await writer.drain()
-        else:
-            await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-def http(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
-
-
-@pytest.mark.parametrize(
-    ("answer", "level", "said"),
-    [
-        (http(b'{"version":"0.12.3"}'), PASS, "version 0.12.3"),
-        (http(b"<html>"), WARN, "is not Ollama"),
-        (http(b"[1]"), WARN, "is not Ollama"),
-        (http(b"{}", b"404 Not Found"), WARN, "is not Ollama"),
-        (b"", PASS, "the deterministic reader is in use"),
-        (b"nonsense\r\n\r\n", PASS, "the deterministic reader is in use"),
-    ],
-)
-async def test_whatever_answers_for_ollama_is_told_within_the_time(answer: bytes, level: Level, said: str) -> None:
-    async with service(answer) as host:
-        finding = await ollama_finding(host, timeout_s=0.3)
-    assert (finding.level, said in finding.message) == (level, True)
-
-
-async def test_no_ollama_is_no_fault() -> None:
-    async with service(b"") as host:
-        pass
-    assert (await ollama_finding(host)).level is PASS
 
 
 @pytest.mark.parametrize(
@@ -257,7 +211,7 @@ def given_root(root: Path) -> Given:
         project_settings=False,
         project_notes=True,
         min_version="2.1.214",
-        ollama_host="http://127.0.0.1:9",
+        ollama=OllamaUse("http://127.0.0.1:9"),
         telegram_token=TOKEN,
         telegram_users=(1,),
         telegram_chat=2,

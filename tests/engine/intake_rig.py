@@ -13,7 +13,7 @@ from orchestrator.bridges.inbox import TaskFolder
 from orchestrator.bridges.settled import Lease, take_lease
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Store, Watch
+from orchestrator.core.ports import Store, TextReader, Watch
 from orchestrator.core.redact import Redactor
 from orchestrator.core.task import Task, TaskRules, TaskSpec, TaskType
 from orchestrator.core.taskfile import parse_task_file
@@ -63,7 +63,9 @@ class Rig:
         lease: Callable[[int], Lease] = take_lease,
         parser: Callable[[bytes, str, TaskRules], TaskSpec] = parse,
         limits: IntakeLimits | None = None,
+        words: TextReader | None = None,
     ) -> None:
+        self.words = words
         self.root = root
         self.tasks_path = root / "tasks"
         self.tasks_path.mkdir(exist_ok=True)
@@ -100,6 +102,7 @@ class Rig:
             redact=self.redactor.json,
             free_bytes=lambda: self.free,
             limits=lambda: self.limits or IntakeLimits(),
+            words=self.words,
         )
         return self.intake
 

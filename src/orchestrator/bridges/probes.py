@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.bridges import probes_confinement as confinement
 from orchestrator.bridges import probes_files as files
 from orchestrator.bridges import probes_programs as programs
+from orchestrator.bridges.probes_ollama import OllamaUse, ollama_findings
 from orchestrator.bridges.root_lock import holder
 from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.finding import Finding, Level, failed, passed, warned
@@ -61,7 +62,7 @@ class Configured:
     project_settings: bool
     project_notes: bool
     min_version: str
-    ollama_host: str
+    ollama: OllamaUse
     telegram_token: str
     telegram_users: Sequence[int]
     telegram_chat: int | None
@@ -135,7 +136,7 @@ async def _programs(given: Given) -> list[Finding]:
         *confinement.sandbox_findings(facts, given.which),
         permissions,
         confinement.project_finding(loaded=configured.project_settings, notes=configured.project_notes),
-        await programs.ollama_finding(configured.ollama_host),
+        *await ollama_findings(configured.ollama),
         *programs.telegram_findings(configured.telegram_token, configured.telegram_users, configured.telegram_chat),
     ]
 

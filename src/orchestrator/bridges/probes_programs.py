@@ -1,17 +1,11 @@
 """Looks at the programs and services around the daemon for `doctor`.
 
-Programs are started through what the caller hands in; nothing here starts one itself. Only `ollama_finding`
-opens a connection, to the configured host, for at most a second.
+Programs are started through what the caller hands in; nothing here starts one itself, or opens a connection.
 """
 
-import asyncio
-import http.client
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from orchestrator.bridges.git import OLDEST as GIT_OLDEST
 from orchestrator.core.finding import Finding, failed, passed, warned
@@ -126,36 +120,6 @@ async def claude_findings(probe: ClaudeProbe, *, floor: str) -> tuple[Finding, .
         fix = f"Run {' '.join(command)} once and log in, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN."
         findings.append(failed(group, "login", "not logged in", fix))
     return tuple(findings)
-
-
-async def ollama_finding(host: str, *, timeout_s: float = 1.0) -> Finding:
-    """Ask *host* (http://name:port) for its version. Nobody there is no fault: the built-in reader is used."""
-    group, name = "ollama", "service"
-    try:
-        version = await asyncio.to_thread(_ollama_version, host, timeout_s)
-    except (OSError, http.client.HTTPException):
-        return passed(group, name, f"not configured or not running ({host}); the deterministic reader is in use")
-    except ValueError:
-        return warned(group, name, f"what answers at {host} is not Ollama", "Correct ollama.host.")
-    return passed(group, name, f"version {version} at {host}")
-
-
-def _ollama_version(host: str, timeout_s: float) -> str:
-    parts = urlsplit(host)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
-    try:
-        connection.request("GET", "/api/version")
-        answer = connection.getresponse()
-        body = answer.read(4096)
-        if answer.status != HTTPStatus.OK:
-            raise ValueError(f"status {answer.status}")
-        said = json.loads(body)
-        return str(said["version"])[:40]
-    except (KeyError, TypeError) as error:
-        raise ValueError(str(error)) from None
-    finally:
-        connection.close()
 
 
 def telegram_findings(token: str, allowed_users: Sequence[int], chat_id: int | None) -> tuple[Finding, ...]:

@@ -15,6 +15,8 @@ from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
 from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
 from orchestrator.core.lifecycle import State
+from orchestrator.core.model_ports import Summarizer as Summarizer
+from orchestrator.core.model_ports import TextReader as TextReader
 from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.notice_ports import Notifier as Notifier
 from orchestrator.core.notice_ports import Outbox as Outbox

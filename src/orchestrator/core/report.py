@@ -9,6 +9,7 @@ from orchestrator.core.events import Json
 from orchestrator.core.report_proof import (
     accepted_words,
     criterion_lines,
+    digest_words,
     next_words,
     unverified,
     verdict_words,
@@ -65,7 +66,11 @@ def _facts(result: Mapping[str, Json], task: Mapping[str, Json]) -> list[str]:
         f"Used     {_used(usage)}",
     ):
         lines += _wrapped(line)
-    return [*lines, ""]
+    return [*lines, "", *_wrapped_part(digest_words(_part(result, "digest")))]
+
+
+def _wrapped_part(text: str) -> list[str]:
+    return [*_wrapped(text), ""] if text else []
 
 
 def _criteria(rows: Sequence[Mapping[str, Json]]) -> list[str]:

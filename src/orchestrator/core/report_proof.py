@@ -53,6 +53,15 @@ def _last_lines(run: Row) -> list[str]:
     return [line for line in str(run.get("tail", "")).splitlines() if line.strip()][-TAIL_LINES:]
 
 
+def digest_words(digest: Row) -> str:
+    """Return the result in a model's words, marked as that, or why there are none; "" where none was asked."""
+    if not digest:
+        return ""
+    if digest.get("problem"):
+        return f"No summary by a model: {digest['problem']}"
+    return f"In the words of the model {digest.get('model')}, which nobody has checked: {digest.get('text')}"
+
+
 def accepted_words(accepted: Row) -> str:
     """Return who took the result as it is, "" when nobody had to."""
     return f"Accepted by {accepted.get('by')} at {accepted.get('at')}, as it is" if accepted else ""

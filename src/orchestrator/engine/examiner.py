@@ -13,6 +13,7 @@ from orchestrator.core.evidence import Changes
 from orchestrator.core.proof import CriterionProof, Finding, Proof, Suspicion
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.core.work import Area
+from orchestrator.engine.digest import Digests
 from orchestrator.engine.opinion import SecondOpinion, Spare
 from orchestrator.engine.proof import Prover
 from orchestrator.validation.checks import Verdict, judge
@@ -43,10 +44,13 @@ class Commits(Protocol):
 class Examiner:
     """Draws the verdicts on ended attempts. Remembers which of them nobody may wait for."""
 
-    def __init__(self, *, prover: Prover, commits: Commits, second: SecondOpinion | None = None) -> None:
+    def __init__(
+        self, *, prover: Prover, commits: Commits, second: SecondOpinion | None = None, digests: Digests | None = None
+    ) -> None:
         self._prover = prover
         self._commits = commits
         self._second = second
+        self._digests = digests
         self._running: dict[str, asyncio.Task[Verdict]] = {}  # by the mark of the attempt
         self._hurried: set[str] = set()
 
@@ -62,7 +66,8 @@ class Examiner:
 
     def takes_long(self, spec: TaskSpec) -> bool:
         """Return whether a verdict on *spec* may take minutes: checks are to be run, or a model to be asked."""
-        return bool(checks_of(spec.criteria)) or (self._second is not None and self._second.wanted(spec.criteria))
+        asks = self._second is not None and self._second.wanted(spec.criteria)
+        return bool(checks_of(spec.criteria)) or asks or (self._digests is not None and self._digests.wanted)
 
     async def unpaid(self, order: WorkOrder) -> float:
         """Return what an opinion on *order* counts for, in US dollars, whose verdict nobody will draw."""
@@ -86,7 +91,7 @@ class Examiner:
         the attempt has failed already. *spare* tells what may be spent on an opinion.
         """
         asked = (spec, task_type, order, outcome, changes, area, head)
-        examining = asyncio.ensure_future(self._with_opinion(*asked, spare))
+        examining = asyncio.ensure_future(self._thought_over(*asked, spare))
         self._running[order.mark] = examining
         if order.mark in self._hurried and self.takes_long(spec):
             examining.cancel()
@@ -99,7 +104,7 @@ class Examiner:
         finally:
             del self._running[order.mark]
 
-    async def _with_opinion(
+    async def _thought_over(
         self,
         spec: TaskSpec,
         task_type: TaskType,
@@ -111,9 +116,11 @@ class Examiner:
         spare: Spare,
     ) -> Verdict:
         verdict = await self._examined(spec, task_type, order, outcome, changes, area, head)
-        if self._second is None:
-            return verdict
-        return await self._second.on(verdict, order, outcome, area=area, head=head, spare=spare)
+        if self._second is not None:
+            verdict = await self._second.on(verdict, order, outcome, area=area, head=head, spare=spare)
+        if self._digests is not None:
+            verdict = await self._digests.on(verdict, spec, order, outcome, area=area, head=head)
+        return verdict
 
     async def _examined(
         self,

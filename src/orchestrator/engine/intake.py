@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, Watch
+from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, TextReader, Watch
 from orchestrator.core.task import Task, TaskRules
 from orchestrator.core.text import printable
 from orchestrator.engine.absence import Absence, Known, is_mass
@@ -59,8 +59,8 @@ class ScanOutcome:
 class Intake:
     """Takes task files in. *parse* turns bytes, file name and rules into a TaskSpec or raises TaskFileError.
 
-    *rules* and *limits* are asked again for every scan; *free_bytes* returns the free space where store and artifacts
-    lie.
+    *words* reads what has no format. *rules* and *limits* are asked again for every scan; *free_bytes* returns the free
+    space where store and artifacts lie.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Intake:
         free_bytes: Callable[[], int],
         redact: Callable[[Json], Json],
         limits: Callable[[], IntakeLimits] = IntakeLimits,
+        words: TextReader | None = None,
     ) -> None:
         self._store = store
         self._inbox = inbox
@@ -86,7 +87,7 @@ class Intake:
         self._limits_now = limits
         self._known: dict[str, Known] = {}
         self._absence = Absence()
-        self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact)
+        self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact, words)
         self._seeded = False
         self._identity: tuple[int, int] | None = None
         self._paused = ""

@@ -53,7 +53,7 @@ class SecondOpinion:
             return verdict
         texts = tuple(verdict.criteria[index].text for index in asked)
         try:
-            change = await self._change(area, head, verdict.changes)
+            change = await change_text(self._patches, area, head, verdict.changes)
             question = Question(order, texts, outcome.report.answer, change, await spare())
             opinion = await self._opinions.ask(question)
         except Exception as error:
@@ -65,12 +65,14 @@ class SecondOpinion:
         """Return what an opinion on *order* counts for whose verdict nobody will draw."""
         return await self._opinions.unpaid(order)
 
-    async def _change(self, area: Area, head: str, changes: Changes) -> str:
-        if area.base and head:
-            try:
-                return await self._patches.patch(area.git_dir, area.base, head)
-            except WorkAreaError as error:
-                return error.message
-        rows = [("created", changes.created), ("modified", changes.modified), ("deleted", changes.deleted)]
-        named = [f"{what}: {path}" for what, paths in rows for path in paths][:MAX_NAMED]
-        return "\n".join(["There is no patch; these files were seen to change:", *named]) if named else ""
+
+async def change_text(patches: Patches, area: Area, head: str, changes: Changes) -> str:
+    """Return a change as text for a model: the patch, or what is known of it, "" where nothing was changed."""
+    if area.base and head:
+        try:
+            return await patches.patch(area.git_dir, area.base, head)
+        except WorkAreaError as error:
+            return error.message
+    rows = [("created", changes.created), ("modified", changes.modified), ("deleted", changes.deleted)]
+    named = [f"{what}: {path}" for what, paths in rows for path in paths][:MAX_NAMED]
+    return "\n".join(["There is no patch; these files were seen to change:", *named]) if named else ""

@@ -5,25 +5,18 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import TERMINAL, State
-from orchestrator.core.ports import (
-    Clock,
-    FileBytes,
-    Inbox,
-    InboxEntry,
-    NewTask,
-    NotReady,
-    Store,
-    Targets,
-)
+from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, NotReady, Store, Targets, TextReader
 from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec, id_key
 from orchestrator.core.text import printable
 from orchestrator.engine import admission
 from orchestrator.engine.absence import Known
+from orchestrator.engine.words import apart, by_model
 
 EMPTY_WAIT_S = 2.0
 ABANDONED_S = 600.0
@@ -76,7 +69,9 @@ class Reception:
         parse: Parse,
         targets: Targets,
         redact: Callable[[Json], Json],
+        words: TextReader | None = None,
     ) -> None:
+        self._words = words
         self._redact = redact
         self._store = store
         self._inbox = inbox
@@ -130,7 +125,11 @@ class Reception:
                 del refusals[name]
                 if standing is Standing.QUEUED:
                     await self._withdraw(name, error, entry, "", taken)
-        await self._store_all(fresh, refusals, taken)
+        plain, words = apart(fresh) if self._words else (fresh, ())
+        await self._store_all(plain, refusals, taken)
+        if self._words and words:  # last, as a model takes its time
+            look = partial(self._looked_up, rules=rules)
+            await self._store_all(await by_model(self._words, words, rules, look), {}, taken)
         return taken
 
     def _judged(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, FailureKind, Finished
 from orchestrator.core.codec import outcome_from_json, to_json
+from orchestrator.core.digest import Digest
 from orchestrator.core.events import Json
 from orchestrator.core.evidence import Changes
 from orchestrator.core.opinion import Opinion, opinion_facts
@@ -42,6 +43,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     question: Question | None = None
     opinion: Opinion | None = None  # of criteria in words, where a model was asked: it decides nothing
+    digest: Digest | None = None  # in few words, by a model
 
 
 def judge(
@@ -87,7 +89,8 @@ def verdict_facts(verdict: Verdict, *, passed: bool) -> dict[str, Json]:
         "changes": to_json(verdict.changes),
         "findings": to_json(verdict.findings),
     }
-    return facts | ({"opinion": opinion_facts(verdict.opinion)} if verdict.opinion else {})
+    facts |= {"opinion": opinion_facts(verdict.opinion)} if verdict.opinion else {}
+    return facts | ({"digest": to_json(verdict.digest)} if verdict.digest else {})
 
 
 def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:

@@ -35,6 +35,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "checks": verdict.get("checks") or [],
         "accepted": verdict.get("accepted"),
         "opinion": verdict.get("opinion"),
+        "digest": verdict.get("digest"),
         "answer": last.get("answer", ""),
         "changes": _changes_part(verdict, last),
         "work": _work_part(attempts),
