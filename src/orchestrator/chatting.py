@@ -5,7 +5,6 @@ import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 from orchestrator.api.telegram import Allowed, TelegramDoor
 from orchestrator.api.telegram_desk import Desk
@@ -18,11 +17,13 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.chat import ChatError, ChatLine
 from orchestrator.core.finding import Finding, failed, passed, warned
 from orchestrator.core.notice import Delivery, Notice, NotSent
-from orchestrator.core.request import read_request
 from orchestrator.core.task import Task, TaskSpec
+from orchestrator.core.text import SUFFIX
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.submission import submit
+from orchestrator.engine.words import read_request
+from orchestrator.language import reader
 from orchestrator.settings import Door, task_rules
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Telegram:
         self._store = store
         self._clock = clock
         self._bell = bell
+        self._words = reader(configuration)
         self.line = TelegramLine(clock)
         self.notifier = TelegramNotifier(self.line, lambda: configuration.settings.telegram.chat_id)
         desk = Desk(
@@ -89,7 +91,7 @@ class Telegram:
 
     async def _read(self, text: str, name: str) -> TaskSpec:
         rules = task_rules(self._configuration.settings, DOOR)
-        return await asyncio.to_thread(partial(read_request, text, rules, name=name))
+        return await read_request(text, file_name=f"{name}{SUFFIX}", rules=rules, reader=self._words)
 
     async def _told_as(self, reference: str) -> Notice | None:
         for sink in self._sinks():

@@ -18,10 +18,10 @@ from orchestrator.bridges.telegram_bot import Bot, open_bot
 from orchestrator.core import failpoint
 from orchestrator.core.chat import Outgoing
 from orchestrator.core.lifecycle import State
-from orchestrator.core.request import read_request
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.submission import submit
+from orchestrator.engine.words import read_request
 
 __all__ = ["open_engine"]
 NEVER = 10_000
@@ -85,7 +85,7 @@ def desk(engine: Engine, line: MortalLine) -> Desk:
         )
 
     async def read(text: str, name: str) -> TaskSpec:
-        return read_request(text, rules, name=name)
+        return await read_request(text, file_name=f"{name}.task.md", rules=rules)
 
     async def told_as(_: str) -> None:
         return None

@@ -70,6 +70,9 @@ def understood(spec: TaskSpec) -> Words:
         words = words.plain("folder: the configured one\n")
     if spec.target_files:
         words = words.plain("files ").code(short(", ".join(spec.target_files), 300)).plain("\n")
+    for guess in spec.inferred:
+        if guess.field in ("type", "priority", "cwd"):
+            words = words.plain(f"{'folder' if guess.field == 'cwd' else guess.field}: {short(guess.why, 160)}\n")
     for limit, text in _limits(spec):
         words = words.plain(f"{limit} {text}\n")
     for n, criterion in enumerate(spec.criteria[:SHOWN], 1):

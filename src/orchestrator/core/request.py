@@ -1,11 +1,7 @@
-"""A request in free words, as somebody types it on a phone: what it is called, and what it asks for."""
+"""A request in free words, as somebody types it on a phone: what it is called."""
 
 import re
 import unicodedata
-
-from orchestrator.core.task import TaskRules, TaskSpec
-from orchestrator.core.taskfile import parse_task_file
-from orchestrator.core.text import SUFFIX
 
 NAME_WORDS, NAME_CHARS = 5, 40
 _LITTLE = frozenset({"a", "an", "and", "at", "for", "in", "of", "on", "please", "the", "to", "with"})
@@ -24,11 +20,3 @@ def request_id(text: str) -> str:
             break
         name = longer
     return name or "task"
-
-
-def read_request(text: str, rules: TaskRules, *, name: str) -> TaskSpec:
-    """Return what *text* asks for; it may also be a whole task file. Its id is *name* where it brings none.
-
-    Raises TaskFileError. By *rules* a door that may bring no commands has a criterion with one refused.
-    """
-    return parse_task_file(text.encode("utf-8", "replace"), file_name=f"{name}{SUFFIX}", rules=rules)
