@@ -33,6 +33,7 @@ RETRY_S = 5.0
 MOST = 10_000
 WRITTEN_AGAIN_S = 5.0  # programs that save under another name leave a moment without the file
 DOOR = "folder"
+_TAKEN = FileStamp(inode=-1)  # something that is no file has its name: it is tried again after a while
 
 
 def file_name(task: Task) -> str:
@@ -176,8 +177,8 @@ class Questions:
             until=moment(task.not_before) if task.not_before else "",
             command=self._command,
         )
-        await self._files.create(name, text.encode("utf-8", "backslashreplace"))
-        seen.stamp, seen.missing_since = None, None
+        created = await self._files.create(name, text.encode("utf-8", "backslashreplace"))
+        seen.stamp, seen.missing_since = None if created else _TAKEN, None
 
     async def _overdue(self, task: Task) -> None:
         """Its time is over: the default answers, or it fails. Who answers this very moment is first."""
