@@ -28,7 +28,7 @@ async def test_where_the_system_cannot_tell_a_file_has_to_look_the_same_for_a_wh
     assert await files.read(NAME) is None
     now[0] = 1.8
     assert await files.read(NAME) is None
-    now[0] = 1.9
+    now[0] = 2.0
     assert await files.read(NAME) == b"the whole"
 
 
