@@ -1,5 +1,6 @@
 """Small implementations of the ports of models: they say what a test has written for them."""
 
+import asyncio
 from collections.abc import Sequence
 
 from orchestrator.core.digest import Digest, Told
@@ -10,13 +11,17 @@ from orchestrator.core.task import TaskRules, TaskSpec
 class ScriptedReader:
     """Implements the port `TextReader`: says *said* of all words that hold *known*."""
 
-    def __init__(self, said: Suggestion, known: str = "known") -> None:
+    def __init__(self, said: Suggestion, known: str = "known", *, wanted: bool = True) -> None:
+        self.wanted = wanted
         self.said = said
         self.known = known
         self.asked: list[Sequence[str]] = []
+        self.gate: asyncio.Event | None = None  # it waits for this before it answers
 
     async def read(self, specs: Sequence[TaskSpec], rules: TaskRules) -> Sequence[TaskSpec]:
         self.asked.append([spec.prompt for spec in specs])
+        if self.gate is not None:
+            await self.gate.wait()
         return [self._one(spec, rules) for spec in specs]
 
     def _one(self, spec: TaskSpec, rules: TaskRules) -> TaskSpec:

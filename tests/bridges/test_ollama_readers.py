@@ -54,7 +54,8 @@ async def test_what_it_reads_is_used_and_said(server: OllamaServer) -> None:
 
 
 async def test_nobody_is_asked_where_nobody_is_wanted(server: OllamaServer) -> None:
-    assert list(await reader(None).read([words()], RULES)) == [words()]
+    nobody = reader(None)
+    assert (nobody.wanted, list(await nobody.read([words()], RULES))) == (False, [words()])
     assert server.asked == []
 
 

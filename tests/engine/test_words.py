@@ -1,5 +1,6 @@
 """Files that are nothing but words, where a model reads them: they come last, and nothing is lost for it."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.intake_rig import Rig, body
 from tests.fakes_of_models import ScriptedReader
+from tests.harness import until
 
 from orchestrator.core.lifecycle import State
 from orchestrator.core.reading import Suggestion
@@ -60,3 +62,28 @@ async def test_a_target_that_only_the_model_names_is_looked_at_like_any_other(ri
     rig.drop("b.task.md", b"chokes on known lines in lib/x")
     outcome = await rig.scan()
     assert (outcome.accepted, outcome.rejected) == (0, 1), "it would lead out of the allowed root"
+
+
+async def test_where_no_model_is_wanted_words_are_files_like_any_other(rig: Rig) -> None:
+    reader_of(rig).wanted = False
+    rig.drop("b.task.md", b"chokes on known lines")
+    rig.drop("formatted.task.md", body("formatted"))
+    await rig.scan()
+    orders = {task.name: task.order for task in await rig.tasks()}
+    assert orders["b"] < orders["formatted"]
+    assert reader_of(rig).asked == []
+
+
+async def test_who_stops_waits_for_no_model_and_the_words_stay_where_they_lie(rig: Rig) -> None:
+    reader_of(rig).gate = asyncio.Event()
+    rig.drop("b.task.md", b"chokes on known lines")
+    rig.drop("formatted.task.md", body("formatted"))
+    stop = asyncio.Event()
+    running = asyncio.create_task(rig.intake.run(stop))
+    await until(lambda: reader_of(rig).asked, what="the question")
+    stop.set()
+    await running
+    assert [task.name for task in await rig.tasks()] == ["formatted"]
+    reader_of(rig).gate = None
+    await rig.restarted().scan_once()
+    assert {task.name for task in await rig.tasks()} == {"formatted", "b"}

@@ -51,6 +51,7 @@ def summarizer(request: pytest.FixtureRequest) -> Iterator[Summarizer]:
 
 
 async def test_each_comes_back_in_its_place_with_what_a_model_made_of_it_or_why_not(reader: TextReader) -> None:
+    assert reader.wanted
     asked = [words("chokes on known lines"), words("chokes on others"), words("known to choke")]
     first, second, third = await reader.read(asked, RULES)
     assert (first.type, first.title, third.type) == ("fix", "Known", "fix")

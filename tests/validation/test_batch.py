@@ -190,6 +190,19 @@ def test_many_rows_are_cut_and_all_are_counted() -> None:
     assert (len(unproven), counts["unproven"], counts["ended"]) == (500, 600, 600)
 
 
+def test_what_models_think_is_told_with_their_names_and_changes_no_class() -> None:
+    opinion = "opinion of the model m-1, no evidence: met: it says hello"
+    digest: dict[str, Json] = {"model": "m-2", "text": "It greets *now*.", "problem": ""}
+    told = row("a", criterion("unproven", opinion=opinion), digest=digest)
+    assert (told["class"], told["open"][0]["opinion"]) == ("unproven", opinion)  # type: ignore[index,call-overload]
+    text = batch_text(report(told))
+    assert f"    - {opinion}\n" in text
+    assert "  - In the words of the model m-2, which nobody has checked: It greets" in text
+    without = row("a", criterion("unproven", opinion=""), digest={**digest, "text": "", "problem": "down"})
+    assert "digest" not in without
+    assert "model" not in batch_text(report(without))
+
+
 def test_what_a_stranger_wrote_is_no_markup() -> None:
     one = task("a", State.FAILED, "crash", "# <script>\n[x](http://x) \x1b[2J")
     text = batch_text(report(task_row(one, [])))

@@ -25,6 +25,10 @@ class OllamaReader:
         self._monotonic = monotonic
         self._rests: tuple[OllamaConfig | None, float, str] = (None, 0.0, "")
 
+    @property
+    def wanted(self) -> bool:
+        return self._wanted() is not None
+
     async def read(self, specs: Sequence[TaskSpec], rules: TaskRules) -> Sequence[TaskSpec]:
         config = self._wanted()
         if config is None:

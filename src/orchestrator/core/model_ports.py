@@ -10,6 +10,11 @@ from orchestrator.core.task import TaskRules, TaskSpec
 class TextReader(Protocol):
     """Reads tasks in free words better than by their words alone."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is to be asked, as configured now."""
+        ...
+
     async def read(self, specs: Sequence[TaskSpec], rules: TaskRules) -> Sequence[TaskSpec]:
         """Return *specs* in their order, of each what a model makes of it as far as it may; see `core.reading`.
 

@@ -87,6 +87,7 @@ def _task(row: Mapping[str, Json]) -> list[str]:
         lines.append(f"  - accepted by {_plain(accepted.get('by'))} at {_plain(accepted.get('at'))}, as it is")
     elif row.get("detail"):
         lines.append(f"  - why: {_plain(row['detail'])}")
+    lines += [f"  - {_plain(row['digest'])}"] if row.get("digest") else []
     lines += [f"  - {_taken_words(one)}" for one in _rows(row, "taken")]
     about = (_criteria_words(_part(row, "criteria")), _work_words(_part(row, "work")))
     lines += [f"  - {words}" for words in about if words]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Clock, Inbox, InboxEntry, InboxScan, Store, Targets, TextReader, Watch
-from orchestrator.core.task import Task, TaskRules
+from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, InboxScan, Store, Targets, TextReader, Watch
+from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable
 from orchestrator.engine.absence import Absence, Known, is_mass
-from orchestrator.engine.reception import Parse, Reception
+from orchestrator.engine.reception import Parse, Reception, Taken
 
 __all__ = ["Intake", "IntakeLimits", "Parse", "ScanOutcome"]
 
@@ -54,6 +54,12 @@ class ScanOutcome:
     cancelled: int = 0
     waiting: int = 0
     paused: str = ""
+
+    def add(self, taken: Taken) -> None:
+        """Count what came of a batch."""
+        self.accepted += taken.accepted
+        self.rejected += taken.rejected
+        self.updated += taken.updated
 
 
 class Intake:
@@ -96,6 +102,7 @@ class Intake:
         self._polling = ""
         self._scan_took_s = 0.0
         self._soon = asyncio.Event()
+        self._stop = asyncio.Event()
 
     @property
     def _limits(self) -> IntakeLimits:
@@ -103,6 +110,7 @@ class Intake:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take in files until *stop*. Raises StoreError when the store can never be written again: nothing is lost."""
+        self._stop = stop
         while not stop.is_set():
             try:
                 await self.scan_once()
@@ -156,14 +164,15 @@ class Intake:
         await self._resume()
         await self._tell_ignored(scan)
         outcome = ScanOutcome(seen=len(scan.entries))
-        rules = self._rules()
+        rules, words = self._rules(), list[tuple[FileBytes, TaskSpec]]()
         for batch in self._batches(self._fresh(scan)):
             if self._free_bytes() < self._limits.min_free_bytes:
                 return await self._pause("disk", f"less than {self._limits.min_free_bytes} bytes are free")
             found = await self._reception.take(batch, rules)
-            outcome.accepted += found.accepted
-            outcome.rejected += found.rejected
-            outcome.updated += found.updated
+            outcome.add(found)
+            words += found.words
+        if words:  # last, as a model takes its time
+            outcome.add(await self._reception.take_words(words, rules, self._stop))
         outcome.cancelled = await self._cancel_removed()
         outcome.waiting = len(self._reception.later)
         self._reception.forget_missing(scan.entries)

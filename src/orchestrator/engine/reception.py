@@ -38,11 +38,12 @@ class Standing(Enum):
 
 @dataclass(slots=True)
 class Taken:
-    """Numbers of files."""
+    """Numbers of files; *words* are those that are left for `take_words`."""
 
     accepted: int = 0
     rejected: int = 0
     updated: int = 0
+    words: Sequence[tuple[FileBytes, TaskSpec]] = ()
 
 
 @dataclass(slots=True)
@@ -125,11 +126,18 @@ class Reception:
                 del refusals[name]
                 if standing is Standing.QUEUED:
                     await self._withdraw(name, error, entry, "", taken)
-        plain, words = apart(fresh) if self._words else (fresh, ())
+        plain, taken.words = apart(fresh) if self._words and self._words.wanted else (fresh, ())
         await self._store_all(plain, refusals, taken)
-        if self._words and words:  # last, as a model takes its time
+        return taken
+
+    async def take_words(
+        self, words: Sequence[tuple[FileBytes, TaskSpec]], rules: TaskRules, stop: asyncio.Event
+    ) -> Taken:
+        """Take in what is nothing but *words*, as a model reads them; once *stop* is set they stay where they lie."""
+        taken = Taken()
+        if words and self._words:
             look = partial(self._looked_up, rules=rules)
-            await self._store_all(await by_model(self._words, words, rules, look), {}, taken)
+            await self._store_all(await by_model(self._words, words, rules, look, stop), {}, taken)
         return taken
 
     def _judged(

@@ -1,6 +1,7 @@
 """Requests in free words: read by their words at once, by a model where one is there and may take its time."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TypeVar
 
 from orchestrator.core.errors import TaskFileError
@@ -15,8 +16,14 @@ Fresh = Sequence[tuple[Read, TaskSpec | TaskFileError]]
 
 def apart(fresh: Fresh[Read]) -> tuple[Fresh[Read], Sequence[tuple[Read, TaskSpec]]]:
     """Return what has the format of a task file, or is refused, and what is nothing but words."""
-    words = [(read, spec) for read, spec in fresh if isinstance(spec, TaskSpec) and is_bare(spec)]
-    return [one for one in fresh if one not in words], words
+    plain: list[tuple[Read, TaskSpec | TaskFileError]] = []
+    words: list[tuple[Read, TaskSpec]] = []
+    for read, spec in fresh:
+        if isinstance(spec, TaskSpec) and is_bare(spec):
+            words.append((read, spec))
+        else:
+            plain.append((read, spec))
+    return plain, words
 
 
 async def by_model(
@@ -24,13 +31,34 @@ async def by_model(
     words: Sequence[tuple[Read, TaskSpec]],
     rules: TaskRules,
     look: Callable[[Read, TaskSpec], Awaitable[TaskSpec | TaskFileError]],
+    stop: asyncio.Event,
 ) -> Fresh[Read]:
-    """Return *words* as a model reads them; *look* is asked again about target files that are others now."""
-    read = await reader.read([spec for _, spec in words], rules)
+    """Return *words* as a model reads them; *look* is asked again about target files that are others now.
+
+    Nothing is returned where *stop* is set before the model is done: nobody waits for it then.
+    """
+    read = await _unless(stop, reader.read([spec for _, spec in words], rules))
     return [
         (one, spec if spec.target_files == before.target_files else await look(one, spec))
-        for (one, before), spec in zip(words, read, strict=True)
+        for (one, before), spec in zip(words, read, strict=bool(read))
     ]
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Sequence[TaskSpec]]) -> Sequence[TaskSpec]:
+    """Return what *work* gives, nothing where *stop* is set first; then it is ended."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(_nothing_once(stop))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else ()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _nothing_once(stop: asyncio.Event) -> Sequence[TaskSpec]:
+    await stop.wait()
+    return ()
 
 
 async def read_request(text: str, *, file_name: str, rules: TaskRules, reader: TextReader | None = None) -> TaskSpec:

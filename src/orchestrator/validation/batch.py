@@ -11,6 +11,7 @@ from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
 from orchestrator.core.proof import Proof
 from orchestrator.core.question import question_in
+from orchestrator.core.report_proof import digest_words
 from orchestrator.core.retry import hint_for as hint_of_reason
 from orchestrator.core.task import Task
 from orchestrator.validation.result import hint_for, iso
@@ -117,6 +118,8 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Even
     discarded = any(event.data.get("how") == "discard" for event in taken)
     if accepted := _mapping(verdict.get("accepted")):
         row["accepted"] = {"by": str(accepted.get("by", "")), "at": str(accepted.get("at", ""))}
+    if (digest := _mapping(verdict.get("digest"))).get("text"):
+        row["digest"] = digest_words(digest)
     if isinstance(work := verdict.get("work"), Mapping) and work:
         row["work"] = {**_work(work), **({"delivered": False} if discarded else {})}
     if task.state is not State.REJECTED:
