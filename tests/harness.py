@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import warm
+
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 PROGRAM = SOURCE / "orchestrator" / "kit" / "scripted_program.py"
 DEADLINE_S = 60.0
@@ -65,15 +67,7 @@ def orchestrator(
     root: Path, *words: str, env: Mapping[str, str] | None = None, timeout_s: float = DEADLINE_S
 ) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", "--root", str(root), *words],
-        env=dict(env or environment(root)),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return warm.run(("--root", str(root), *words), env or environment(root), timeout_s)
 
 
 class DaemonProcess:
@@ -81,13 +75,7 @@ class DaemonProcess:
 
     def __init__(self, root: Path, env: Mapping[str, str]) -> None:
         self._log = open(root / "daemon.out", "ab")  # noqa: SIM115 - closed in `end`
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", "--root", str(root)],
-            env=dict(env),
-            stdout=self._log,
-            stderr=self._log,
-            stdin=subprocess.DEVNULL,
-        )
+        self.process = warm.start(("--root", str(root)), env, self._log, self._log)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

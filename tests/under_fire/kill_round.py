@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.under_fire.fire_oracle import doubled, journal, violations
 from tests.under_fire.kill_subjects import Product, Subject, alive_of, command_of, end_all_of
 from tests.under_fire.kill_tasks import Dropped, any_kind, drop
+from tests.warm import Process
 
 SHORTEST_S, LONGEST_S = 0.02, 1.2
 UP_S = 30.0
@@ -69,7 +70,7 @@ class Round:
         self.env = subject.prepare(root)
         self.dropped: list[Dropped] = []
         self.touched: set[str] = set()
-        self.commands: list[subprocess.Popen[bytes]] = []
+        self.commands: list[Process] = []
         self.spawned: dict[int, float] = {}
         self.moment = threading.Event()
 
@@ -92,12 +93,10 @@ class Round:
             self.figures.wall_s = time.monotonic() - began
         return self.figures
 
-    def start(self, **more: str) -> "subprocess.Popen[bytes]":
+    def start(self, **more: str) -> Process:
         """Start the daemon, with *more* in its environment."""
         with (self.root / "daemon.out").open("ab") as log:
-            process = subprocess.Popen(
-                self.subject.command(self.root), env=self.env | more, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            process = self.subject.start(self.root, self.env | more, log)
         self.spawned[process.pid] = time.time()
         return process
 

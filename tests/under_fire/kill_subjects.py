@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
+from tests import warm
 from tests.harness import environment, scripted_command
 from tests.under_fire.fire_oracle import Facts, Row, database, facts_of
 from tests.under_fire.kill_tasks import Dropped
+from tests.warm import Process
 
 from orchestrator.bridges.root_lock import holder
 
@@ -39,7 +41,7 @@ class Subject(Protocol):
         """Make the folders of a new root; returns the environment for its processes."""
         ...
 
-    def command(self, root: Path) -> list[str]: ...
+    def start(self, root: Path, env: Mapping[str, str], out: IO[bytes]) -> Process: ...
 
     def is_up(self, root: Path, pid: int) -> bool: ...
 
@@ -69,8 +71,8 @@ class Product:
         (root / "config" / "orchestrator.yaml").write_text(CONFIG)
         return _environment(root)
 
-    def command(self, root: Path) -> list[str]:
-        return [sys.executable, "-m", "orchestrator", "--root", str(root)]
+    def start(self, root: Path, env: Mapping[str, str], out: IO[bytes]) -> Process:
+        return warm.start(("--root", str(root)), env, out, out)
 
     def is_up(self, root: Path, pid: int) -> bool:
         state = root / ".orchestrator"
@@ -107,8 +109,9 @@ class Naive:
     def prepare(self, root: Path) -> dict[str, str]:
         return _environment(root)
 
-    def command(self, root: Path) -> list[str]:
-        return [sys.executable, str(Path(__file__).with_name("naive_daemon.py")), str(root)]
+    def start(self, root: Path, env: Mapping[str, str], out: IO[bytes]) -> Process:
+        argv = [sys.executable, str(Path(__file__).with_name("naive_daemon.py")), str(root)]
+        return subprocess.Popen(argv, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
     def is_up(self, root: Path, pid: int) -> bool:
         return (root / "logs" / "events.ndjson").exists()
@@ -156,12 +159,6 @@ def end_all_of(root: Path) -> int:
     return len(left)
 
 
-def command_of(root: Path, env: Mapping[str, str], *words: str) -> "subprocess.Popen[bytes]":
+def command_of(root: Path, env: Mapping[str, str], *words: str) -> Process:
     """Start a command in another process, as a person would type it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", "--root", str(root), *words],
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    return warm.start(("--root", str(root), *words), env, subprocess.DEVNULL, subprocess.DEVNULL)

@@ -28,6 +28,7 @@ from tests.under_fire.fire_oracle import facts_of, violations
 from tests.under_fire.kill_round import Plan, Round
 from tests.under_fire.kill_subjects import Product, alive_of, command_of, end_all_of
 from tests.under_fire.kill_tasks import drop
+from tests.warm import Process
 
 from orchestrator.core.failpoint import POINTS
 from orchestrator.kit.failpoints import ACTIONS, FIRED, VARIABLE
@@ -191,7 +192,7 @@ class CaseRound(Round):
             process.kill()
             process.wait()
 
-    def _cancel(self, process: "subprocess.Popen[bytes]") -> None:
+    def _cancel(self, process: Process) -> None:
         name = next(one.name for one in self.dropped if one.ends == "cancelled")
         folders = self.root / ".orchestrator" / "attempts"
         self._until(lambda: self._runs(folders, name) or process.poll() is not None, REACHED_S)
