@@ -70,7 +70,6 @@ def configuration(root: Path, server: TelegramServer, **more: str) -> Configurat
         "HOME": str(root),
         "TELEGRAM_BOT_TOKEN": TOKEN,
         "TELEGRAM_ALLOWED_USERS": str(OWNER),
-        "TELEGRAM_CHAT_ID": str(OWNER),
         "CLAUDE_BASE_CWD": str(root / "work"),
         "ORCHESTRATOR_SELF_TEST": "0",
         **more,

@@ -2,7 +2,7 @@
 // python-telegram-bot 22 can talk to it; each names what the library does without it. docs/telegram.md lists the rest.
 'use strict';
 const net = require('net');
-const { default: TelegramServer } = require('telegram-test-api');
+const TelegramServer = require('telegram-test-api');
 
 function bot(first) {
   return { id: 666, is_bot: true, first_name: first, username: 'TestNameBot' };

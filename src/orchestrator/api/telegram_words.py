@@ -9,6 +9,7 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.notice import Act
+from orchestrator.core.plan import SWITCHED_OFF
 from orchestrator.core.task import ACCEPTABLE, Task, TaskSpec
 from orchestrator.engine.service import Status
 
@@ -186,7 +187,7 @@ def event_line(event: Event, said: str) -> str:
 def status(look: Status, now: float) -> Outgoing:
     """Return the state of everything."""
     words = Words()
-    for pause in look.pauses:
+    for pause in (one for one in look.pauses if one.reason != SWITCHED_OFF):  # a person chose that, it is no news
         words = words.plain("⏸ ").plain(hold_lines(pause, now, "python main.py")[0].partition(";")[0]).plain("\n")
     groups = (("Ask you", look.asking), ("Running", look.active), ("Waiting", look.waiting), ("Held", look.held))
     for title, tasks in groups:
