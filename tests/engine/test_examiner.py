@@ -53,7 +53,7 @@ async def examined(
         commits=FolderCommits(top / "commits"),
     )
     spec = TaskSpec("t", "fix", Priority.MEDIUM, "T", "P", criteria=(Criterion("it holds", check=check),))
-    area = Area(str(top), str(top / cwd), "/source", Isolation.CLONE, "base")
+    area = Area(str(top / cwd), str(top), "/source", Isolation.CLONE, "base")
     order = WorkOrder(TaskUid("a" * 32), 1, 1, "t", "claude", "P", area.cwd, "s", "/a", ())
     report = AgentReport("It is done.", 0, tool_calls={"Edit": 1}, files_changed=tuple(result))
     changes, fix = Changes(modified=tuple(result)), TaskType("fix", ("Edit",), expects_changes=True)
