@@ -94,4 +94,4 @@ async def test_a_program_that_passed_before_and_was_changed_vouches_for_nothing(
 async def test_the_paths_of_a_check_count_from_the_folder_of_the_task(tmp_path: Path) -> None:
     base = {"sub/verify.sh": "exit 1\n"}
     verdict = await examined(tmp_path, "./verify.sh", lambda _: True, base, {"sub/verify.sh": "exit 0\n"}, cwd="sub")
-    assert [(one.kind, one.path) for one in verdict.findings] == [(Suspicion.CHECK_EDITED, "sub/verify.sh")]
+    assert (Suspicion.CHECK_EDITED, "sub/verify.sh") in [(one.kind, one.path) for one in verdict.findings]
