@@ -167,8 +167,21 @@ async def open_bot(token: str, *, api_url: str) -> AsyncIterator[Bot]:
             await bot.initialize()
         yield Bot(bot, bot.username)
     finally:
-        with suppress(TelegramError, RuntimeError):
-            await asyncio.shield(bot.shutdown())
+        await _closed(bot)
+
+
+async def _closed(bot: "ExtBot[None]") -> None:
+    """Close every connection, also when cancelled meanwhile; the cancellation then goes on."""
+    closing, cancelled = asyncio.ensure_future(bot.shutdown()), False
+    while not closing.done():
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError:
+            cancelled = True
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.debug("closing the connection to Telegram: %s", type(error).__name__)
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _markup(message: Outgoing) -> InlineKeyboardMarkup | ForceReply | None:
