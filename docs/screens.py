@@ -50,7 +50,7 @@ def _read(terminal: int) -> bytes:
 def draw(name: str, command: str, printed: str) -> None:
     """Write docs/screens/*name*.svg."""
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)  # noqa: SIM115
-    console.print(Text.from_ansi(f"$ {command}\n{printed.rstrip()}"), soft_wrap=True)
+    console.print(Text.from_ansi(f"$ {command}\n{printed.rstrip()}"), overflow="fold")
     (DOCS / "screens").mkdir(exist_ok=True)
     svg = console.export_svg(title=command, unique_id=f"screen-{name}")
     # No font is fetched by who looks at it.
