@@ -23,9 +23,9 @@ from tests.harness import (
 TRACE = "Traceback (most recent call last)"
 
 
-def script(*steps: dict[str, Any]) -> str:
+def script(*steps: dict[str, Any], **more: str) -> str:
     """Return a prompt that makes the scripted program take these steps."""
-    return f"Do this. <<<SCRIPT {json.dumps({'steps': steps})} SCRIPT>>>"
+    return f"Do this. <<<SCRIPT {json.dumps({'steps': steps, **more})} SCRIPT>>>"
 
 
 GOOD = script({"init": 0}, {"say": "Done."}, {"result": "All is done."})

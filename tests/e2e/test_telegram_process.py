@@ -1,8 +1,10 @@
 """A real daemon, a real repository, a server on loopback: from a message to a merge, killed on the way."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,13 @@ pytest.importorskip("telegram", reason="python-telegram-bot is not installed: pi
 
 from tests.bridges.git_rig import git, needs_git, repository
 from tests.e2e.command_root import CommandRoot, script
-from tests.harness import events, wait_until
+from tests.harness import DaemonProcess, events, wait_until
 from tests.telegram_server import OWNER, TOKEN, TelegramServer
 
 pytestmark = needs_git
 
 ASKS = "There are two drivers.\n\n1. psycopg\n2. asyncpg\n\nWhich of the two should I use?"
+ANSWER = "the second one, please"
 
 
 class Root(CommandRoot):
@@ -47,9 +50,11 @@ def root(tmp_path: Path) -> Iterator[Root]:
         yield Root(tmp_path, server)
 
 
-def request() -> str:
-    steps = ({"init": 0}, {"write": {"path": "hello.txt", "text": "hello\n"}}, {"result": "All is done."})
-    prompt = script(*steps)
+WRITES = ({"init": 0}, {"write": {"path": "hello.txt", "text": "hello\n"}}, {"result": "All is done."})
+
+
+def request(*steps: dict[str, Any], **more: str) -> str:
+    prompt = script(*(steps or WRITES), **more)
     return (
         "---\nid: hello\ntype: analyze\nretries: 0\n---\n\n# Say hello\n\n"
         f"**Prompt:**\n{prompt}\n\n**Success Criteria:**\n- [ ] exists: `hello.txt`\n"
@@ -87,6 +92,62 @@ def test_a_message_becomes_a_proven_branch_and_a_button_merges_it_over_two_kills
     assert sum("SUCCEEDED" in text for text in server.texts()) == 1
     assert TOKEN not in root.logs()
     assert "[redacted]" not in (root.path / "logs" / "events.ndjson").read_text()
+
+
+def asking(root: Root) -> str:
+    """Return a request whose agent asks at first, and each of whose runs is written down."""
+    first = {"first_time": [{"result": ASKS}, {"exit": 0}]}
+    return request({"init": 0}, first, *WRITES[1:], journal=str(root.path / "runs"))
+
+
+def killed_while_it_sends(root: Root, running: DaemonProcess, act: Callable[[], object], what: str) -> None:
+    """Kill the daemon when what follows on *act* is on its way: it never arrives."""
+    sent = root.server.count("sendMessage")
+    root.server.fail("sendMessage", hang_s=30, drop=True)
+    act()
+    root.server.wait(lambda: root.server.count("sendMessage") > sent, what)
+    running.kill()
+
+
+def prompts(root: Root) -> list[str]:
+    """Return what the agent was given, attempt by attempt."""
+    return [path.read_text("utf-8") for path in sorted((root.path / ".orchestrator" / "attempts").glob("*/prompt"))]
+
+
+def test_an_answer_by_reply_reaches_the_agent_once_over_two_kills_and_two_presses_merge_once(root: Root) -> None:
+    server = root.server
+    with root.daemon() as running:
+        server.say(asking(root))
+        run = partial(server.press, server.wait_text("Run it?")["message_id"], "Run")
+        killed_while_it_sends(root, running, run, "the notice of the question")
+    with root.daemon() as running:
+        notice = server.wait_text("(perhaps once more) hello: asks")
+        assert "Which of the two should I use?" in notice["text"]
+        reply = partial(server.say, ANSWER, reply_to=notice["message_id"])
+        killed_while_it_sends(root, running, reply, "the word that the answer is taken")
+    with root.daemon() as running:
+        server.wait_text(f"goes on with it: {ANSWER}")
+        done = server.wait_text("SUCCEEDED")
+        assert "[proven] exists: `hello.txt`" in done["text"]
+        sent = len(server.texts())
+        for _ in range(2):
+            server.press(done["message_id"], "Merge")
+        server.wait(lambda: len(server.texts()) >= sent + 2 and not server.pending, "what both presses came to")
+        assert running.stop() == 0
+    it_was_asked_answered_and_merged_once(root)
+
+
+def it_was_asked_answered_and_merged_once(root: Root) -> None:
+    kinds = [event["event"] for event in events(root.path)]
+    once = ("task_received", "question_asked", "question_answered", "task_succeeded", "result_taken")
+    assert {kind: kinds.count(kind) for kind in once} == dict.fromkeys(once, 1)
+    runs = [(line.split()[0], line.split()[2]) for line in (root.path / "runs").read_text().splitlines()]
+    assert runs == [("start", "1"), ("end", "1"), ("start", "2"), ("end", "2")]
+    assert [given.count(ANSWER) for given in prompts(root)] == [0, 1]
+    assert git(root.top, "log", "--format=%s", "main").splitlines() == ["Say hello", "first"]
+    texts = root.server.texts()
+    pieces = ("hello: asks", f"goes on with it: {ANSWER}", "SUCCEEDED", "hello is merged: main is at")
+    assert {piece: sum(piece in text for text in texts) for piece in pieces} == dict.fromkeys(pieces, 1)
 
 
 def test_a_bot_that_is_refused_or_cut_off_or_polled_by_another_costs_no_task(root: Root) -> None:

@@ -174,6 +174,21 @@ async def test_what_is_owed_when_the_daemon_ends_is_told_by_the_next(tmp_path: P
         assert len(far.taken) == 2
 
 
+async def test_what_may_have_arrived_says_so_also_after_a_try_that_surely_did_not(
+    teller: Teller, far: FakeNotifier
+) -> None:
+    far.answers = [NotSent("the answer was lost", unsure=True), NotSent("there is no connection")]
+    await teller.failed(1)
+    await until(lambda: len(far.tried) == 1, what="a try")
+    for n in (2, 3):
+        await teller.settled()
+        teller.clock.advance(30)
+        teller.bell.ring()
+        await until(lambda n=n: len(far.tried) == n, what="another try")  # type: ignore[misc]
+    assert [one.again for one in far.tried] == [False, True, True]
+    assert len({one.id for one in far.tried}) == 1
+
+
 async def test_a_message_that_is_cut_off_by_the_end_of_the_daemon_comes_again_and_says_so(
     tmp_path: Path, far: FakeNotifier
 ) -> None:

@@ -152,7 +152,7 @@ class Telling:
     async def _send(self, sink: Sink, rows: Sequence[Owed]) -> None:
         orders = [row.order for row in rows]
         message = rows[0].message or self._message(sink.name, rows)
-        again = any(row.sending or row.message for row in rows)
+        again = _perhaps_there(rows)
         tries = max(row.tries for row in rows) + 1
         notice = rows[0].notice if len(rows) == 1 else together([row.notice for row in rows], self._command)
         await self._outbox.sending(orders, message)
@@ -191,7 +191,7 @@ class Telling:
             log.warning("%s was not told: %s; it is tried again for %g h", sink.name, why, AGE_S / 3600)
         next_ts = self._clock.now() + retry_delay_s(tries, failure, chance=self._clock.chance())
         orders = [row.order for row in rows]
-        await self._outbox.not_sent(orders, next_ts, why, unsure=failure.unsure)
+        await self._outbox.not_sent(orders, next_ts, why, unsure=failure.unsure or _perhaps_there(rows))
 
     async def _drop(self, name: str, rows: Sequence[Owed], why: str) -> None:
         """What nobody is told any more is at least in the log."""
@@ -216,3 +216,8 @@ class Telling:
         """The time belongs to it: in a root that was put back from a backup a key may come a second time."""
         what = "\n".join([self._root, name, *(f"{row.notice.key} {row.notice.ts}" for row in rows)])
         return hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _perhaps_there(rows: Sequence[Owed]) -> bool:
+    """Return whether an earlier try may have arrived; a later one that surely did not changes nothing about that."""
+    return any(row.sending or row.message for row in rows)
