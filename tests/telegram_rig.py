@@ -1,7 +1,9 @@
 """A daemon with its Telegram door in this process: real store, folders and bridge; only the agent is a fake."""
 
 import asyncio
+import gc
 import os
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -100,6 +102,14 @@ async def phone(
                 signals.stop()
                 signals.stop()
                 stopping.set()
+    _forget_what_was_in_flight()
+
+
+def _forget_what_was_in_flight() -> None:
+    """What a stop has cut ends with its process; here that goes on, and its sockets are not those of another test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def _no_intake(stopping: asyncio.Event) -> None:
