@@ -44,7 +44,11 @@ async def choose(*, env: Mapping[str, str], which: Which, settle: bool, now: flo
     if bwrap is not None and os.stat(bwrap).st_mode & stat.S_ISUID:  # noqa: PTH116 - one look, no Path needed
         bwrap, without = None, f"{bwrap} is set-uid: inside of it the agent's own sandbox could not start"
     words = pid_namespace(bwrap) if bwrap else ()
-    record = await _try(words, cgroups, env, inside=_another(bwrap) if bwrap else ())
+    inside = _another(bwrap) if bwrap else ()
+    record = await _try(words, cgroups, env, inside=inside)
+    # What is found holds for the daemon's whole life. Where it was not bubblewrap that said no, it is tried again.
+    if words and record.reason != "exited":
+        record = await _try(words, cgroups, env, inside=inside)
     if words and (record.reason, record.exit_code) != ("exited", 0):
         without = f"bubblewrap does not work here: {record.detail or f'exit code {record.exit_code}'}"
         words, record = (), await _try((), cgroups, env)
