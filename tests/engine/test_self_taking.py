@@ -10,8 +10,10 @@ from tests.bridges.git_rig import git, needs_git
 from tests.engine.test_taking import Proving, moved
 from tests.harness import until
 
+from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.proof import Proof
+from orchestrator.engine import self_taking
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.self_taking import SelfTaking, owed
 from orchestrator.engine.taking import Results
@@ -52,7 +54,7 @@ async def run_once(results: Results, count: int) -> None:
     bell, stopping, policy = Bell(), asyncio.Event(), SimpleNamespace(remote="origin")
     part = SelfTaking(store=results._store, bell=bell, results=results, policy=lambda: policy)  # type: ignore[arg-type,return-value]
     running = asyncio.create_task(part.run(stopping))
-    await until(lambda: len(taken(results)) >= count and part._seen_seq > 0, what="what is taken by itself")
+    await until(lambda: len(taken(results)) >= count and part._seen_seq is not None, what="what is taken by itself")
     stopping.set()
     bell.ring()
     await running
@@ -86,3 +88,32 @@ async def test_nothing_is_taken_that_ended_before_it_was_wanted(tmp_path: Path) 
     top, _, results = await moved(tmp_path, Proving(Proof.HOLDS))
     assert await run(results, 0) == []
     assert not (top / "hello.txt").exists()
+
+
+class BusyStore:
+    """A store that refuses the first of each call of *names*, for now; then it is the store itself."""
+
+    def __init__(self, store: object, *names: str) -> None:
+        self._store, self._refuses = store, set(names)
+
+    def __getattr__(self, name: str) -> object:
+        if name not in self._refuses:
+            return getattr(self._store, name)
+        self._refuses.discard(name)
+
+        async def refused(*_: object, **__: object) -> object:
+            raise StoreError("somebody else keeps the database locked")
+
+        return refused
+
+
+@pytest.mark.parametrize("name", ["last_seq", "ended_last", "events_of", "commit"])
+async def test_a_store_that_refuses_for_now_ends_nothing_and_is_no_refusal_of_the_merge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(self_taking, "LOOK_EVERY_S", 0.01)
+    top, _, results = await moved(tmp_path, Proving(Proof.HOLDS), take=["merge"])
+    results._store = BusyStore(results._store, name)  # type: ignore[assignment]
+    (one,) = await run(results, 1)
+    assert one.data["ok"] is True
+    assert (top / "hello.txt").read_text() == "hello\n"

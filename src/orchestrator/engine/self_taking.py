@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, StoreError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
@@ -33,20 +33,33 @@ class SelfTaking:
         self._bell = bell
         self._results = results
         self._policy = policy
-        self._seen_seq = 0
+        self._seen_seq: int | None = None  # before the first whole look
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take what is owed, then what ends, until *stopping*; what is under way then is done to its end."""
-        self._seen_seq = await self._store.last_seq()
-        for task in reversed(await self._store.ended_last(limit=OWED)):
-            await self._take_owed(task.uid, stopping)
+        """Take what is owed, then what ends, until *stopping*; what is under way then is done to its end.
+
+        Where the store refuses for now it is tried again. Raises StoreError when nothing can be stored ever again.
+        """
         while not stopping.is_set():
             count = self._bell.count
-            for event in await self._store.events_after(self._seen_seq, limit=PIECE):
-                self._seen_seq = event.seq
-                if event.kind is EventKind.SUCCEEDED:
-                    await self._take_owed(event.uid, stopping)
+            try:
+                await self._look(stopping)
+            except StoreError as error:
+                if error.lasting:
+                    raise
+                log.error("no result is taken by itself for now: %s", error)  # noqa: TRY400 - expected, not a bug
             await self._bell.wait(count, LOOK_EVERY_S)
+
+    async def _look(self, stopping: asyncio.Event) -> None:
+        if self._seen_seq is None:
+            seen_seq = await self._store.last_seq()
+            for task in reversed(await self._store.ended_last(limit=OWED)):
+                await self._take_owed(task.uid, stopping)
+            self._seen_seq = seen_seq
+        for event in await self._store.events_after(self._seen_seq, limit=PIECE):
+            if event.kind is EventKind.SUCCEEDED:
+                await self._take_owed(event.uid, stopping)
+            self._seen_seq = event.seq  # afterwards: what was not done is looked at again
 
     async def _take_owed(self, uid: TaskUid, stopping: asyncio.Event) -> None:
         task = await self._store.task(uid)
@@ -68,6 +81,8 @@ class SelfTaking:
         }
         try:
             await acts[how]()
+        except StoreError:
+            raise  # it may be done, and only the note of it was refused: the next look finds out
         except (OrchestratorError, OSError) as error:
             why = error.message if isinstance(error, OrchestratorError) else error.strerror or str(error)
             log.warning("the result of %s was not taken by itself (%s): %s", task.spec.id, how, why)
