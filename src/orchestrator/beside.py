@@ -8,7 +8,6 @@ from orchestrator.bridges.cancelled_folder import CancelledFolder
 from orchestrator.bridges.files import ArtifactFiles
 from orchestrator.bridges.waiting_folder import WaitingFolder
 from orchestrator.configuration import Configuration
-from orchestrator.core.events import Json
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
@@ -30,7 +29,7 @@ def parts_beside(
         files=WaitingFolder(configuration.root, settle_s=configuration.settings.intake.settle_s),
         clock=clock,
         bell=bell,
-        redact=partial(_redacted, configuration),
+        redact=configuration.redacted,
         command=configuration.command,
     )
     status = StatusFiles(
@@ -48,7 +47,3 @@ def parts_beside(
 def _status_every_s(configuration: Configuration) -> float:
     folder = configuration.settings.folder
     return folder.status_every_s if folder.status_files else 0.0
-
-
-def _redacted(configuration: Configuration, value: Json) -> Json:
-    return configuration.redactor.json(value)

@@ -26,7 +26,7 @@ from orchestrator.bridges.start_journal import Start, StartJournal
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.configuration import READ_AT_START, Configuration
 from orchestrator.core.errors import RootError
-from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.events import TaskUid
 from orchestrator.core.ports import Agent
 from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
@@ -126,7 +126,7 @@ class Parts:
             lambda: task_rules(self.configuration.settings),
             parse=ParseGuard(Path(self.configuration.settings.paths.state), _parse).parse,
             targets=TargetFiles(),
-            redact=partial(_redacted, self.configuration),
+            redact=self.configuration.redacted,
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
             words=language.reader(self.configuration),
@@ -231,7 +231,7 @@ def _parts(
 ) -> Parts:
     root, state = configuration.root, Path(configuration.settings.paths.state)
     inbox = TaskFolder(root, state=state, settle_s=configuration.settings.intake.settle_s)
-    artifacts, claude, redact = ArtifactFiles(root), LiveClaude(configuration, clock), partial(_redacted, configuration)
+    artifacts, claude, redact = ArtifactFiles(root), LiveClaude(configuration, clock), configuration.redacted
     known = agents.by_name(configuration, claude, clock.new_session_id, agent)
     executor = Executor(
         store=store,
@@ -295,7 +295,7 @@ def _service(
         clock=clock,
         bell=bell,
         policy=configuration.policy,
-        redact=partial(_redacted, configuration),
+        redact=configuration.redacted,
         reload=configuration.reload,
         at_start=READ_AT_START,
         shortage=partial(_shortage, configuration),
@@ -317,7 +317,3 @@ def _shortage(configuration: Configuration) -> str:
     except OSError as error:
         return f"the disk of the root cannot be looked at: {error.strerror or error}"
     return f"the disk is full: less than {least} bytes are free" if free < least else ""
-
-
-def _redacted(configuration: Configuration, value: Json) -> Json:
-    return configuration.redactor.json(value)

@@ -23,6 +23,7 @@ from orchestrator.bridges.secret_source import secrets_in
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
+from orchestrator.core.events import Json
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.question import QuestionRules
@@ -126,6 +127,10 @@ class Configuration:
     def changed_on_disk(self) -> bool:
         """Return whether a configuration file is another one than when it was last read."""
         return self._look() != self._shape
+
+    def redacted(self, value: Json) -> Json:
+        """Return *value* without the secrets of the configuration in force."""
+        return self.redactor.json(value)
 
     def policy(self) -> RunPolicy:
         """Return what the running program needs of it: asked for at every look, built once for each load."""
