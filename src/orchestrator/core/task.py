@@ -94,6 +94,10 @@ class TaskSpec:
     rerun: bool = False
     if_unanswered: str = ""
     answer_within_s: float | None = None
+    after: str = ""
+    schedule: str = ""
+    timezone: str = ""
+    deadline: str = ""
     inferred: tuple[Inference, ...] = ()
     notices: tuple[Notice, ...] = ()
 
