@@ -11,7 +11,9 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.questions import Questions
+from orchestrator.engine.scheduling import Scheduling
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
@@ -20,7 +22,7 @@ Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
 def parts_beside(
-    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator
+    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator, clockwatch: ClockWatch
 ) -> tuple[Part, ...]:
     """Return the parts of this root, each run until it is told to stop."""
     taking = SelfTaking(store=store, bell=bell, policy=configuration.policy, results=service.results)
@@ -41,7 +43,9 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
-    return taking.run, questions.run, status.run, cancelled.run
+    policy = configuration.policy
+    scheduling = Scheduling(store=store, clock=clock, bell=bell, policy=policy, clockwatch=clockwatch)
+    return taking.run, questions.run, status.run, cancelled.run, scheduling.run
 
 
 def _status_every_s(configuration: Configuration) -> float:

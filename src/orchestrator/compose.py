@@ -159,7 +159,7 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
-            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service, self.clockwatch),
         )
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:

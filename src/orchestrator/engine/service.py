@@ -23,6 +23,7 @@ from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.times import anew, released
 from orchestrator.validation.result import build_result
 
 __all__ = ["Control", "DayBudget", "Orchestrator", "Status"]
@@ -180,7 +181,7 @@ class Orchestrator:
             Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid}),
             Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
         ]
-        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
         self._bell.ring()
         return accepted[0]
 
@@ -281,7 +282,7 @@ class Orchestrator:
             if task.state not in (State.HELD, State.RETRY_WAIT):
                 return Control("", changed=False, task=task, still=still)
             try:
-                after = await self._moved(task, EventKind.RELEASED, "released by request")
+                after = await self._commit(*released(task, self._clock.now(), "released by request"))
             except IllegalEventError:
                 continue
             return Control("", changed=True, task=after, still=still)
@@ -299,8 +300,7 @@ class Orchestrator:
         return freed
 
     async def _moved(self, task: Task, kind: EventKind, why: str) -> Task:
-        data: dict[str, Json] = {"detail": why}
-        return await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
+        return await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, {"detail": why}))
 
     async def status(self, *, limit: int = 10) -> Status:
         """Return the state of everything; lists are cut at *limit* entries."""
@@ -394,7 +394,7 @@ class Orchestrator:
             self._bell.ring()
         return changed
 
-    async def _commit(self, event: Event) -> Task:
-        after = (await self._store.commit([event]))[0]
+    async def _commit(self, *events: Event) -> Task:
+        after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after
