@@ -43,6 +43,7 @@ from orchestrator.settings import (
     task_rules,
     yaml_layer,
 )
+from orchestrator.settings_times import hours, schedule_rules
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
 _SET_UP_SEES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -165,6 +166,8 @@ class Configuration:
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
+            schedules=schedule_rules(settings.schedules),
+            hours=hours(settings.hours),
             retries=_policies(settings),
         )
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
+from orchestrator.settings_times import HourSettings, ScheduleSettings
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
@@ -297,6 +298,8 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    schedules: ScheduleSettings
+    hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
     intake: Intake
     folder: FolderSettings

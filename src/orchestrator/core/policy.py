@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.dependencies import DependencyPolicy
+from orchestrator.core.hours import Hours
 from orchestrator.core.question import QuestionRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.schedule import ScheduleRules
 from orchestrator.core.split import SplitRules
 from orchestrator.core.task import TaskType
 
@@ -35,6 +37,8 @@ class RunPolicy:
     take: tuple[str, ...] = ()
     remote: str = "origin"
     questions: QuestionRules = field(default_factory=QuestionRules)
+    schedules: ScheduleRules = field(default_factory=ScheduleRules)
+    hours: Hours = field(default_factory=Hours)
     splits: SplitRules = field(default_factory=SplitRules)
     on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)
