@@ -24,6 +24,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.events import Json
+from orchestrator.core.hours import span_in
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.question import QuestionRules
@@ -162,6 +163,10 @@ class Configuration:
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
+            night_budget_usd=settings.budget.per_night_usd,
+            night=tuple(map(span_in, settings.budget.night)),
+            unproven_usd=settings.budget.unproven_usd,
+            unproven_total_usd=settings.budget.unproven_total_usd,
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,

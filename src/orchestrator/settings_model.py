@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
-from orchestrator.settings_times import HourSettings, ScheduleSettings
+from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
@@ -154,9 +154,14 @@ class Pool(Group):
 
 
 class BudgetSettings(Group):
-    """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
+    """What may be spent; 0: no limit of ours. *per_day_usd*: by all tasks on one day of this machine, *per_night_usd*
+    in one *night* (spans). *unproven_usd*: by a lineage, *unproven_total_usd* by all, without anything being proven."""
 
     per_day_usd: Dollars
+    per_night_usd: Dollars
+    night: Spans
+    unproven_usd: Dollars
+    unproven_total_usd: Dollars
 
 
 class ProofSettings(Group):

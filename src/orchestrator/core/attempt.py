@@ -20,6 +20,7 @@ class FailureKind(StrEnum):
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
     DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
+    TREE_BUDGET = "tree_budget"  # its share of what its whole lineage may cost is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
