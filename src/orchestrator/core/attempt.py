@@ -7,6 +7,7 @@ from enum import StrEnum
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
+from orchestrator.core.worker_tool import ToolAccess
 
 
 class FailureKind(StrEnum):
@@ -174,6 +175,7 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    tool: ToolAccess | None = None  # by which it may split its own task
 
     @property
     def mark(self) -> str:
