@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 from tests.worker_rig import MINE, OTHER, Answer, NotingDesk, ask, call, headers_of, host_of, message, opened, text_of
 
-from orchestrator.api import worker_door
 from orchestrator.api.worker_door import Door
 from orchestrator.api.worker_guard import BURST, MAX_BODY_BYTES, STRANGERS_BURST, Bucket, Tokens
 from orchestrator.core.worker_tool import Caller, ToolAccess, ToolMissingError
@@ -197,24 +197,22 @@ async def test_a_door_that_is_stopped_is_closed_and_one_that_was_never_opened_st
     async with opened(desk) as door:
         access = await door.open(MINE)
         await door.stop()
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionRefusedError):
             await ask(access, SPLIT)
         again = await door.open(MINE)
         assert (await ask(again, SPLIT)).status == 200
     await Door(desk, chance=str, now=float).stop()
 
 
-async def test_without_the_library_the_tool_is_missing_and_it_is_said_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def absent() -> None:
-        raise ToolMissingError(worker_door.MISSING)
+async def test_without_the_library_the_tool_is_missing_and_it_is_said_how_to_get_it() -> None:
+    def absent() -> ModuleType:
+        raise ImportError("No module named 'mcp'")
 
-    monkeypatch.setattr(worker_door, "_loaded", absent)
-    async with opened(NotingDesk()) as door:
-        for _ in range(2):
-            with pytest.raises(ToolMissingError, match="main.py setup mcp"):
-                await door.open(MINE)
+    door = Door(NotingDesk(), chance=str, now=float, load=absent)
+    for _ in range(2):
+        with pytest.raises(ToolMissingError, match=r"^the library mcp"):
+            await door.open(MINE)
+    await door.stop()
 
 
 def test_the_holder_of_a_token_is_found_among_many() -> None:

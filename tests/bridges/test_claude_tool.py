@@ -1,4 +1,4 @@
-"""How the CLI learns of the worker's tool: the file, the words of the command, what is said when the tool is missing."""
+"""How the CLI learns of the worker's tool: the file, the words of the command, what is said when it is missing."""
 
 import json
 from dataclasses import replace

@@ -16,11 +16,26 @@ def installed() -> bool:
     return importlib.util.find_spec("mcp") is not None
 
 
+def _load() -> ModuleType:
+    """It takes most of a second, so it is done in a thread."""
+    from orchestrator.api import worker_server
+
+    return worker_server
+
+
 class Door:
     """Implements the port `WorkerDoor` over a server on loopback. To be ended with `stop`."""
 
-    def __init__(self, desk: WorkerDesk, *, chance: Callable[[], str], now: Callable[[], float]) -> None:
-        """*chance* and *now*: see Tokens and Guard."""
+    def __init__(
+        self,
+        desk: WorkerDesk,
+        *,
+        chance: Callable[[], str],
+        now: Callable[[], float],
+        load: Callable[[], ModuleType] = _load,
+    ) -> None:
+        """*chance* and *now*: see Tokens and Guard. *load* brings in the server, or raises ImportError."""
+        self._load = load
         self._desk = desk
         self._now = now
         self._tokens = Tokens(chance, now)
@@ -54,7 +69,7 @@ class Door:
 
     async def _serve(self, started: "asyncio.Future[str]") -> None:
         try:
-            server = await asyncio.to_thread(_loaded)
+            server = await asyncio.to_thread(self._loaded)
             async with server.serving(self._desk, self._tokens, now=self._now) as url:
                 started.set_result(url)
                 await asyncio.Event().wait()
@@ -66,12 +81,9 @@ class Door:
             if not started.done():
                 started.cancel()
 
-
-def _loaded() -> ModuleType:
-    """Load the server: most of a second, so it is done in a thread."""
-    try:
-        from orchestrator.api import worker_server
-    except ImportError as error:
-        why = MISSING if not installed() else f"the library mcp cannot be loaded: {error}"
-        raise ToolMissingError(why) from None
-    return worker_server
+    def _loaded(self) -> ModuleType:
+        try:
+            return self._load()
+        except ImportError as error:
+            why = f"the library mcp cannot be loaded: {error}" if installed() else MISSING
+            raise ToolMissingError(why) from None

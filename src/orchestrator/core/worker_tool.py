@@ -1,4 +1,4 @@
-"""The tool by which a running worker may split its own task: its names, what its bearer gets, the ports on both sides."""
+"""The tool by which a running worker may split its own task: its names, its access, the ports on both sides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
