@@ -134,6 +134,7 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
         *(("--max-budget-usd", f"{max(order.budget_usd, 1e-6):.6f}") if order.budget_usd else ()),
         *((f"--model={model}",) if model else ()),
         *((f"--fallback-model={config.fallback_model}",) if config.fallback_model else ()),
+        *(("--json-schema", order.schema) if order.schema else ()),
         *config.extra_args,
     )
 

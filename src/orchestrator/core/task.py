@@ -122,13 +122,15 @@ class TaskType:
     """A configured task type.
 
     *tools* is the explicit list the agent gets. *expects_changes*: success without a changed file is not
-    believed. *words* are the patterns by which the deterministic reader recognises the type in free text.
+    believed. *words* are the patterns by which the deterministic reader recognises the type in free text. *plans*: a
+    task of this type is split by a plan, which its agent makes, instead of being done.
     """
 
     name: str
     tools: tuple[str, ...]
     expects_changes: bool
     words: tuple[str, ...] = ()
+    plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
