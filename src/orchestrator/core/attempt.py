@@ -8,6 +8,7 @@ from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
 from orchestrator.core.work import Base
+from orchestrator.core.worker_tool import ToolAccess
 
 
 class FailureKind(StrEnum):
@@ -186,6 +187,7 @@ class WorkOrder:
     schema: str = ""
     bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
+    tool: ToolAccess | None = None  # by which it may split its own task
 
     @property
     def mark(self) -> str:
