@@ -287,6 +287,11 @@ def _asked(task: Task, event: Event) -> Task:
     return replace(_uncharged(task, event), not_before=deadline)
 
 
+def _held(task: Task, event: Event) -> Task:
+    """Why a hook has held it is told with the task. Its reason stays, as it decides whether its session is resumed."""
+    return replace(task, detail=_text(event, "detail")) if event.data.get("hook") else task
+
+
 def _answered(task: Task, _: Event) -> Task:
     return replace(task, not_before=0.0, reason=ANSWERED, detail="")
 
@@ -321,6 +326,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.RETRY: _waits,
     EventKind.QUESTION_ASKED: _asked,
     EventKind.ANSWERED: _answered,
+    EventKind.HELD: _held,
     EventKind.RELEASED: _at_once,
     EventKind.RESCHEDULED: _rescheduled,
     EventKind.SUCCEEDED: _ended,
