@@ -138,3 +138,12 @@ def test_the_facts_are_rows_as_a_table_of_the_history_has_them() -> None:
         "timestamp": 1.0,
         "metadata": {"event": "task_received", "seq": 1},
     }
+
+
+def test_a_task_that_waits_for_others_and_splits_itself_is_told_so() -> None:
+    kinds = (EventKind.RECEIVED, EventKind.PARSED, EventKind.BLOCKED, EventKind.UNBLOCKED, EventKind.STARTED)
+    events = told(*kinds, EventKind.FINISHED, EventKind.SPLIT, EventKind.JOINED)
+    assert words(events)[2:] == [
+        "pending", "dependency_resolution", "pending", "agent_assignment", "processing", "validation_running",
+        "task_decomposition", "dependency_resolution", "pending",
+    ]  # fmt: skip

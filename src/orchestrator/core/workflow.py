@@ -37,6 +37,9 @@ RESTING: Mapping[State, Workflow] = {
     State.CHECKING: Workflow.VALIDATION_RUNNING,
     State.RETRY_WAIT: Workflow.PENDING,
     State.NEEDS_INPUT: Workflow.PENDING,
+    State.BLOCKED: Workflow.DEPENDENCY_RESOLUTION,
+    State.SPLIT: Workflow.DEPENDENCY_RESOLUTION,
+    State.SCHEDULED: Workflow.PENDING,
     State.HELD: Workflow.PENDING,
     State.CANCELLING: Workflow.PROCESSING,
     State.SUCCEEDED: Workflow.VALIDATION_PASSED,  # or what was done with the result since: see `word_of`
@@ -51,6 +54,7 @@ PASSES: Mapping[E, Workflow] = {
     E.PARSED: Workflow.NLP_PARSING,
     E.UPDATED: Workflow.NLP_PARSING,
     E.STARTED: Workflow.AGENT_ASSIGNMENT,
+    E.SPLIT: Workflow.TASK_DECOMPOSITION,
     E.SUCCEEDED: Workflow.VALIDATION_PASSED,
     E.ACCEPTED: Workflow.VALIDATION_PASSED,
     E.FAILED: Workflow.VALIDATION_FAILED,  # both only where the result was looked at: see JUDGED
@@ -60,6 +64,12 @@ PASSES: Mapping[E, Workflow] = {
 
 STRAIGHT = frozenset(
     {
+        E.BLOCKED,
+        E.UNBLOCKED,
+        E.SCHEDULED,
+        E.FIRED,
+        E.SPLIT_REQUESTED,
+        E.JOINED,
         E.REJECTED,
         E.DUPLICATE_ID,
         E.EDITED_AFTER_CLAIM,
