@@ -179,9 +179,16 @@ class Configuration:
     def isolation(self) -> IsolationRules:
         """Return where tasks are to work."""
         chosen = self.settings.isolation
-        handed_on = (*_SET_UP_SEES, *self.settings.agents.claude.env)
-        env = {name: self.environ[name] for name in handed_on if name in self.environ}
+        env = self.seen_by(self.settings.agents.claude.env)
         return IsolationRules(chosen.mode, chosen.branch, Equipment(chosen.author, chosen.setup, chosen.copy_, env))
+
+    def seen_by(self, more: Sequence[str]) -> Mapping[str, str]:
+        """Return the environment of what a person has configured to be run unconfined: few variables, and *more*."""
+        return {name: self.environ[name] for name in (*_SET_UP_SEES, *more) if name in self.environ}
+
+    def hook_environ(self) -> Mapping[str, str]:
+        """Return the environment of hooks. A credential is not handed on, whatever the settings say."""
+        return self.seen_by([name for name in self.settings.hooks.env if not _CREDENTIAL.fullmatch(name)])
 
     def git(self) -> Git:
         """Return the git that is on the path."""
@@ -279,7 +286,7 @@ class Configuration:
         return (_read(self._files()[1]) or b"").decode("utf-8-sig", "replace")
 
     def _redactor(self) -> Redactor:
-        handed_on = self.settings.agents.claude.env
+        handed_on = (*self.settings.agents.claude.env, *self.settings.hooks.env)
         names = [name for name in self.environ if _CREDENTIAL.fullmatch(name) or _is_secret(name, handed_on)]
         credentials = [self.environ[name] for name in names if self.environ[name]]
         return Redactor([*secrets(self.settings), *credentials, *self._of_places()])

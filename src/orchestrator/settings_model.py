@@ -29,6 +29,7 @@ from orchestrator.settings_types import (
     Number,
     PathWithin,
     Pattern,
+    PluginName,
     Seconds,
     SeenPath,
     TypeName,
@@ -204,6 +205,17 @@ class QuestionSettings(Group):
     answer_within: Duration
 
 
+class HookSettings(Group):
+    """What is run before and after each task: commands, each a list of words, then *plugins*, the names of entry points
+    of the group orchestrator.hooks. *timeout_s* is for each; *env*: further variables they see."""
+
+    before_task: Commands
+    after_task: Commands
+    plugins: tuple[PluginName, ...]
+    timeout_s: Annotated[float, Number, Field(ge=0.1, le=3600, allow_inf_nan=False)]
+    env: tuple[VariableName, ...]
+
+
 class RetrySettings(Group):
     """What differs from the built-in policy of one kind of failure; None leaves it as it is."""
 
@@ -306,6 +318,7 @@ class Settings(Group):
     schedules: ScheduleSettings
     hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
+    hooks: HookSettings
     intake: Intake
     folder: FolderSettings
     limits: Limits
