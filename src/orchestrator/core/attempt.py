@@ -7,6 +7,7 @@ from enum import StrEnum
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
+from orchestrator.core.work import Base
 
 
 class FailureKind(StrEnum):
@@ -46,6 +47,10 @@ class FailureKind(StrEnum):
     NO_CHANGES = "no_changes"  # said done, but no file was changed
     CHECK_FAILED = "check_failed"  # a check that the daemon ran on the result fails
     UNPROVEN = "unproven"  # no check fails, but what was seen proves nothing until a person accepts it
+    DEADLINE = "deadline"  # it had not ended by the time that its task names
+    PLAN_FAILED = "plan_failed"  # what it wanted to split into could not be stored
+    CHILDREN_FAILED = "children_failed"  # some of its sub-tasks are no success
+    MERGE_CONFLICT = "merge_conflict"  # results that it builds on contradict each other
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
 
 
@@ -174,6 +179,8 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
+    merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
 
     @property
     def mark(self) -> str:
