@@ -1,4 +1,4 @@
-"""A clock for tests."""
+"""A clock that stands still until the test moves it."""
 
 import asyncio
 import heapq

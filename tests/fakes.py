@@ -34,10 +34,16 @@ class _Held:
     jobs: dict[str, Job] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)  # by the uid of a job
     needs: list[Need] = field(default_factory=list)
+    memos: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> "_Held":
         held = _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
-        jobs = {"jobs": dict(self.jobs), "lines": dict(self.lines), "needs": list(self.needs)}
+        jobs = {
+            "jobs": dict(self.jobs),
+            "lines": dict(self.lines),
+            "needs": list(self.needs),
+            "memos": dict(self.memos),
+        }
         return replace(held, forgiven=set(self.forgiven), **jobs)  # type: ignore[arg-type]
 
 

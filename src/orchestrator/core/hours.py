@@ -87,6 +87,16 @@ def until(spans: Iterable[Span], now: float, zone: tzinfo) -> float:
     return min(end, now + HORIZON_S) if end > now else 0.0
 
 
+def since(spans: Iterable[Span], now: float, zone: tzinfo) -> float:
+    """Return when the span that *now* lies in has begun, spans that follow each other being one; 0.0: it is in none."""
+    found = sorted(_moments(tuple(spans), at(now, zone).date(), zone), reverse=True)
+    begun = now
+    for begins, ends in found:
+        if begins <= now < ends or begins < begun <= ends:
+            begun = min(begun, begins)
+    return begun if until(spans, now, zone) else 0.0
+
+
 def begins_after(spans: Iterable[Span], now: float, zone: tzinfo) -> float:
     """Return when the next span begins after *now*, 0.0 when there is none."""
     found = _moments(tuple(spans), at(now, zone).date(), zone)

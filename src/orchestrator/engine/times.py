@@ -75,17 +75,17 @@ def revised_times(before: Task, after: Task, now: float) -> tuple[Task, Sequence
     return after, ()
 
 
-def released(task: Task, now: float, why: str) -> Sequence[Event]:
-    """Return the events that let a held task, or a template that is one no more, wait for what it waits for now: its
-    next time, or the moment before which it may not start."""
+def released(task: Task, now: float, why: str, on: Sequence[str] = ()) -> Sequence[Event]:
+    """Return the events that let a held task, or a template that is one no more, wait for what it waits for now: the
+    tasks *on*, its next time, or the moment before which it may not start."""
     events = [_event(EventKind.RELEASED, task, now, {"detail": why})]
     if task.spec.schedule:
-        begins = task.not_before - 1 if task.not_before > now else now
+        begins = task.not_before - 1 if task.not_before > now else now  # what came while it was held is not missed
         first = next_time(task.spec.schedule, zone_of(task.spec), begins) or NEVER
         return [*events, scheduled(replace(task, not_before=first), now)]
     if task.attempt == 0 and task.not_before > now:
         events.append(_event(EventKind.RESCHEDULED, task, now, {"not_before": task.not_before, "reason": "after"}))
-    return events
+    return [*events, _event(EventKind.BLOCKED, task, now, {"on": list(on)})] if on else events
 
 
 def scheduled(task: Task, now: float) -> Event:
