@@ -8,10 +8,11 @@ from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
-from orchestrator.core.plan import EVERYTHING, in_force, switched_off, usual
+from orchestrator.core.plan import EVERYTHING, in_force, usual
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Pause, Store
 from orchestrator.core.retry import Remedy
+from orchestrator.core.standing import standing
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.control import Control
@@ -108,7 +109,7 @@ class Pausing:
         return task.spec.agent or self._policy().default_agent
 
     async def _pauses(self) -> Sequence[Pause]:
-        return [*await self._store.pauses(), *switched_off(self._policy().agents)]
+        return [*await self._store.pauses(), *standing(self._policy(), self._clock.now())]
 
     def _is_scope(self, scope: str, pauses: Sequence[Pause]) -> bool:
         return scope == EVERYTHING or scope in self._policy().agents or any(pause.scope == scope for pause in pauses)
