@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.core.events import TaskUid
+
 
 class Isolation(StrEnum):
     """How far a work area is kept from the person's own files. The word stands in every result."""
@@ -22,7 +24,8 @@ class Area:
     *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout. *git_dir* is our own
     repository, in which *base* and all that is kept can be looked up without trusting anything an agent wrote;
     *read* are the object stores of the person that the agent's git needs to see. *targets* are the target files of the
-    task as they are called there.
+    task as they are called there. *merged* are the ids of the tasks whose results it began with, *conflicts* the paths
+    in which these did not fit together: there are conflict markers of ours in them until somebody takes them out.
     """
 
     cwd: str
@@ -35,6 +38,20 @@ class Area:
     git_dir: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The result of another task that one begins with: commit *head* of the repository *source*, there *branch*."""
+
+    uid: TaskUid
+    task_id: str
+    title: str
+    source: str
+    head: str
+    branch: str
 
 
 @dataclass(frozen=True, slots=True)
