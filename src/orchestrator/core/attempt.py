@@ -7,6 +7,7 @@ from enum import StrEnum
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
+from orchestrator.core.work import Base
 
 
 class FailureKind(StrEnum):
@@ -148,7 +149,8 @@ class WorkOrder:
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
     continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
     be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that. *targets* are the target files as
-    the task has them.
+    the task has them. *bases* are the results of other tasks to begin with, *merges* those of sub-tasks to merge into
+    what the task itself had left; *told* are words about these for the agent.
     """
 
     uid: TaskUid
@@ -174,6 +176,9 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    bases: tuple[Base, ...] = ()
+    merges: tuple[Base, ...] = ()
+    told: str = ""
 
     @property
     def mark(self) -> str:

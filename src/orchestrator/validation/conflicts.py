@@ -11,7 +11,8 @@ from orchestrator.core.text import printable
 LABEL = "task/"  # and then name and mark, in every marker of ours
 UNDECIDED = f"{LABEL}undecided-00000000"  # in the file that names what no marker can stand for
 SHOWN = 20
-_MARKER = re.compile(rf"^[<>|]{{7,}} {re.escape(LABEL)}[A-Za-z0-9._-]+-[0-9a-f]{{8}}(?::.*)?\r?$", re.MULTILINE)
+GREP = rf"^[<>|]{{7,}} {LABEL}[A-Za-z0-9._-]+-[0-9a-f]{{8}}"  # as an extended regular expression, too
+_MARKER = re.compile(GREP, re.MULTILINE)
 
 
 def has_markers(text: str) -> bool:
