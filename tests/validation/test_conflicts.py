@@ -37,5 +37,5 @@ def test_what_is_left_is_named_on_one_line_and_of_many_the_first() -> None:
 
 def test_a_person_is_told_the_paths_the_sides_and_what_to_type() -> None:
     said = question_words(["app.py"], ["auth: branch orchestrator/auth"], "/area/repo")
-    for words in ("- app.py", "- auth: branch orchestrator/auth", "/area/repo", "answer `done`"):
+    for words in ("- app.py", "- auth: branch orchestrator/auth", "/area/repo", "answer: done"):
         assert words in said

@@ -47,6 +47,10 @@ class FailureKind(StrEnum):
     NO_CHANGES = "no_changes"  # said done, but no file was changed
     CHECK_FAILED = "check_failed"  # a check that the daemon ran on the result fails
     UNPROVEN = "unproven"  # no check fails, but what was seen proves nothing until a person accepts it
+    DEADLINE = "deadline"  # it had not ended by the time that its task names
+    PLAN_FAILED = "plan_failed"  # what it wanted to split into could not be stored
+    CHILDREN_FAILED = "children_failed"  # some of its sub-tasks are no success
+    MERGE_CONFLICT = "merge_conflict"  # results that it builds on contradict each other
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
 
 
@@ -149,8 +153,7 @@ class WorkOrder:
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
     continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
     be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that. *targets* are the target files as
-    the task has them. *bases* are the results of other tasks to begin with, *merges* those of sub-tasks to merge into
-    what the task itself had left; *told* are words about these for the agent.
+    the task has them.
     """
 
     uid: TaskUid
@@ -176,9 +179,9 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    bases: tuple[Base, ...] = ()
-    merges: tuple[Base, ...] = ()
-    told: str = ""
+    bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
+    merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
+    told: str = ""  # what its agent is told of these tasks
 
     @property
     def mark(self) -> str:

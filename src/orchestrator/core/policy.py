@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
+from orchestrator.core.dependencies import DependencyPolicy
 from orchestrator.core.question import QuestionRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.split import SplitRules
 from orchestrator.core.task import TaskType
 
 
@@ -16,7 +18,8 @@ class RunPolicy:
     are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon. *day_budget_usd* is
     what all tasks together may cost on one local day; 0: no limit of ours. *keep_days* is how long the work
     area of an ended task stays before a clean-up takes it. *take* is what is done by itself with a proven result:
-    merge, push, pr; *remote* where to."""
+    merge, push, pr; *remote* where to. *splits* bounds trees of sub-tasks, *on_dependency* is the policy of who says
+    nothing of it."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -32,4 +35,6 @@ class RunPolicy:
     take: tuple[str, ...] = ()
     remote: str = "origin"
     questions: QuestionRules = field(default_factory=QuestionRules)
+    splits: SplitRules = field(default_factory=SplitRules)
+    on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

@@ -9,6 +9,7 @@ from orchestrator.core.attempt import FailureKind as K
 from orchestrator.core.events import Json
 from orchestrator.core.proof import Proof
 from orchestrator.core.question import ANSWERED
+from orchestrator.core.task import JOINED
 
 DAY_S = 86_400.0
 SHORTEST_HOLD_S = 60.0
@@ -99,6 +100,10 @@ POLICIES: Mapping[K, RetryPolicy] = {
     ),
     K.UNPROVEN: _never("Look at what could not be verified; `accept` it as it is, or `retry`."),
     K.NOT_DELIVERED: _never("The work is kept: `recover` brings it back; see the detail for what stood in the way."),
+    K.DEADLINE: _never("Give it a later deadline, or start it earlier; then `retry`."),
+    K.PLAN_FAILED: _again(2, 10, 60, "Ask for less at once, or say yourself how to split it."),
+    K.CHILDREN_FAILED: _never("See which sub-tasks failed; `retry` the job, or `accept` what there is."),
+    K.MERGE_CONFLICT: _never("Two results contradict each other; merge their branches by hand, then `retry`."),
     K.INTERRUPTED_TOO_OFTEN: _never("Each run ended with the daemon; find out what ends it, then `retry`."),
 }
 
@@ -168,6 +173,6 @@ def hint_for(reason: str) -> str:
 
 def resumes(reason: str) -> bool:
     """Return whether the try after *reason* continues the agent's session instead of beginning anew."""
-    return reason in ("interrupted", ANSWERED) or any(
+    return reason in ("interrupted", ANSWERED, JOINED) or any(
         kind == reason and policy.resume for kind, policy in POLICIES.items()
     )

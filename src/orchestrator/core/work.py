@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.events import TaskUid
-
 
 class Isolation(StrEnum):
     """How far a work area is kept from the person's own files. The word stands in every result."""
@@ -24,8 +22,8 @@ class Area:
     *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout. *git_dir* is our own
     repository, in which *base* and all that is kept can be looked up without trusting anything an agent wrote;
     *read* are the object stores of the person that the agent's git needs to see. *targets* are the target files of the
-    task as they are called there. *merged* are the ids of the tasks whose results it began with, *conflicts* the paths
-    in which these did not fit together: there are conflict markers of ours in them until somebody takes them out.
+    task as they are called there. *merged* are the ids of the tasks whose results are in it, *conflicts* the paths in
+    which they contradict each other and that hold conflict markers.
     """
 
     cwd: str
@@ -44,14 +42,15 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The result of another task that one begins with: commit *head* of the repository *source*, there *branch*."""
+    """The result of another task in the person's repository *source*: the commit *head*, and its *branch* there, ""
+    when it was not brought. *title* is for people."""
 
-    uid: TaskUid
+    uid: str
     task_id: str
     title: str
     source: str
     head: str
-    branch: str
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

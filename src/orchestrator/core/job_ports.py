@@ -1,0 +1,64 @@
+"""What a store knows of jobs, of dependencies between tasks and of trees of sub-tasks: a part of the port `Store`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from orchestrator.core.attempt import AttemptRecord
+from orchestrator.core.dependencies import Need
+from orchestrator.core.events import TaskUid
+from orchestrator.core.job import Job
+from orchestrator.core.task import Task
+
+
+class JobStore(Protocol):
+    """Every read sees one state of the store."""
+
+    async def needs(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Sequence[Need]]:
+        """Return what each of *uids* waits for or has waited for; a task without needs is left out."""
+        ...
+
+    async def open_needs(self) -> Sequence[Need]:
+        """Return the unmet needs of all tasks that have not ended, templates of schedules among them."""
+        ...
+
+    async def dependents(self, uids: Sequence[TaskUid]) -> Sequence[Task]:
+        """Return the tasks, blocked, split or held, that wait for one of *uids*, oldest first."""
+        ...
+
+    async def blocked(self, *, after: int = 0, limit: int) -> Sequence[Task]:
+        """Return blocked and split tasks of an order above *after*, oldest first."""
+        ...
+
+    async def children(self, uid: TaskUid) -> Sequence[Task]:
+        """Return the tasks that *uid* split into, oldest first; runs of them anew among them."""
+        ...
+
+    async def tree(self, root: TaskUid) -> Sequence[Task]:
+        """Return all tasks of a lineage, its root first, then by age."""
+        ...
+
+    async def tree_attempts(self, root: TaskUid) -> Sequence[AttemptRecord]:
+        """Return the attempts of all tasks of a lineage, by start."""
+        ...
+
+    async def job(self, key: str) -> Sequence[Job]:
+        """Return jobs whose uid (or its beginning of 4+ digits, or its last 8) or name is *key*, newest first."""
+        ...
+
+    async def jobs(self, *, limit: int, newest_first: bool = True) -> Sequence[Job]: ...
+
+    async def job_tasks(self, uid: str) -> Sequence[Task]:
+        """Return the tasks of a job, oldest first."""
+        ...
+
+    async def due(self, now: float, *, limit: int) -> Sequence[Task]:
+        """Return templates of schedules whose next time has come, by that time."""
+        ...
+
+    async def overdue(self, now: float, *, limit: int) -> Sequence[Task]:
+        """Return tasks that have not ended though their deadline has passed, by deadline."""
+        ...
+
+    async def next_due(self) -> float:
+        """Return the earliest of all next times of templates and deadlines of tasks not ended; 0.0: there is none."""
+        ...

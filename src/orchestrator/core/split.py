@@ -1,0 +1,21 @@
+"""How far a task may split into sub-tasks: bounds that the daemon holds, whatever an agent asks for."""
+
+from dataclasses import dataclass
+
+ORCHESTRATE = "orchestrate"  # the type of a task that is planned, not done
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRules:
+    """*max_depth* splits may lie between the root and a task; 0: no task splits. A split has *min_children* to
+    *max_children* sub-tasks, a whole tree at most *max_tree* tasks. *tree_budget_usd* is what a tree may cost where its
+    root says nothing; 0: no limit of ours. *approve*: a person approves each plan before it runs. *tool*: a running
+    worker may split its own task."""
+
+    max_depth: int = 3
+    min_children: int = 2
+    max_children: int = 7
+    max_tree: int = 40
+    tree_budget_usd: float = 0.0
+    approve: bool = False
+    tool: bool = False
