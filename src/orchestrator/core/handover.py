@@ -10,7 +10,7 @@ from orchestrator.core.text import printable
 
 SUMMARY_CHARS, ASKED_CHARS = 1500, 500  # of one task
 ALL_CHARS = 24_000  # of the summaries of all
-TASKS, FILES, PATHS = 40, 20, 50
+TASKS, FILES, PATHS, PATH_CHARS = 40, 20, 50, 200
 _AFTER = "This task comes after others. What is known of them:"
 _CHILDREN = "This task was split. What is known of its sub-tasks:"
 _DATA = (
@@ -46,7 +46,7 @@ class Handover:
 
 def handover_words(after: Sequence[Handover], children: Sequence[Handover]) -> str:
     """Return what an agent is told of the tasks before its own, and of those that its own was split into."""
-    each = min(SUMMARY_CHARS, ALL_CHARS // max(1, min(TASKS, len(after) + len(children))))
+    each = min(SUMMARY_CHARS, ALL_CHARS // max(1, min(2 * TASKS, len(after) + len(children))))
     parts = []
     for lead, tasks in ((_AFTER, after), (_CHILDREN, children)):
         if tasks:
@@ -69,10 +69,10 @@ def _of(one: Handover, chars: int) -> str:
     branch = f", branch {printable(one.branch)}" if one.branch else ""
     lines = [f"Task {printable(one.task_id)} ({one.state}{branch}): {printable(one.title)}"]
     if one.asked.strip() and one.asked.strip() != one.title.strip():
-        lines += ["It was asked:", _quoted(one.asked, ASKED_CHARS)]
+        lines += ["It was asked:", _quoted(one.asked, min(ASKED_CHARS, chars // 2))]
     if one.files:
         more = max(one.files_changed, len(one.files)) - min(FILES, len(one.files))
-        named = ", ".join(printable(path) for path in one.files[:FILES])
+        named = ", ".join(printable(path)[:PATH_CHARS] for path in one.files[:FILES])
         lines.append(f"It changed: {named}{f' and {more} more' if more > 0 else ''}")
     if one.said.strip():
         lines += ["It said in the end:", _quoted(one.said, chars)]
