@@ -23,12 +23,13 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.hooks import Hooks
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import NewTask, Opinions
+from orchestrator.core.ports import NewTask, Opinions, Workspace
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.engine.after_hooks import AfterHooks
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.daemon import Daemon, Signals
+from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.gate import Gate
 from orchestrator.engine.pool import Pool
@@ -143,7 +144,12 @@ def open_engine(tmp_path: Path) -> Open:
 
     @asynccontextmanager
     async def opened(
-        agent: FakeAgent | None = None, *, opinions: Opinions | None = None, **changes: object
+        agent: FakeAgent | None = None,
+        *,
+        opinions: Opinions | None = None,
+        workspace: Workspace | None = None,
+        examiner: Examiner | None = None,
+        **changes: object,
     ) -> AsyncIterator[Engine]:
         for name in ("tasks", "results", "summaries", "logs", "work", ".orchestrator/attempts"):
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
@@ -163,12 +169,26 @@ def open_engine(tmp_path: Path) -> Open:
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
             changed = replace(policy, **changes)  # type: ignore[arg-type]
-            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions)
+            yield _engine(
+                tmp_path,
+                store,
+                agent or FakeAgent(),
+                changed,
+                workspace,
+                examiner or plain_examiner(tmp_path / "commits", opinions),
+            )
 
     return opened
 
 
-def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy, opinions: Opinions | None) -> Engine:
+def _engine(
+    root: Path,
+    store: SqliteStore,
+    agent: FakeAgent,
+    policy: RunPolicy,
+    workspace: Workspace | None,
+    examiner: Examiner,
+) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
     engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
@@ -176,8 +196,8 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy,
         store=store,
         agents={"claude": agent},
         inbox=inbox,
-        examiner=plain_examiner(root / "commits", opinions),
-        workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
+        examiner=examiner,
+        workspace=workspace or InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,

@@ -17,6 +17,7 @@ from orchestrator.engine.scheduling import Scheduling
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
+from orchestrator.engine.unblocking import Unblocking
 
 Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
@@ -44,8 +45,9 @@ def parts_beside(
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
     policy = configuration.policy
+    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=policy, cancel=service.cancel)
     scheduling = Scheduling(store=store, clock=clock, bell=bell, policy=policy, clockwatch=clockwatch)
-    return taking.run, questions.run, status.run, cancelled.run, scheduling.run
+    return taking.run, questions.run, status.run, cancelled.run, unblocking.run, scheduling.run
 
 
 def _status_every_s(configuration: Configuration) -> float:

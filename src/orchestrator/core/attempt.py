@@ -188,6 +188,7 @@ class WorkOrder:
     bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
     tool: ToolAccess | None = None  # by which it may split its own task
+    told: str = ""  # what its agent is told of these tasks
 
     @property
     def mark(self) -> str:
