@@ -51,6 +51,7 @@ class Status:
     waits: Mapping[str, str] = field(default_factory=dict)
     budget: DayBudget | None = None
     shortage: str = ""  # what the machine lacks, so that nothing is started
+    scheduled: Sequence[Task] = ()  # templates, which make a run at each of their times
 
 
 async def look(
@@ -75,6 +76,7 @@ async def look(
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
         shortage=shortage,
+        scheduled=await store.tasks([State.SCHEDULED], limit=limit),
     )
     return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
 
