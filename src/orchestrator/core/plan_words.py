@@ -30,7 +30,7 @@ class PlanningLimits:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A sub-task that has ended. *said* is what its agent answered, *why* the reason where it is no success; *merged*:
-    its changes are in the work area of its parent. *cost_usd* None: unknown."""
+    its changes are in the work area of its parent."""
 
     uid: str
     task_id: str
@@ -40,7 +40,6 @@ class Ended:
     said: str = ""
     branch: str = ""
     merged: bool = False
-    cost_usd: float | None = None
 
 
 def planning_prompt(asked: str, limits: PlanningLimits) -> str:

@@ -30,6 +30,7 @@ class Source(StrEnum):
     TOOL = "tool"  # it called a tool that asks, and did nothing more
     SCHEMA = "schema"  # its structured result is a question
     TEXT = "text"  # the words at the end of its answer
+    PLAN = "plan"  # the daemon itself asks whether a plan may run
 
 
 @dataclass(frozen=True, slots=True)
