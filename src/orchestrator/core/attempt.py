@@ -8,6 +8,7 @@ from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
 from orchestrator.core.work import Base
+from orchestrator.core.worker_tool import ToolAccess
 
 
 class FailureKind(StrEnum):
@@ -20,6 +21,7 @@ class FailureKind(StrEnum):
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
     DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
+    TREE_BUDGET = "tree_budget"  # its share of what its whole lineage may cost is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
@@ -185,6 +187,8 @@ class WorkOrder:
     schema: str = ""
     bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
+    tool: ToolAccess | None = None  # by which it may split its own task
+    told: str = ""  # what its agent is told of these tasks
 
     @property
     def mark(self) -> str:

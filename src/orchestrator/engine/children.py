@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.budget import spent_by
 from orchestrator.core.codec import to_json
 from orchestrator.core.dependencies import Need, critical_paths
 from orchestrator.core.events import Event, EventKind, Json
@@ -92,14 +91,6 @@ def answer_of(attempts: Sequence[AttemptRecord]) -> str:
     """Return what the agent of the last attempt said at its end."""
     report = _mapping(attempts[-1].outcome.get("report")) if attempts else {}
     return str(report.get("answer") or "")
-
-
-async def left_of_tree(store: Store, task: Task, limit_usd: float) -> float:
-    """Return what is left of *limit_usd* for the whole tree of *task*: what runs counts with its cap."""
-    attempts = await store.tree_attempts(task.lineage)
-    ended = [record for record in attempts if record.ended_ts]
-    running = [record for record in attempts if not record.ended_ts]
-    return limit_usd - spent_by(ended) - sum(record.cap_usd for record in running)
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

@@ -21,6 +21,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, NewTask, Store
 from orchestrator.core.question import BY_DEFAULT, Source
 from orchestrator.core.retry import hint_for
+from orchestrator.core.rights import Rights, why_not_at_all
 from orchestrator.core.subtask import Plan, PlanFinding, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.work import Area
@@ -72,8 +73,8 @@ class Splits(Splitting):
             return await self._on_a_plan(case, outcome, area, gives_up)
         if part.wish is None or (isinstance(outcome, Failed) and not _stands(outcome, gives_up)):
             return False
-        found = checked(part.wish, await self._bounds.of_plan(task))
-        await self._on(case, found, asks=False)
+        rights = await self._bounds.rights(task)
+        await self._on(case, checked(part.wish, self._bounds.of_plan(rights)), rights)
         return True
 
     async def _on_a_plan(self, case: "_Case", outcome: Finished | Failed, area: Area, gives_up: GivesUp) -> bool:
@@ -82,23 +83,24 @@ class Splits(Splitting):
                 return False
             await case.one(failure.detail)
             return True
-        value = _structured(outcome, area)
-        found = check_plan(value, await self._bounds.of_plan(case.task)) if value else Checked(None, (), _NO_PLAN)
-        await self._on(case, found, asks=case.part.role is Role.PLAN and self._wants_approval(case.task))
+        value, rights = _structured(outcome, area), await self._bounds.rights(case.task)
+        found = check_plan(value, self._bounds.of_plan(rights)) if value else Checked(None, (), _NO_PLAN)
+        await self._on(case, found, rights)
         return True
 
-    async def _on(self, case: "_Case", found: Checked, *, asks: bool) -> None:
+    async def _on(self, case: "_Case", found: Checked, rights: Rights) -> None:
         """Go on with a plan that was checked: it is refused, shown, or run."""
         task = case.task
-        refused = found.why or await self._bounds.refusal(task, case.attempts)
+        refused = found.why or why_not_at_all(rights)
         if found.plan is None or refused:
             await case.one(refused, found.findings)
             return
-        if asks:
+        if case.part.role is not Role.RUN_PLAN and self._wants_approval(task):
             await case.ask(found.plan, found.findings)
             return
-        rights = await self._bounds.rights(task, case.part.kind, case.attempts, planned=case.part.planned)
-        await case.split(found.plan, offspring(found.plan, task.spec, rights), found.findings)
+        kind, planned = case.part.kind, case.part.planned
+        given = await self._bounds.of_children(task, kind, rights, case.attempts, planned=planned)
+        await case.split(found.plan, offspring(found.plan, task.spec, given), found.findings)
 
     def _wants_approval(self, task: Task) -> bool:
         return task.spec.approve == APPROVAL or self._policy().splits.approve

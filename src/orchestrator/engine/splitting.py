@@ -22,10 +22,9 @@ from orchestrator.core.attempt import (
 from orchestrator.core.events import Json
 from orchestrator.core.offspring import ordinary_type
 from orchestrator.core.plan_words import (
+    DONE_BY_OTHERS,
     Ended,
     PlanningLimits,
-    conflict_words,
-    join_words,
     joined_summary,
     missing,
     planned_again,
@@ -38,6 +37,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.prompt import sent_back_prompt_of
 from orchestrator.core.question import exchange_in
+from orchestrator.core.rights import why_not_at_all
 from orchestrator.core.subtask import Plan, plan_schema
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
@@ -78,7 +78,7 @@ class Splitting:
         """Return what the last of *attempts* at *task*, which is of the configured type *kind*, is for."""
         role = role_of(kind, attempts[:-1])
         if role in _NO_WORK:
-            return Part(role, kind, planned=True)
+            return Part(role, kind, kind.plans)
         if kind.plans:
             ordinary = self._ordinary(task, kind)
             return Part(role, ordinary if role is Role.WORK else replace(kind, tools=ordinary.tools), planned=True)
@@ -100,28 +100,29 @@ class Splitting:
         part = await self.part(task, kind, attempts)
         match part.role:
             case Role.PLAN:
-                return self._planning(task, order, attempts)
+                return await self._planning(task, order, attempts)
             case Role.RUN_PLAN:
                 last = last_stage(attempts[:-1])
                 return _by_us(order, "The plan is approved.", plan_in(last).get(PLAN) if last else None)
             case Role.REJECTED:
                 return Failed(FailureKind.PLAN_FAILED, "a person has rejected the plan", not_begun(order))
             case Role.JOIN:
-                return await self._joining(task, order, part, attempts, area)
+                if part.planned:
+                    return await self._joining(task, order, part, attempts, area)
+                return order
             case _:
                 return _alone(order, part, attempts)
 
-    def _planning(self, task: Task, order: WorkOrder, attempts: Sequence[AttemptRecord]) -> WorkOrder | Failed:
+    async def _planning(self, task: Task, order: WorkOrder, attempts: Sequence[AttemptRecord]) -> WorkOrder | Failed:
+        rights = await self._bounds.rights(task)
+        if why := why_not_at_all(rights):
+            return Failed(FailureKind.PLAN_FAILED, why, not_begun(order))
         limits = PlanningLimits(
-            depth=task.depth,
-            max_depth=self._bounds.max_depth(task),
-            max_children=self._bounds.max_children(task),
+            levels=rights.levels,
+            max_children=min(rights.most, rights.room),
             types=self._policy().types,
             commands=bool(self._policy().splits.commands_from),
         )
-        if task.depth >= limits.max_depth:
-            why = f"it is {task.depth} splits deep, and max_depth is {limits.max_depth}"
-            return Failed(FailureKind.PLAN_FAILED, why, not_begun(order))
         again = planning_prompt(order.continue_prompt, limits)
         if (answer := _answer(attempts)) is not None:
             again = planned_again(answer) if plan_in(attempts[-2]) else answer
@@ -131,13 +132,16 @@ class Splitting:
     async def _joining(
         self, task: Task, order: WorkOrder, part: Part, attempts: Sequence[AttemptRecord], area: Area
     ) -> WorkOrder | Finished:
-        ended, title = await self._ended(task, attempts, area), task.spec.title
+        """A task that was planned is done by its sub-tasks: an agent is needed only where their results do not fit
+        together, or a check on all of them fails."""
+        ended = await self._ended(task, attempts, area)
         failed_checks = sent_back_prompt_of(attempts[-2].verdict) if len(attempts) > 1 else ""
-        if part.planned and not area.conflicts and not failed_checks:
-            return _by_us(order, joined_summary(title, ended))
-        words = (conflict_words if part.planned and area.conflicts else join_words)(title, ended, area.conflicts)
-        words = f"{words}\n\n{failed_checks}" if failed_checks else words
-        again = words if _answer(attempts) is None else order.continue_prompt
+        if not area.conflicts and not failed_checks:
+            return _by_us(order, joined_summary(task.spec.title, ended))
+        lacks = missing(ended)
+        words = "\n\n".join(text for text in (DONE_BY_OTHERS, lacks, failed_checks) if text)
+        again = words if failed_checks else f"{order.continue_prompt}\n\n{words}"
+        again = again if _answer(attempts) is None else order.continue_prompt
         return replace(order, prompt=f"{order.prompt}\n\n{words}", continue_prompt=again, tools=part.kind.tools)
 
     async def verdict(self, task: Task, part: Part, verdict: Verdict, attempts: Sequence[AttemptRecord]) -> Verdict:
@@ -176,9 +180,11 @@ def _by_us(order: WorkOrder, answer: str, plan: Json = None) -> Finished:
 
 def _alone(order: WorkOrder, part: Part, attempts: Sequence[AttemptRecord]) -> WorkOrder:
     """Return *order* for an agent that does the whole task, and knows it where it had wished for sub-tasks."""
-    order = replace(order, tools=part.kind.tools) if part.planned else order
+    if part.planned:
+        return replace(order, tools=part.kind.tools)
     before = plan_in(attempts[-2]) if len(attempts) > 1 else {}
-    if part.planned or before.get("stage") != Stage.ONE:
+    if not before:
         return order
-    words = refused_words(str(before.get("why", "")))
+    asked = before.get("stage") == Stage.ASKED
+    words = refused_words(f"a person said: {_answer(attempts)}" if asked else str(before.get("why", "")))
     return replace(order, prompt=f"{order.prompt}\n\n{words}", continue_prompt=f"{words}\n\n{order.continue_prompt}")
