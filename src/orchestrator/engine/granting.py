@@ -16,6 +16,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.rights import Rights, limits_words, refusals, why_not_at_all
+from orchestrator.core.split import wants_approval
 from orchestrator.core.split_request import read_request
 from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
@@ -136,7 +137,7 @@ class Granting:
         return await rights_in(self._store, self._policy(), task)
 
     def _approved_by_a_person(self, task: Task) -> bool:
-        return self._policy().splits.approve or task.spec.approve == "plan"
+        return wants_approval(task.spec.approve, self._policy().splits)
 
 
 def _accepted(plan: Plan, mended: Sequence[str], *, approve: bool) -> str:
