@@ -19,6 +19,7 @@ from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
+from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
@@ -33,7 +34,7 @@ KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come
 PIECE = 500  # of ended tasks at once
 
 
-class Orchestrator(Pausing):
+class Orchestrator(Orchestrating, Pausing):
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
