@@ -89,8 +89,9 @@ async def test_a_request_within_the_limits_is_one_event_of_the_running_attempt()
         assert word in reply.text
     (event,) = await world.taken_down(caller)
     assert (event.attempt, event.epoch) == (caller.attempt, caller.epoch)
-    plan, faults = read_plan(event.data)
+    plan, faults = read_plan({"tasks": event.data["tasks"]})
     assert faults == ()
+    assert event.data["why"] == "many parts"
     assert [(one.key, one.title, one.type) for one in plan.tasks] == [
         ("auth", "Auth", "fix"),
         ("data", "Data", "fix"),
@@ -118,7 +119,7 @@ async def test_two_that_change_the_same_file_are_put_in_order_and_it_is_said() -
     caller = await world.running()
     reply = await world.desk.split(caller, wish("A", "B", target_files=["src/a.py"]))
     assert "both name src/a.py: b waits for a" in reply.text
-    plan, _ = read_plan((await world.taken_down(caller))[0].data)
+    plan, _ = read_plan({"tasks": (await world.taken_down(caller))[0].data["tasks"]})
     assert plan.edges == {"a": (), "b": ("a",)}
 
 
@@ -150,6 +151,16 @@ async def test_what_is_refused_names_the_limit_and_what_is_left_and_leaves_no_tr
     assert "What may be asked for: 2 to 7 sub-tasks of the types: fix, look." in reply.text
     assert await world.taken_down(caller) == []
     assert not (await world.desk.split(caller, wish("A", "B"))).refused
+
+
+async def test_a_request_that_one_event_cannot_hold_is_refused_whole_instead_of_cut() -> None:
+    world = World()
+    caller = await world.running()
+    rows: list[Json] = [{"title": f"Part {n}", "prompt": "words " * 3000} for n in range(5)]
+    reply = await world.desk.split(caller, {"why": "x", "tasks": rows})
+    assert reply.refused
+    assert "may be: use fewer words" in reply.text
+    assert await world.taken_down(caller) == []
 
 
 async def test_depth_tree_and_budget_come_from_the_whole_lineage() -> None:

@@ -61,7 +61,7 @@ def rights_of(
         levels=max(0, min(depths) - task.depth),
         least=rules.min_children,
         most=max(0, min(counts)),
-        room=max(0, rules.max_tree - sum(not one.rerun_of for one in tree)),
+        room=max(0, rules.max_tree - len(tree)),
         left_usd=max(0.0, left_usd),
         types=frozenset(name for name, kind in types.items() if tools.issuperset(kind.tools) and not kind.plans),
         tools=tools,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.codec import EVENT_DATA_BYTES, text
 from orchestrator.core.decompose import PlanBounds, checked
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
@@ -107,9 +108,14 @@ class Granting:
         result = checked(plan, bounds)
         if result.plan is None:
             return _refused([one.message for one in result.findings if one.fatal], rights)
+        data = self._redact({"tasks": plan_facts(result.plan)["tasks"], "why": plan.summary})
+        assert isinstance(data, Mapping)
+        if (size := len(text(data))) > EVENT_DATA_BYTES:
+            return _refused([f"the request has {size:,} bytes, {EVENT_DATA_BYTES:,} may be: use fewer words"], rights)
+        event = Event(EventKind.SPLIT_REQUESTED, self._clock.now(), caller.uid, caller.attempt, caller.epoch, data)
+        await self._store.commit([event])
         mended = [one.message for one in result.findings]
         reply = Reply(_accepted(result.plan, mended, approve=self._approved_by_a_person(task)))
-        await self._take_down(caller, result.plan)
         self._asked[caller] = _Asked(plan_facts(plan), reply)
         return reply
 
@@ -118,12 +124,6 @@ class Granting:
         if plan_facts(plan) == before.facts:
             return before.reply
         return _refused(["it is split already, otherwise than now asked for; end your turn now"], rights, left=False)
-
-    async def _take_down(self, caller: Caller, plan: Plan) -> None:
-        data = self._redact(plan_facts(plan))
-        assert isinstance(data, Mapping)
-        event = Event(EventKind.SPLIT_REQUESTED, self._clock.now(), caller.uid, caller.attempt, caller.epoch, data)
-        await self._store.commit([event])
 
     async def _running(self, caller: Caller) -> Task | None:
         """Return the task of *caller*, None where that attempt is not the one that runs."""
