@@ -21,6 +21,7 @@ class FailureKind(StrEnum):
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
     DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
+    TREE_BUDGET = "tree_budget"  # its share of what its whole lineage may cost is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
@@ -187,6 +188,7 @@ class WorkOrder:
     bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
     tool: ToolAccess | None = None  # by which it may split its own task
+    told: str = ""  # what its agent is told of these tasks
 
     @property
     def mark(self) -> str:

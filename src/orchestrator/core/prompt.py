@@ -35,11 +35,17 @@ def place_words(spec: TaskSpec, area: Area) -> str:
 
 
 def prompt_of(
-    spec: TaskSpec, notes: Sequence[ProjectNote] = (), place: str = "", heard: Sequence[Exchange] = ()
+    spec: TaskSpec,
+    notes: Sequence[ProjectNote] = (),
+    place: str = "",
+    heard: Sequence[Exchange] = (),
+    others: Sequence[str] = (),
 ) -> str:
-    """Return the prompt: the task's own, then *place*, Target Files, Success Criteria, Context where given, *notes*.
+    """Return the prompt: the task's own, then *place*, Target Files, Success Criteria, Context where given, *others*,
+    *notes*.
 
-    *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it.
+    *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it. *others*
+    are words about the tasks whose results it begins with (core/handover.py).
     """
     parts = [spec.prompt, *([place] if place else [])]
     if spec.target_files:
@@ -48,6 +54,7 @@ def prompt_of(
         parts.append("Success Criteria:\n" + "\n".join(f"- {criterion.text}" for criterion in spec.criteria))
     if spec.context:
         parts.append(f"Context:\n{spec.context}")
+    parts += [words for words in others if words]
     parts += map(_note, notes)
     if heard:
         parts.append("\n\n".join([_HEARD, *(f"Question: {one.question}\nAnswer: {one.answer}" for one in heard)]))
@@ -60,12 +67,19 @@ def _note(note: ProjectNote) -> str:
     return f"{heading}:\n{text}" if text else heading
 
 
-def continue_prompt_of(spec: TaskSpec, place: str = "", heard: Sequence[Exchange] = ()) -> str:
-    """Return what a resumed session is told: that it was cut off, and the task again, word for word.
+def continue_prompt_of(
+    spec: TaskSpec,
+    place: str = "",
+    heard: Sequence[Exchange] = (),
+    others: Sequence[str] = (),
+    *,
+    lead: str = CONTINUE,
+) -> str:
+    """Return what a resumed session is told: *lead*, that it was cut off, and the task again, word for word.
 
     The notes of the project are in its conversation already.
     """
-    return f"{CONTINUE}\n\n{prompt_of(spec, place=place, heard=heard)}"
+    return f"{lead}\n\n{prompt_of(spec, place=place, heard=heard, others=others)}"
 
 
 def with_tool(prompt: str) -> str:

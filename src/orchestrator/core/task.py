@@ -325,6 +325,11 @@ def _asked(task: Task, event: Event) -> Task:
     return replace(_uncharged(task, event), not_before=deadline)
 
 
+def _held(task: Task, event: Event) -> Task:
+    """Why a hook has held it is told with the task. Its reason stays, as it decides whether its session is resumed."""
+    return replace(task, detail=_text(event, "detail")) if event.data.get("hook") else task
+
+
 def _split(task: Task, event: Event) -> Task:
     """It costs no try: what it was started for goes on in its sub-tasks."""
     return replace(_uncharged(task, event), not_before=0.0, reason=SPLIT, detail=_text(event, "detail"))
@@ -368,6 +373,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.RETRY: _waits,
     EventKind.QUESTION_ASKED: _asked,
     EventKind.ANSWERED: _answered,
+    EventKind.HELD: _held,
     EventKind.SPLIT: _split,
     EventKind.JOINED: _joined,
     EventKind.SCHEDULED: _rescheduled,
