@@ -16,11 +16,12 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
-from orchestrator.core.rights import Rights, left_usd, limits_words, refusals, rights_of, why_not_at_all
+from orchestrator.core.rights import Rights, limits_words, refusals, why_not_at_all
 from orchestrator.core.split_request import read_request
 from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.worker_tool import Caller, Reply
+from orchestrator.engine.bounds import rights_in
 
 log = logging.getLogger(__name__)
 
@@ -132,20 +133,7 @@ class Granting:
         return task if task is not None and current and task.state is State.RUNNING else None
 
     async def _rights(self, task: Task) -> Rights:
-        policy, tree = self._policy(), await self._store.tree(task.lineage)
-        attempts = await self._store.tree_attempts(task.lineage)
-        profile = policy.agents.get(task.spec.agent or policy.default_agent)
-        configured = profile.budget_usd if profile else 0.0
-        own_usd = configured if task.spec.budget_usd is None else task.spec.budget_usd
-        root = next((one for one in tree if one.uid == task.lineage), task)
-        return rights_of(
-            task,
-            tree,
-            rules=policy.splits,
-            types=policy.types,
-            cwd=task.spec.cwd or policy.base_cwd,
-            left_usd=left_usd(task, root, attempts, rules=policy.splits, own_usd=own_usd),
-        )
+        return await rights_in(self._store, self._policy(), task)
 
     def _approved_by_a_person(self, task: Task) -> bool:
         return self._policy().splits.approve or task.spec.approve == "plan"

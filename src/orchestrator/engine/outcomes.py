@@ -1,9 +1,15 @@
 """What is kept of how an attempt ended."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
-from orchestrator.core.attempt import AgentReport, Outcome
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Outcome, WorkOrder, not_begun
+from orchestrator.core.codec import to_json
+from orchestrator.core.events import Json
+from orchestrator.core.lifecycle import State
+from orchestrator.core.shortage import is_shortage
+from orchestrator.core.task import Task
 
 MAX_ANSWER_CHARS = 200_000
 Ended = TypeVar("Ended", bound=Outcome)
@@ -16,3 +22,20 @@ def bounded(outcome: Ended) -> Ended:
         return outcome
     cut = f"\n[cut here: {len(report.answer) - MAX_ANSWER_CHARS} characters more in the attempt's stdout.ndjson]"
     return replace(outcome, report=replace(report, answer=report.answer[:MAX_ANSWER_CHARS] + cut))
+
+
+def with_work(outcome: Outcome, work: Mapping[str, Json]) -> Json:
+    """Return *outcome* for the store, with what is known of its work: of a cancelled attempt there is no verdict."""
+    told = to_json(outcome)
+    return {**told, "work": work} if isinstance(told, Mapping) and work else told
+
+
+def not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
+    """Return the end of an attempt that could not begin: *what* is the place or the act that *error* is about."""
+    kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+    return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))
+
+
+def is_cancelled(current: Task | None, order: WorkOrder) -> TypeGuard[Task]:
+    """Return whether this very attempt is to be cancelled: of a later one the end of this says nothing."""
+    return current is not None and current.state is State.CANCELLING and current.attempt == order.attempt
