@@ -94,12 +94,9 @@ class Parts:
     projector: Projector
     clockwatch: ClockWatch
     notices: Notices
-<<<<<<< HEAD
-    tool: WorkerSplits
-=======
     gate: Gate
     after_hooks: AfterHooks
->>>>>>> six
+    tool: WorkerSplits
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -276,12 +273,8 @@ def _parts(
         reports=_reports(configuration, store, artifacts, clock, service, notices),
     )
     watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-<<<<<<< HEAD
-    made = (inbox, artifacts, executor, claude, projector, watch, notices, tool)
-=======
     hooked = _hooked(configuration, store, clock, bell, executor)
-    made = (inbox, artifacts, executor, claude, projector, watch, notices, *hooked)
->>>>>>> six
+    made = (inbox, artifacts, executor, claude, projector, watch, notices, *hooked, tool)
     return Parts(configuration, store, clock, bell, service, *made)
 
 
