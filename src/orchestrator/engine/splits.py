@@ -83,7 +83,7 @@ class Splits(Splitting):
                 return False
             await case.one(failure.detail)
             return True
-        value, rights = _structured(outcome, area), await self._bounds.rights(case.task)
+        value, rights = structured_in(outcome, area), await self._bounds.rights(case.task)
         found = check_plan(value, self._bounds.of_plan(rights)) if value else Checked(None, (), _NO_PLAN)
         await self._on(case, found, rights)
         return True
@@ -219,7 +219,7 @@ def _stands(failure: Failed, gives_up: GivesUp) -> bool:
     return failure.kind not in _NOT_FOR_A_PLAN and gives_up(failure)
 
 
-def _structured(outcome: Finished | Failed, area: Area) -> Json:
+def structured_in(outcome: Finished | Failed, area: Area) -> Json:
     """Return the plan of a planner, in which its own copy of the folder is called by the name of the original."""
     text = outcome.report.structured
     if area.root not in ("", "/", area.source):
