@@ -85,7 +85,7 @@ def test_no_more_is_split_at_the_bottom_when_the_tree_is_full_when_it_was_split_
     assert "depth" in why_not_at_all(rights(below, root, rules=SplitRules(max_depth=1)))
     assert "whole tree takes in 1 more" in why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=4)))
     assert why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=5))) == ""
-    assert "split already" in why_not_at_all(rights(root, below))
+    assert "decided before" in why_not_at_all(rights(root, below))
     assert "budget" in why_not_at_all(rights(root, left=0.0))
     assert "2 at least" in why_not_at_all(rights(task(1, max_children=1)))
     for found in (rights(root, below), rights(root, left=0.0)):

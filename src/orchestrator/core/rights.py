@@ -102,7 +102,7 @@ def within(one: Rights, other: Rights) -> bool:
 def why_not_at_all(rights: Rights) -> str:
     """Return why nothing may be split, whatever is asked for; "" when something may."""
     if rights.split:
-        return "this task has been split already, and a task is split once"
+        return "whether this task is split has been decided before, and that is done once"
     if rights.levels < 1:
         return "a task at this depth is not split any more"
     if rights.most < rights.least:

@@ -7,13 +7,14 @@ parent. Whatever is wrong is told to the worker in words that say which limit it
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.codec import EVENT_DATA_BYTES, text
 from orchestrator.core.decompose import PlanBounds, checked
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.planning import last_stage
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.rights import Rights, limits_words, refusals, why_not_at_all
@@ -109,7 +110,7 @@ class Granting:
         result = checked(plan, bounds)
         if result.plan is None:
             return _refused([one.message for one in result.findings if one.fatal], rights)
-        data = self._redact({"tasks": plan_facts(result.plan)["tasks"], "why": plan.summary})
+        data = self._redact(plan_facts(result.plan))
         assert isinstance(data, Mapping)
         if (size := len(text(data))) > EVENT_DATA_BYTES:
             return _refused([f"the request has {size:,} bytes, {EVENT_DATA_BYTES:,} may be: use fewer words"], rights)
@@ -133,7 +134,9 @@ class Granting:
         return task if task is not None and current and task.state is State.RUNNING else None
 
     async def _rights(self, task: Task) -> Rights:
-        return await rights_in(self._store, self._policy(), task)
+        """A task whose split came to nothing is not split again: its agent would ask for the same once more."""
+        rights = await rights_in(self._store, self._policy(), task)
+        return replace(rights, split=rights.split or last_stage(await self._store.attempts(task.uid)) is not None)
 
     def _approved_by_a_person(self, task: Task) -> bool:
         return self._policy().splits.approve or task.spec.approve == "plan"
