@@ -116,7 +116,8 @@ class GitShelf:
             if path.name != "area.json":
                 remove(path)
         if facts.source and Path(facts.source).is_dir():
-            await drop_ref(self._git, facts.source, base_ref(facts))
+            if not facts.parents:  # else the result does not come from it, and `diff` still asks for it
+                await drop_ref(self._git, facts.source, base_ref(facts))
             if facts.joined:
                 await drop_ref(self._git, facts.source, join_ref(facts))
 
