@@ -20,6 +20,10 @@ MAX_SENT_BACK = 10  # checks; of each at most what is kept of its output
 _HEARD = "What was asked about this task, and answered:"
 _CHECK_FAILS = "The daemon has run the checks of the success criteria on your work. One fails:"
 _CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
+_MAY_SPLIT = (
+    "You have a tool, split_task, that gives parts of this task to other workers. Use it, before you change anything, "
+    "if the task has five or more separate components that could be worked on side by side; never for simple work."
+)
 
 
 def place_words(spec: TaskSpec, area: Area) -> str:
@@ -76,6 +80,11 @@ def continue_prompt_of(
     The notes of the project are in its conversation already.
     """
     return f"{lead}\n\n{prompt_of(spec, place=place, heard=heard, others=others)}"
+
+
+def with_tool(prompt: str) -> str:
+    """Return *prompt* of a worker that may split its task: docs/adr/0030-worker-tool.md says why it is told so."""
+    return f"{prompt}\n\n{_MAY_SPLIT}"
 
 
 def sent_back_prompt_of(verdict: Mapping[str, Json]) -> str:
