@@ -169,7 +169,7 @@ class DiesError(BaseException):
     """The daemon dies here."""
 
 
-@pytest.mark.parametrize("point", ["area.merged", "area.cloned", "area.recorded"])
+@pytest.mark.parametrize("point", ["area.merged", "area.recorded"])
 async def test_whatever_point_it_dies_at_the_next_start_has_the_same_area(chain: Tasks, point: str) -> None:
     auth, data = await chain.does("auth", {"auth": "1\n"}), await chain.does("data", {"data": "1\n"})
     order, area = await chain.begins("top")

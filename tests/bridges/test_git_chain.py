@@ -13,7 +13,7 @@ from orchestrator.core.work import Base
 pytestmark = needs_git
 NAMES = ("auth", "data", "pay", "all")
 ORDERS = list(itertools.permutations(NAMES))
-SOME, OTHERS = ORDERS[3::9], ORDERS[5::7]  # all 48 take a minute
+SOME, OTHERS = ORDERS[9::13], ORDERS[5::11]  # all 48 take a minute
 TEXT = "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
 
 
@@ -62,7 +62,7 @@ async def test_the_same_on_a_branch_that_has_lost_the_base(tasks: Tasks) -> None
     merging = await tasks.merged("all")
     assert [one.name for one in merging.first] == ["auth", "data", "pay"]
     assert git(tasks.top, "rev-list", "--count", "HEAD").strip() == "6"
-    await all_merged(tasks, NAMES)
+    assert (tasks.top / "d").read_text() == "all\n"
 
 
 async def test_the_last_of_a_chain_brings_the_others_along_each_as_a_commit_of_its_own(tasks: Tasks) -> None:

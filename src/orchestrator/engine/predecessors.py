@@ -6,7 +6,7 @@ from dataclasses import replace
 from orchestrator.core.attempt import AttemptRecord, WorkOrder
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.events import Json, TaskUid
-from orchestrator.core.handover import FILES, Handover, handover_words
+from orchestrator.core.handover import FILES, TASKS, Handover, handover_words
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.task import Task
@@ -34,7 +34,7 @@ class Predecessors:
             return order
         bases = [*await self._of_parent(task), *await self._results(before, seen={task.uid})]
         merges = await self._results(children, seen={task.uid})
-        told = handover_words([await self._told(one) for one in before], [await self._told(one) for one in children])
+        told = handover_words(await self._all_told(before), await self._all_told(children))
         clean = self._redact(told)
         return replace(
             order, bases=_each_once(bases), merges=_each_once(merges), told=clean if isinstance(clean, str) else ""
@@ -69,6 +69,11 @@ class Predecessors:
             for kind in NeedKind:
                 found += await self._results(await self._needed(task.uid, kind), seen=seen | {task.uid})
         return found
+
+    async def _all_told(self, tasks: Sequence[Task]) -> list[Handover]:
+        """Return *tasks* as others are told of them; those beyond the limit only count."""
+        full = [await self._told(task) for task in tasks[:TASKS]]
+        return [*full, *(Handover(task.spec.id, "", task.state) for task in tasks[TASKS:])]
 
     async def _told(self, task: Task) -> Handover:
         attempts = await self._store.attempts(task.uid)
