@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.bridges.area_facts import AreaFacts
 from orchestrator.bridges.git import Git, GitError, names
-from orchestrator.bridges.git_refs import HIDDEN, put_ref, ref_part
+from orchestrator.bridges.git_refs import HIDDEN, commit_at, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import commit
 from orchestrator.core.text import printable
 from orchestrator.core.work import Base
@@ -149,7 +149,9 @@ async def _latest(git: Git, git_dir: str, sides: Sequence[Side]) -> str:
 async def _two(git: Git, facts: AreaFacts, one: Side, other: Side) -> tuple[str, list[Conflict]]:
     """Return the tree of both, and what did not fit together. The words of the markers are names of refs."""
     for side in (one, other):
-        await put_ref(git, facts.git_dir, f"refs/{side.label}", side.commit)
+        ref = f"refs/{side.label}"
+        if await commit_at(git, facts.git_dir, ref) != side.commit:  # tasks that begin with the same share it
+            await put_ref(git, facts.git_dir, ref, side.commit)
     words = ("merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories", one.label, other.label)
     said = await git.run(*words, git_dir=facts.git_dir, ok=(0, 1))
     tree, _, rest = said.partition(b"\0")

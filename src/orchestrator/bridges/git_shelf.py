@@ -134,10 +134,10 @@ class GitShelf:
             if not facts.attempt or not area.is_there():
                 return ""
             taken = await take(self._git, area, facts)
-            base = await self._git.says("rev-parse", f"{facts.base}^{{tree}}", git_dir=facts.git_dir)
+            start = await self._git.says("rev-parse", f"{facts.start}^{{tree}}", git_dir=facts.git_dir)
         except (GitError, OSError) as error:
             return f"it cannot be told whether all of it is kept: {error}"
-        if taken.tree in {base, *(kept.tree for kept in facts.kept.values())}:
+        if taken.tree in {start, *(kept.tree for kept in facts.kept.values())}:
             return ""
         return "files were changed there since the last attempt ended"
 
