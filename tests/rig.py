@@ -24,6 +24,7 @@ from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.hooks import Hooks
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import NewTask, Opinions
+from orchestrator.core.remedies import Strategies
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.engine.after_hooks import AfterHooks
@@ -143,7 +144,11 @@ def open_engine(tmp_path: Path) -> Open:
 
     @asynccontextmanager
     async def opened(
-        agent: FakeAgent | None = None, *, opinions: Opinions | None = None, **changes: object
+        agent: FakeAgent | None = None,
+        *,
+        opinions: Opinions | None = None,
+        strategies: Strategies | None = None,
+        **changes: object,
     ) -> AsyncIterator[Engine]:
         for name in ("tasks", "results", "summaries", "logs", "work", ".orchestrator/attempts"):
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
@@ -163,24 +168,32 @@ def open_engine(tmp_path: Path) -> Open:
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
             changed = replace(policy, **changes)  # type: ignore[arg-type]
-            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions)
+            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions, strategies)
 
     return opened
 
 
-def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy, opinions: Opinions | None) -> Engine:
+def _engine(
+    root: Path,
+    store: SqliteStore,
+    agent: FakeAgent,
+    policy: RunPolicy,
+    opinions: Opinions | None,
+    strategies: Strategies | None,
+) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
     engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
     engine.executor = Executor(
         store=store,
-        agents={"claude": agent},
+        agents={"claude": agent, "local": agent},
         inbox=inbox,
         examiner=plain_examiner(root / "commits", opinions),
         workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,
+        strategies=strategies,
     )
     engine.projector = Projector(
         store=store,

@@ -6,12 +6,14 @@ from functools import partial
 
 from orchestrator.bridges.cancelled_folder import CancelledFolder
 from orchestrator.bridges.files import ArtifactFiles
+from orchestrator.bridges.machine import Needs, ThisMachine
 from orchestrator.bridges.waiting_folder import WaitingFolder
 from orchestrator.configuration import Configuration
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
 from orchestrator.engine.questions import Questions
+from orchestrator.engine.resource_wait import ResourceWait
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
@@ -41,7 +43,14 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
-    return taking.run, questions.run, status.run, cancelled.run
+    machine = ThisMachine(partial(_needs, configuration))
+    waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=configuration.policy)
+    return taking.run, questions.run, status.run, cancelled.run, waiting.run
+
+
+def _needs(configuration: Configuration) -> Needs:
+    settings = configuration.settings
+    return Needs(configuration.root, settings.intake.min_free_bytes, settings.recovery.free_memory_bytes)
 
 
 def _status_every_s(configuration: Configuration) -> float:

@@ -29,12 +29,14 @@ from orchestrator.settings_types import (
     PathWithin,
     Pattern,
     PluginName,
+    RecoveryKey,
     Seconds,
     SeenPath,
     TypeName,
     UnansweredRule,
     VariableName,
     comma_list,
+    named_strategy,
 )
 
 
@@ -99,7 +101,8 @@ class ClaudeSettings(Group):
     *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
     nothing more is started until the reset; 100: all of it. *project_notes* of at most *project_notes_bytes* reach it
     as text; *project_settings*: the CLI loads the project's settings, hooks and servers, and its CLAUDE.md by itself.
-    *self_test*: try what holds it before it is started.
+    *self_test*: try what holds it before it is started. *takes_over*: types of tasks that it may take over from another
+    agent; none listed: all.
     """
 
     enabled: bool
@@ -115,6 +118,7 @@ class ClaudeSettings(Group):
     skip_permissions: bool
     allow_unconfined: bool
     self_test: bool
+    takes_over: tuple[TypeName, ...]
     max_turns: Count
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
     budget_usd: Dollars
@@ -131,6 +135,7 @@ class LocalSettings(Group):
 
     enabled: bool
     model: str
+    takes_over: tuple[TypeName, ...]
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
 
     @model_validator(mode="after")
@@ -197,6 +202,23 @@ class QuestionSettings(Group):
 
     if_unanswered: UnansweredRule
     answer_within: Duration
+
+
+class StrategySettings(Group):
+    """A recovery strategy: the name of a built-in one or of an entry point of the group orchestrator.recovery."""
+
+    use: PluginName
+    to: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    times: Annotated[int, Number, Field(ge=0, le=100)] = 0
+    up_to: Duration = 3600.0
+
+
+class RecoverySettings(Group):
+    """What is asked before the built-in policy, by kind of failure or class of error, and what bounds it."""
+
+    strategies: dict[RecoveryKey, tuple[Annotated[StrategySettings, BeforeValidator(named_strategy)], ...]]
+    timeout_s: Annotated[float, Number, Field(ge=0.1, le=60, allow_inf_nan=False)]
+    free_memory_bytes: Count
 
 
 class HookSettings(Group):
@@ -310,6 +332,7 @@ class Settings(Group):
     taking: TakingSettings
     questions: QuestionSettings
     retries: dict[FailureKind, RetrySettings]
+    recovery: RecoverySettings
     hooks: HookSettings
     intake: Intake
     folder: FolderSettings

@@ -7,6 +7,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.dependencies import DependencyPolicy
 from orchestrator.core.question import QuestionRules
+from orchestrator.core.remedies import RecoveryRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.core.split import SplitRules
 from orchestrator.core.task import TaskType
@@ -37,4 +38,5 @@ class RunPolicy:
     questions: QuestionRules = field(default_factory=QuestionRules)
     splits: SplitRules = field(default_factory=SplitRules)
     on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
+    recovery: RecoveryRules = field(default_factory=RecoveryRules)
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

@@ -72,11 +72,11 @@ class Budget:
 
         *ending* is how the current attempt ends, where the store has not been told yet.
         """
-        left, limit = await self._left(task, ending), self._limit(task)
+        left, limit = await self._left(task, ending), self.limit(task)
         return f"the budget of the task, ${limit:g} for all its attempts, is used up" if left <= 0 else ""
 
     async def _left(self, task: Task, ending: Outcome | None = None) -> float:
-        limit = self._limit(task)
+        limit = self.limit(task)
         if not limit:
             return inf
         attempts = list(await patiently(self._clock, lambda: self._store.attempts(task.uid)))
@@ -86,8 +86,10 @@ class Budget:
             attempts[-1] = replace(attempts[-1], outcome=told)
         return limit - spent_by(attempts)
 
-    def _limit(self, task: Task) -> float:
+    def limit(self, task: Task) -> float:
+        """Return what all attempts of *task* may cost, 0.0: no limit. Who takes it over does not make that larger."""
+        if task.spec.budget_usd is not None:
+            return task.spec.budget_usd
         policy = self._policy()
-        profile = policy.agents.get(task.spec.agent or policy.default_agent)
-        configured = profile.budget_usd if profile else 0.0
-        return configured if task.spec.budget_usd is None else task.spec.budget_usd
+        profiles = [policy.agents.get(name or policy.default_agent) for name in (task.spec.agent, task.agent)]
+        return min((one.budget_usd for one in profiles if one and one.budget_usd), default=0.0)

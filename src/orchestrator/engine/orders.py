@@ -22,7 +22,7 @@ class Orders:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return task.agent or self._policy().default_agent
 
     def order(self, task: Task, *, resume: bool, budget_usd: float = 0.0) -> WorkOrder:
         policy, spec = self._policy(), task.spec
@@ -39,7 +39,7 @@ class Orders:
             session_id=task.session_id,
             attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
             tools=self.type(task).tools,
-            model=spec.model or profile.model,
+            model=profile.model if task.on_agent else spec.model or profile.model,
             timeout_s=spec.timeout_s or profile.timeout_s,
             max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
             budget_usd=budget_usd,
@@ -52,7 +52,7 @@ class Orders:
 
     def profile(self, task: Task) -> AgentProfile:
         policy = self._policy()
-        return choose_agent(task.spec, policy.agents, policy.default_agent)
+        return choose_agent(task.agent, policy.agents, policy.default_agent)
 
     def type(self, task: Task) -> TaskType:
         """The configured type; one that has since been removed from the configuration keeps to reading."""

@@ -104,7 +104,7 @@ class Pausing:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return task.agent or self._policy().default_agent
 
     async def _pauses(self) -> Sequence[Pause]:
         return [*await self._store.pauses(), *switched_off(self._policy().agents)]
