@@ -23,13 +23,14 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.hooks import Hooks
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import NewTask, Opinions
+from orchestrator.core.ports import NewTask, Opinions, Workspace
 from orchestrator.core.remedies import Strategies
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.engine.after_hooks import AfterHooks
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.daemon import Daemon, Signals
+from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.gate import Gate
 from orchestrator.engine.pool import Pool
@@ -148,6 +149,8 @@ def open_engine(tmp_path: Path) -> Open:
         *,
         opinions: Opinions | None = None,
         strategies: Strategies | None = None,
+        workspace: Workspace | None = None,
+        examiner: Examiner | None = None,
         **changes: object,
     ) -> AsyncIterator[Engine]:
         for name in ("tasks", "results", "summaries", "logs", "work", ".orchestrator/attempts"):
@@ -168,7 +171,8 @@ def open_engine(tmp_path: Path) -> Open:
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
             changed = replace(policy, **changes)  # type: ignore[arg-type]
-            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions, strategies)
+            given = (workspace, examiner or plain_examiner(tmp_path / "commits", opinions), strategies)
+            yield _engine(tmp_path, store, agent or FakeAgent(), changed, *given)
 
     return opened
 
@@ -178,7 +182,8 @@ def _engine(
     store: SqliteStore,
     agent: FakeAgent,
     policy: RunPolicy,
-    opinions: Opinions | None,
+    workspace: Workspace | None,
+    examiner: Examiner,
     strategies: Strategies | None,
 ) -> Engine:
     clock, bell = SystemClock(), Bell()
@@ -188,8 +193,8 @@ def _engine(
         store=store,
         agents={"claude": agent, "local": agent},
         inbox=inbox,
-        examiner=plain_examiner(root / "commits", opinions),
-        workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
+        examiner=examiner,
+        workspace=workspace or InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,

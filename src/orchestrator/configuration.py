@@ -24,6 +24,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.events import Json
+from orchestrator.core.hours import span_in
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.question import QuestionRules
@@ -44,6 +45,7 @@ from orchestrator.settings import (
     task_rules,
     yaml_layer,
 )
+from orchestrator.settings_times import hours, schedule_rules
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
 _SET_UP_SEES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -163,11 +165,17 @@ class Configuration:
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
+            night_budget_usd=settings.budget.per_night_usd,
+            night=tuple(map(span_in, settings.budget.night)),
+            unproven_usd=settings.budget.unproven_usd,
+            unproven_total_usd=settings.budget.unproven_total_usd,
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
             recovery=_recovery(settings),
+            schedules=schedule_rules(settings.schedules),
+            hours=hours(settings.hours),
             retries=_policies(settings),
         )
 

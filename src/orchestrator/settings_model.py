@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
+from orchestrator.settings_plugins import HookSettings, RecoverySettings
+from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
@@ -28,15 +30,12 @@ from orchestrator.settings_types import (
     Number,
     PathWithin,
     Pattern,
-    PluginName,
-    RecoveryKey,
     Seconds,
     SeenPath,
     TypeName,
     UnansweredRule,
     VariableName,
     comma_list,
-    named_strategy,
 )
 
 
@@ -159,9 +158,14 @@ class Pool(Group):
 
 
 class BudgetSettings(Group):
-    """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
+    """What may be spent; 0: no limit of ours. *per_day_usd*: by all tasks on one day of this machine, *per_night_usd*
+    in one *night* (spans). *unproven_usd*: by a lineage, *unproven_total_usd* by all, without anything being proven."""
 
     per_day_usd: Dollars
+    per_night_usd: Dollars
+    night: Spans
+    unproven_usd: Dollars
+    unproven_total_usd: Dollars
 
 
 class ProofSettings(Group):
@@ -202,34 +206,6 @@ class QuestionSettings(Group):
 
     if_unanswered: UnansweredRule
     answer_within: Duration
-
-
-class StrategySettings(Group):
-    """A recovery strategy: the name of a built-in one or of an entry point of the group orchestrator.recovery."""
-
-    use: PluginName
-    to: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    times: Annotated[int, Number, Field(ge=0, le=100)] = 0
-    up_to: Duration = 3600.0
-
-
-class RecoverySettings(Group):
-    """What is asked before the built-in policy, by kind of failure or class of error, and what bounds it."""
-
-    strategies: dict[RecoveryKey, tuple[Annotated[StrategySettings, BeforeValidator(named_strategy)], ...]]
-    timeout_s: Annotated[float, Number, Field(ge=0.1, le=60, allow_inf_nan=False)]
-    free_memory_bytes: Count
-
-
-class HookSettings(Group):
-    """What is run before and after each task: commands, each a list of words, then *plugins*, the names of entry points
-    of the group orchestrator.hooks. *timeout_s* is for each; *env*: further variables they see."""
-
-    before_task: Commands
-    after_task: Commands
-    plugins: tuple[PluginName, ...]
-    timeout_s: Annotated[float, Number, Field(ge=0.1, le=3600, allow_inf_nan=False)]
-    env: tuple[VariableName, ...]
 
 
 class RetrySettings(Group):
@@ -331,6 +307,8 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    schedules: ScheduleSettings
+    hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
     recovery: RecoverySettings
     hooks: HookSettings

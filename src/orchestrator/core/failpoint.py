@@ -26,6 +26,7 @@ POINTS: "dict[str, str]" = {
     "claim.renamed": DISK,  # the file is in it
     "claim.done": STEP,
     "area.cloned": STEP,  # the clone is whole, nobody knows of it
+    "area.merged": STEP,  # results of other tasks are one commit with where it begins, nobody knows of it
     "area.recorded": DISK,  # it is remembered durably
     "prepare.area": STEP,  # the work area is there
     "prepare.baseline": DISK,  # how it looks is about to be remembered
