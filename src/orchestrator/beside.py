@@ -13,6 +13,7 @@ from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
 from orchestrator.engine.questions import Questions
+from orchestrator.engine.repairing import Repairing
 from orchestrator.engine.resource_wait import ResourceWait
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
@@ -43,9 +44,10 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
+    repairing = Repairing(store=store, policy=configuration.policy, retry=service.retry)
     machine = ThisMachine(partial(_needs, configuration))
     waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=configuration.policy)
-    return taking.run, questions.run, status.run, cancelled.run, waiting.run
+    return taking.run, questions.run, status.run, cancelled.run, waiting.run, repairing.run
 
 
 def _needs(configuration: Configuration) -> Needs:

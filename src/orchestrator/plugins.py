@@ -27,24 +27,29 @@ PROBE_S = 20.0
 WORDS = 300
 
 _CALL = """
-import asyncio, inspect, json, sys
+import asyncio, inspect, json, sys, traceback
 sys.path[:] = json.loads(sys.argv[1])
 from importlib.metadata import entry_points
+def called(given, hook):
+    hook = hook() if isinstance(hook, type) else hook
+    act = getattr(hook, given["hook"], None)
+    if act is None:
+        return None
+    answer = act(given["task"], given["result"]) if "result" in given else act(given["task"])
+    async def awaited():
+        return await answer
+    return asyncio.run(awaited()) if inspect.isawaitable(answer) else answer
 given = json.load(sys.stdin)
 found = [one for one in entry_points(group=sys.argv[2]) if one.name == sys.argv[3]]
 if not found:
     sys.exit("no entry point of the group " + sys.argv[2] + " is called " + sys.argv[3])
-hook = found[0].load()
-if isinstance(hook, type):
-    hook = hook()
-if (act := getattr(hook, given["hook"], None)) is not None:
-    answer = act(given["task"], given["result"]) if "result" in given else act(given["task"])
-    if inspect.isawaitable(answer):
-        async def awaited():
-            return await answer
-        answer = asyncio.run(awaited())
-    if answer is False:
-        sys.exit(given["hook"] + " returned False")
+try:
+    answer = called(given, found[0].load())
+except Exception as error:
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    sys.exit(f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})")
+if answer is False:
+    sys.exit(given["hook"] + " returned False")
 """
 _LOAD = """
 import json, sys

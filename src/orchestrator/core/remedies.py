@@ -35,6 +35,7 @@ CLASS_OF: Mapping[K, ErrorClass] = {
     K.MERGE_CONFLICT: ErrorClass.DEPENDENCY,
     K.BUDGET: ErrorClass.RESOURCE,
     K.DAY_BUDGET: ErrorClass.RESOURCE,
+    K.TREE_BUDGET: ErrorClass.RESOURCE,
     K.MAX_TURNS: ErrorClass.RESOURCE,
     K.TIMEOUT: ErrorClass.RESOURCE,
     K.KILLED: ErrorClass.RESOURCE,
@@ -72,7 +73,16 @@ CLASS_OF: Mapping[K, ErrorClass] = {
 # Another agent cannot help: money and time are used up, a person or the machine is asked, or the fault lies elsewhere.
 NOT_THE_AGENTS = frozenset(
     {
-        *(K.BUDGET, K.DAY_BUDGET, K.DEADLINE, K.SHORTAGE, K.INTERRUPTED_TOO_OFTEN, K.PREPARE_FAILED, K.NOT_DELIVERED),
+        *(
+            K.BUDGET,
+            K.DAY_BUDGET,
+            K.TREE_BUDGET,
+            K.DEADLINE,
+            K.SHORTAGE,
+            K.INTERRUPTED_TOO_OFTEN,
+            K.PREPARE_FAILED,
+            K.NOT_DELIVERED,
+        ),
         *(K.ASKED_A_QUESTION, K.UNANSWERED, K.CHILDREN_FAILED, K.MERGE_CONFLICT),
     }
 )

@@ -9,7 +9,7 @@ from orchestrator.core.attempt import Failed, FailureKind, Outcome
 from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, smaller, spent_by
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
-from orchestrator.core.policy import RunPolicy
+from orchestrator.core.policy import RunPolicy, budget_of
 from orchestrator.core.ports import Clock, Pause, Store
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
@@ -101,9 +101,5 @@ class Budget:
         return limit - spent_by(attempts)
 
     def limit(self, task: Task) -> float:
-        """Return what all attempts of *task* may cost, 0.0: no limit. Who takes it over does not make that larger."""
-        if task.spec.budget_usd is not None:
-            return task.spec.budget_usd
-        policy = self._policy()
-        profiles = [policy.agents.get(name or policy.default_agent) for name in (task.spec.agent, task.agent)]
-        return min((one.budget_usd for one in profiles if one and one.budget_usd), default=0.0)
+        """Return what all attempts of *task* may cost, 0.0 for no limit."""
+        return budget_of(task, self._policy())
