@@ -169,12 +169,13 @@ async def waits_for(engine: Engine, task_id: str, on: Task) -> Task:
     return (await engine.store.accept([new]))[0]
 
 
+@pytest.mark.parametrize("row", ["agent", "dependency"])
 @pytest.mark.parametrize(("times", "ends"), [(1, State.SUCCEEDED), (2, State.FAILED)])
 async def test_a_task_that_others_wait_for_gets_one_more_try_before_it_fails_them(
-    open_engine: Open, times: int, ends: State
+    open_engine: Open, times: int, ends: State, row: str
 ) -> None:
     agent = FakeAgent({"first": [failed(FailureKind.GAVE_UP)] * times})
-    repair = rules(agent=(BACKOFF, Strategy(Use.DEPENDENCY_REPAIR)))
+    repair = rules(**{row: (BACKOFF, Strategy(Use.DEPENDENCY_REPAIR))})
     async with open_engine(agent, recovery=repair) as engine:
         first = await engine.add("first")
         await waits_for(engine, "second", first)

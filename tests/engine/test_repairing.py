@@ -13,7 +13,7 @@ from orchestrator.core.remedies import RecoveryRules, Strategy, Use
 from orchestrator.core.task import Task
 from orchestrator.engine.repairing import Repairing
 
-REPAIR = RecoveryRules({"agent": (Strategy(Use.DEPENDENCY_REPAIR),)})
+REPAIR = RecoveryRules({"dependency": (Strategy(Use.DEPENDENCY_REPAIR),)})
 
 
 def repairing(engine: Engine) -> Repairing:
@@ -71,7 +71,7 @@ async def test_a_repair_has_what_is_left_of_the_budget_and_none_is_made_of_nothi
     ("kind", "recovery", "asked"),
     [
         (FailureKind.GAVE_UP, RecoveryRules(), {}),
-        (FailureKind.BAD_REQUEST, RecoveryRules({"validation": REPAIR.strategies["agent"]}), {}),
+        (FailureKind.BAD_REQUEST, RecoveryRules({"validation": REPAIR.strategies["dependency"]}), {}),
         (FailureKind.GAVE_UP, REPAIR, {"retries": 0}),
     ],
 )

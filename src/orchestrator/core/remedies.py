@@ -177,9 +177,15 @@ class RecoveryRules:
     timeout_s: float = 5.0
     free_memory_bytes: int = 512 << 20
 
-    def of(self, kind: K) -> tuple[Strategy, ...]:
-        """Return what is to be asked about a failure of *kind*, in order; () for the built-in policy alone."""
-        return self.strategies.get(kind.value, self.strategies.get(CLASS_OF[kind].value, ()))
+    def of(self, kind: K, *, waited_for: bool = False) -> tuple[Strategy, ...]:
+        """Return what is to be asked about a failure of *kind*, in order; () for the built-in policy alone.
+
+        *waited_for*: other tasks wait for this one, so it is an error of dependencies as well; those are asked last.
+        """
+        row = self.strategies.get(kind.value, self.strategies.get(CLASS_OF[kind].value, ()))
+        if not waited_for or CLASS_OF[kind] is ErrorClass.DEPENDENCY:
+            return row
+        return (*row, *self.strategies.get(ErrorClass.DEPENDENCY.value, ()))
 
     def uses(self, use: str) -> bool:
         """Return whether *use* is configured for anything."""

@@ -78,12 +78,12 @@ class Remedies:
 
         *budget_usd* is what all attempts of the task may cost, 0.0 for no limit.
         """
-        asked = self._policy().recovery.of(failure.kind)
-        if not asked:
+        rules = self._policy().recovery
+        if not rules.of(failure.kind, waited_for=True):
             return default
         about = _About(task, order, failure, default, budget_usd)
         facts = await self._facts(about)
-        for strategy in asked:
+        for strategy in rules.of(failure.kind, waited_for=facts.waiting > 0):
             choice = await self._choice(strategy, facts)
             if choice.act != Act.NEXT:
                 return self._followed(strategy, choice, about)

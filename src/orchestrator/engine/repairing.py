@@ -85,7 +85,8 @@ class Repairing:
         if task is None or task.state is not State.FAILED or task.reason not in list(FailureKind):
             return False
         kind = FailureKind(task.reason)
-        times = [one.times or 1 for one in self._policy().recovery.of(kind) if one.use == Use.DEPENDENCY_REPAIR]
+        asked = self._policy().recovery.of(kind, waited_for=True)
+        times = [one.times or 1 for one in asked if one.use == Use.DEPENDENCY_REPAIR]
         within = task.spec.retries is None or task.tries <= task.spec.retries
         if not times or not within or kind in NOT_BY_ANOTHER_TRY or await self._used(task) >= times[0]:
             return False

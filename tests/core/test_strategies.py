@@ -48,6 +48,19 @@ def test_a_kind_counts_before_its_class_and_nothing_configured_asks_nobody() -> 
     assert rules.of(FailureKind.CRASH) == by_class
     assert rules.of(FailureKind.TRANSIENT) == ()
     assert RecoveryRules().of(FailureKind.CRASH) == ()
+
+
+def test_a_failure_that_others_wait_for_is_an_error_of_dependencies_too() -> None:
+    own, repair = (Strategy("one"),), (Strategy(Use.DEPENDENCY_REPAIR),)
+    rules = RecoveryRules({"agent": own, "dependency": repair})
+    assert rules.of(FailureKind.CRASH) == own
+    assert rules.of(FailureKind.CRASH, waited_for=True) == own + repair
+    assert rules.of(FailureKind.TRANSIENT, waited_for=True) == repair
+    assert rules.of(FailureKind.CHILDREN_FAILED, waited_for=True) == repair
+
+
+def test_it_is_known_whether_a_strategy_is_used_at_all() -> None:
+    rules = RecoveryRules({"auth": (Strategy("one"),), "agent": (Strategy("two"),)})
     assert rules.uses("two")
     assert not rules.uses("three")
 
