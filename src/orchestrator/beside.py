@@ -18,6 +18,7 @@ from orchestrator.engine.resource_wait import ResourceWait
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
+from orchestrator.engine.unblocking import Unblocking
 
 Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
@@ -44,10 +45,12 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
+    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=configuration.policy, cancel=service.cancel)
     repairing = Repairing(store=store, policy=configuration.policy, retry=service.retry)
     machine = ThisMachine(partial(_needs, configuration))
     waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=configuration.policy)
-    return taking.run, questions.run, status.run, cancelled.run, waiting.run, repairing.run
+    own = (unblocking.run, waiting.run, repairing.run)
+    return taking.run, questions.run, status.run, cancelled.run, *own
 
 
 def _needs(configuration: Configuration) -> Needs:

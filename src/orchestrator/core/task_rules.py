@@ -1,4 +1,4 @@
-"""What a task file may ask for: the configured types, and caps on the file. Part of core/task.py, which gives it on."""
+"""What a reader of task files needs to know of the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
