@@ -39,6 +39,7 @@ async def test_a_failed_task_that_others_came_to_wait_for_is_run_anew_and_takes_
         assert await repairing(engine).look() == 1
         (again,) = await runs_of(engine, first)
         assert again.rerun_of == first.uid
+        assert again.lineage == first.uid, "it draws on the same account"
         assert [need.on_uid for need in (await engine.store.needs([second.uid]))[second.uid]] == [again.uid]
         assert await repairing(engine).look() == 0, "it is under way"
 

@@ -186,6 +186,9 @@ class Orchestrator(Pausing):
         uid = self._clock.new_uid()
         spec = old.spec if budget_usd is None else replace(old.spec, budget_usd=budget_usd)
         new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], spec, old.sha256, now, rerun_of=old.uid)
+        new = replace(new, job=old.job, path=old.path)
+        if old.parent or strategy:  # it draws on the same account; a root that a person runs anew begins its own
+            new = replace(new, parent=old.parent, root=old.lineage, depth=old.depth)
         by: dict[str, Json] = {"strategy": strategy} if strategy else {}
         events = [
             Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid, **by}),
