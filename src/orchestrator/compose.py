@@ -258,6 +258,7 @@ def _parts(
         policy=configuration.policy,
         redact=redact,
         root_tag=root_tag,
+        strategies=plugins.strategies(configuration),
     )
     service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)

@@ -25,6 +25,7 @@ from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
+from orchestrator.core.remedies import Strategies, recovered
 from orchestrator.core.retry import resumes, sent_back
 from orchestrator.core.shortage import is_shortage
 from orchestrator.core.standing import quits
@@ -48,6 +49,7 @@ from orchestrator.engine.outcomes import (
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
+from orchestrator.engine.remedies import Remedies
 from orchestrator.engine.splits import Splits
 from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
@@ -71,6 +73,7 @@ class Executor:
         redact: Callable[[Json], Json],
         account_of: Callable[[str], str] = lambda _: "",
         root_tag: str = "",
+        strategies: Strategies | None = None,
     ) -> None:
         """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
         self._store = store
@@ -84,9 +87,10 @@ class Executor:
         self._redact = redact
         self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
+        remedies = Remedies(store=store, clock=clock, policy=policy, redact=redact, strategies=strategies)
+        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy, remedies=remedies)
         self._predecessors = Predecessors(store, clock, redact)
         self._splits = Splits(store=store, clock=clock, policy=policy, clean=self._clean)
-        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
@@ -284,7 +288,8 @@ class Executor:
             hit("finish.judged")
             return
         kind, data = await self._failing.follows(task, order, failure, sent_back(attempts))
-        await self._commit(validated, self._event(kind, order, data))
+        followed = self._event(kind, order, data)
+        await self._commit(recovered(validated, followed.data), followed)
         hit("finish.judged")
 
     async def _asked(

@@ -23,7 +23,7 @@ class Orders:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return task.agent or self._policy().default_agent
 
     def order(self, task: Task, *, resume: bool, budget_usd: float = 0.0, now: float = 0.0) -> WorkOrder:
         """*now* is when an attempt starts that is to be cut to the deadline of *task*; 0.0: it does not start."""
@@ -41,7 +41,7 @@ class Orders:
             session_id=task.session_id,
             attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
             tools=self.type(task).tools,
-            model=spec.model or profile.model,
+            model=profile.model if task.on_agent else spec.model or profile.model,
             timeout_s=_within(task, spec.timeout_s or profile.timeout_s, now),
             max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
             budget_usd=budget_usd,
@@ -54,7 +54,7 @@ class Orders:
 
     def profile(self, task: Task) -> AgentProfile:
         policy = self._policy()
-        return choose_agent(task.spec, policy.agents, policy.default_agent)
+        return choose_agent(task.agent, policy.agents, policy.default_agent)
 
     def type(self, task: Task) -> TaskType:
         """The configured type; one that has since been removed from the configuration keeps to reading."""
