@@ -9,6 +9,7 @@ from orchestrator.api import (
     cli_answer,
     cli_control,
     cli_files,
+    cli_lint,
     cli_notify,
     cli_report,
     cli_results,
@@ -17,6 +18,7 @@ from orchestrator.api import (
     cli_tasks,
     cli_telegram,
     cli_work,
+    cli_workflow,
 )
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
@@ -110,6 +112,8 @@ def _task_commands(commands: Commands) -> None:
     _add(commands, "status", cli_tasks.status, "show what runs, waits and ended last", "status --json")
     one = _add(commands, "show", cli_tasks.show, "show one task with its result", "show fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    workflow = "its state as a workflow, how far it is, and its history"
+    one.add_argument("--workflow", action="store_const", dest="run", const=cli_workflow.show, help=workflow)
     report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
     one = _add(commands, "report", cli_report.report, report, "report --since 12h")
     when = one.add_mutually_exclusive_group()
@@ -180,10 +184,14 @@ def _control_commands(commands: Commands) -> None:
 
 
 def _file_commands(commands: Commands) -> None:
-    check = _add(
-        commands, "check", cli_files.check, "read task files and say what is wrong; runs nothing", "check *.task.md"
-    )
-    check.add_argument("files", nargs="+", metavar="FILE")
+    about = "read task files and say what is wrong; of a folder, also what may spoil the night"
+    check = _add(commands, "check", cli_lint.check, about, "check tasks/")
+    check.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="files are only read, a folder is linted")
+    check.add_argument("--lint", action="store_true", help="lint single files as well")
+    check.add_argument("--no-run", action="store_true", help="run no check on its base")
+    seconds = f"how long checks may run in all (default {cli_lint.SECONDS})"
+    check.add_argument("--seconds", type=_positive, default=None, metavar="N", help=seconds)
+    check.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     sample = _add(
         commands,
         "create-sample",

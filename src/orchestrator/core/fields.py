@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from orchestrator.core.errors import TaskFileError
+from orchestrator.core.fields_time import deadline_conflict, moment_field, schedule_field, timezone_field
 from orchestrator.core.frontmatter import Entry, Many, Scalar
 from orchestrator.core.paths import resolve
 from orchestrator.core.question import rule_in, seconds_in
@@ -98,6 +99,8 @@ def read_fields(entries: Sequence[Entry], source: Source, rules: TaskRules, utc_
         notices.extend(said)
         if value is not None:
             values[field] = value
+    if conflict := deadline_conflict(values):
+        raise source.fault("deadline_invalid", f"`deadline`: {conflict}", line=lines["deadline"], field="deadline")
     return Fields(values, tuple(notices))
 
 
@@ -356,5 +359,9 @@ FIELDS: Mapping[str, Callable[[Given], _Read]] = {
     "rerun": _rerun,
     "if_unanswered": _if_unanswered,
     "answer_within": _answer_within,
+    "after": moment_field,
+    "schedule": schedule_field,
+    "timezone": timezone_field,
+    "deadline": moment_field,
 }
 ALIASES: Mapping[str, str] = {"timeout": "timeout_sec", "timeout_s": "timeout_sec", "budget": "budget_usd"}
