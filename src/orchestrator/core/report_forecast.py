@@ -39,6 +39,15 @@ def forecast_text(told: Mapping[str, Json]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def forecast_words(told: Mapping[str, Json]) -> str:
+    """Return what a forecast says in a sentence, "" where there is none or it has no history."""
+    time, cost = _part(told, "time_s"), _part(told, "cost_usd")
+    if not time:
+        return ""
+    dollars = _dollars(cost) if cost else "unknown"
+    return f"Forecast: time {_spans(time)}, cost {dollars}. `forecast` says what that rests on.".replace("   ", " ")
+
+
 def _figures(told: Mapping[str, Json]) -> list[str]:
     time, work, ends = (_part(told, key) for key in ("time_s", "work_s", "ends"))
     lines = [
