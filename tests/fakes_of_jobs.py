@@ -104,6 +104,34 @@ class MemoryJobs:
         waiting = (State.BLOCKED, State.SPLIT)
         return [task for task in self._tasks() if task.state in waiting and task.order > after][:limit]
 
+    async def standing(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Sequence[tuple[Need, State | None]]]:
+        found = {uid: [one for one in self._held.needs if one.uid == uid and not one.met] for uid in uids}
+        ordered = {uid: sorted(needs, key=lambda one: (one.kind, one.on_key)) for uid, needs in found.items() if needs}
+        return {uid: [(one, self._state_of(one)) for one in needs] for uid, needs in ordered.items()}
+
+    def _state_of(self, need: Need) -> State | None:
+        task = self._held.tasks.get(need.on_uid)
+        return task.state if task else None
+
+    async def stirred(self, *, after: int = 0, limit: int) -> Sequence[Task]:
+        return [task for task in await self.blocked(after=after, limit=1_000_000) if self._stirs(task.uid)][:limit]
+
+    def _stirs(self, uid: TaskUid) -> bool:
+        unmet = [one for one in self._held.needs if one.uid == uid and not one.met]
+        upset = (*_BADLY, State.HELD, State.NEEDS_INPUT)
+        bad = any(one.kind is NeedKind.AFTER and self._state_of(one) in upset for one in unmet)
+        return bad or all(self._state_of(one) in TERMINAL for one in unmet)
+
+    async def abandoned(self, parents: Sequence[TaskUid] | None = None) -> Sequence[TaskUid]:
+        open_ones = [one for one in self._held.needs if not one.met and one.kind is NeedKind.CHILD]
+        return [
+            one.on_uid
+            for one in open_ones
+            if self._held.tasks[one.uid].state in TERMINAL
+            and self._state_of(one) not in TERMINAL
+            and (parents is None or one.uid in parents)
+        ]
+
     async def children(self, uid: TaskUid) -> Sequence[Task]:
         return [task for task in self._tasks() if uid and task.parent == uid]
 

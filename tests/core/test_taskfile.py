@@ -18,6 +18,7 @@ from tests.fuzz_taskfile import MAX_SEED_BYTES, broken_promise, essence
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import clean_title
+from orchestrator.core.fields_jobs import is_job_name
 from orchestrator.core.reasons import TASK_FILE_REASONS
 from orchestrator.core.task import Criterion, Inference, Priority, TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
@@ -247,6 +248,14 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         schedule=st.sampled_from(["", "30 2 * * *", "*/5 8-18 * * mon-fri", "@daily", "0 0 L * *"]),
         timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "Etc/GMT+5"]),
         deadline=st.sampled_from(["", "06:00", "in 1h30m"]),
+        depends_on=st.lists(st.from_regex(r"dep[a-z0-9._-]{0,5}x", fullmatch=True), max_size=3, unique=True).map(tuple),
+        on_dependency=st.sampled_from(["", "block", "skip", "run_anyway"]),
+        job=st.just("") | WORDS.filter(is_job_name),
+        branch=st.sampled_from(["", "feature/auth", "007", "a#b", "yes"]),
+        max_depth=st.none() | st.integers(0, 16),
+        max_children=st.none() | st.integers(0, 100),
+        tree_budget_usd=st.none() | st.integers(1, 10_000).map(lambda cents: cents / 100),
+        approve=st.sampled_from(["", "plan"]),
     )
 
 

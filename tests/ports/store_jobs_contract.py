@@ -108,6 +108,47 @@ class StoreJobsContract:
         assert (joined.state, joined.reason) == (State.QUEUED, "joined")
         assert await store.blocked(limit=9) == []
 
+    async def test_what_is_waited_for_is_told_with_its_state(self, store: Store) -> None:
+        first, second, _ = await store.accept([new(1), waiting(2, "id_1", "later"), waiting(3, "id_1")])
+        (told,) = (await store.standing([first.uid, second.uid])).values()
+        assert [(need.on_key, state) for need, state in told] == [("id_1", State.QUEUED), ("later", None)]
+        assert uids(await store.stirred(limit=9)) == []
+        await go(store, first, *DONE)
+        assert uids(await store.stirred(limit=9)) == [3]  # the other one waits for somebody that nobody has submitted
+        assert uids(await store.stirred(after=3, limit=9)) == []
+
+    async def test_what_failed_or_waits_for_a_person_stirs_who_depends_on_it(self, store: Store) -> None:
+        first, *_ = await store.accept([new(1), waiting(2, "id_1", "later")])
+        held = await go(store, first, K.HELD)
+        assert uids(await store.stirred(limit=9)) == [2]
+        (released,) = await store.commit([event(K.RELEASED, held)])
+        assert uids(await store.stirred(limit=9)) == []
+        await go(store, released, K.CANCELLED)
+        assert uids(await store.stirred(limit=9)) == [2]
+
+    async def test_sub_tasks_whose_parent_ended_before_it_joined_them_are_found(self, store: Store) -> None:
+        (parent,) = await store.accept([new(1)])
+        parent = await go(store, parent, K.STARTED, K.FINISHED)
+        children = [replace(one, task=replace(one.task, parent=parent.uid)) for one in (new(2), new(3))]
+        parent, first, second = await store.split([event(K.SPLIT, parent)], children)
+        assert await store.abandoned() == []
+        await go(store, first, K.CANCELLED)
+        await go(store, parent, K.CANCELLED)
+        assert await store.abandoned() == await store.abandoned([parent.uid]) == [second.uid]
+        assert await store.abandoned([first.uid]) == []
+
+    async def test_a_run_anew_of_a_parent_goes_on_when_its_sub_tasks_have_ended(self, store: Store) -> None:
+        (child,) = await store.accept([new(1)])
+        again = waiting(2)
+        need = Need(again.task.uid, "id_1", child.uid, NeedKind.CHILD)
+        (parent,) = await store.accept([replace(again, needs=[need])])
+        assert uids(await store.stirred(limit=9)) == []
+        await go(store, child, K.CANCELLED)
+        assert uids(await store.stirred(limit=9)) == [2]
+        (joined,) = await store.commit([event(K.JOINED, parent)])
+        assert (joined.state, joined.reason) == (State.QUEUED, "joined")
+        assert (await store.standing([parent.uid]), await store.open_needs()) == ({}, [])
+
     async def test_a_job_is_found_by_name_and_uid_and_has_its_tasks(self, store: Store) -> None:
         job, other = a_job(0xABCDEF12), a_job(2, "day")
         await store.accept([of_job(1, job.uid), new(2)], [job, other])

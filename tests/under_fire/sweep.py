@@ -44,7 +44,10 @@ AFTER_A_CRASH = frozenset(
     | {"finish.interrupted"}
 )
 OF_A_CLONE = ("area.", "keep.", "prove.", "deliver.")  # what is reached only where a task works in a repository
-OF_COMMANDS = frozenset({"take.prepared", "take.forwarded", "take.discarded"})  # e2e/test_killed_commands.py
+OF_COMMANDS = frozenset(
+    {"take.prepared", "take.forwarded", "take.discarded"}  # e2e/test_killed_commands.py
+    | {"job.accepted", "job.archived", "unblock.decided"}  # e2e/test_jobs.py
+)
 BY_CANCELLING = "finish.cancelled"
 STRAY = "0" * 31 + "1"
 

@@ -12,6 +12,7 @@ from orchestrator.core.dependencies import Need, NeedKind
 from orchestrator.core.errors import ConflictError, IllegalEventError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.job import Job
+from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Task, id_key
 
 T = TypeVar("T")
@@ -44,6 +45,23 @@ NEXT_DUE = (
     "SELECT min(ts) FROM (SELECT min(not_before) AS ts FROM task INDEXED BY task_due WHERE state = 'scheduled'"  # noqa: S608 - our own condition
     f" UNION ALL SELECT min(deadline_ts) FROM task INDEXED BY task_overdue WHERE deadline_ts > 0 AND {_NOT_ENDED})"
 )
+
+
+_STANDING = (
+    "SELECT n.uid, n.on_key, n.on_uid, n.kind, n.met, t.state FROM need AS n LEFT JOIN task AS t ON t.uid = n.on_uid"
+    " WHERE n.met = 0 AND n.uid IN (SELECT value FROM json_each(?)) ORDER BY n.uid, n.kind, n.on_key"
+)
+_ABOUT = "FROM need AS n LEFT JOIN task AS p ON p.uid = n.on_uid WHERE n.uid = w.uid AND n.met = 0"
+STIRRED = (
+    f"SELECT ord FROM task AS w WHERE w.{_WAITING_FOR_TASKS} AND w.ord > ? AND (EXISTS (SELECT 1 {_ABOUT}"  # noqa: S608 - our own conditions
+    " AND n.kind = 'after' AND p.state IN ('failed', 'cancelled', 'rejected', 'held', 'needs_input'))"
+    f" OR NOT EXISTS (SELECT 1 {_ABOUT} AND (p.state IS NULL OR p.{_NOT_ENDED}))) ORDER BY w.ord LIMIT ?"
+)
+ABANDONED = (
+    f"SELECT n.on_uid FROM need AS n JOIN task AS p ON p.uid = n.uid AND p.{rows.ENDED} JOIN task AS c"  # noqa: S608 - our own conditions
+    f" ON c.uid = n.on_uid AND c.{_NOT_ENDED} WHERE n.met = 0 AND n.kind = 'child'"
+)
+ABANDONED_BY = f"{ABANDONED} AND n.uid IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own condition
 
 
 # What writes
@@ -138,6 +156,15 @@ class SqliteJobs:
         query = f"{rows.TASK} WHERE {_WAITING_FOR_TASKS} AND ord > ? ORDER BY ord LIMIT ?"
         return await self._read(lambda con: _tasks(con, query, after, limit))
 
+    async def standing(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Sequence[tuple[Need, State | None]]]:
+        return await self._read(lambda con: _standing(con, uids))
+
+    async def stirred(self, *, after: int = 0, limit: int) -> Sequence[Task]:
+        return await self._read(lambda con: _in_order(con, STIRRED, after, limit))
+
+    async def abandoned(self, parents: Sequence[TaskUid] | None = None) -> Sequence[TaskUid]:
+        return await self._read(lambda con: _abandoned(con, parents))
+
     async def children(self, uid: TaskUid) -> Sequence[Task]:
         return await self._read(
             lambda con: _tasks(con, f"{rows.TASK} WHERE parent = ? AND parent <> '' ORDER BY ord", uid)
@@ -184,6 +211,22 @@ def _needs(con: sqlite3.Connection, uids: Sequence[TaskUid]) -> Mapping[TaskUid,
         for uid in uids
     }
     return {uid: found for uid, found in each.items() if found}
+
+
+def _standing(
+    con: sqlite3.Connection, uids: Sequence[TaskUid]
+) -> Mapping[TaskUid, Sequence[tuple[Need, State | None]]]:
+    found: dict[TaskUid, list[tuple[Need, State | None]]] = {}
+    for *row, state in con.execute(_STANDING, (json.dumps(list(uids)),)):
+        need = _need_of(tuple(row))
+        found.setdefault(need.uid, []).append((need, State(state) if state else None))
+    return found
+
+
+def _abandoned(con: sqlite3.Connection, parents: Sequence[TaskUid] | None) -> Sequence[TaskUid]:
+    if parents is None:
+        return [TaskUid(uid) for (uid,) in con.execute(ABANDONED)]
+    return [TaskUid(uid) for (uid,) in con.execute(ABANDONED_BY, (json.dumps(list(parents)),))]
 
 
 def _tasks(con: sqlite3.Connection, query: str, *values: rows.Value) -> Sequence[Task]:

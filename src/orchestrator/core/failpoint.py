@@ -21,6 +21,9 @@ POINTS: "dict[str, str]" = {
     "store.written": STORE,  # all is written, not committed
     "store.committed": STORE,  # committed, and nobody knows
     "store.checkpoint": STORE,  # the WAL is about to be moved into the database
+    "job.accepted": STEP,  # a job file's tasks are committed, the file still lies in tasks/
+    "job.archived": STEP,  # it lies in its archive, the intake does not know it yet
+    "unblock.decided": STEP,  # what follows for tasks that wait for others is known, not stored
     "claim.committed": STEP,  # the start is recorded, nothing has been done
     "claim.folder": DISK,  # running/<uid>/ is there, the file not in it
     "claim.renamed": DISK,  # the file is in it

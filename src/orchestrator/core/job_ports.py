@@ -7,6 +7,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.dependencies import Need
 from orchestrator.core.events import TaskUid
 from orchestrator.core.job import Job
+from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Task
 
 
@@ -27,6 +28,21 @@ class JobStore(Protocol):
 
     async def blocked(self, *, after: int = 0, limit: int) -> Sequence[Task]:
         """Return blocked and split tasks of an order above *after*, oldest first."""
+        ...
+
+    async def standing(self, uids: Sequence[TaskUid]) -> Mapping[TaskUid, Sequence[tuple[Need, State | None]]]:
+        """Return the unmet needs of each of *uids*, each with the state of the task it is about, None where nobody has
+        submitted one; a task without unmet needs is left out."""
+        ...
+
+    async def stirred(self, *, after: int = 0, limit: int) -> Sequence[Task]:
+        """Return those of `blocked` for which something may follow: all that they wait for has ended, or something has
+        ended without success or waits for a person."""
+        ...
+
+    async def abandoned(self, parents: Sequence[TaskUid] | None = None) -> Sequence[TaskUid]:
+        """Return the tasks that have not ended though the task that split into them has, before it could join them;
+        only of *parents* where these are given."""
         ...
 
     async def children(self, uid: TaskUid) -> Sequence[Task]:

@@ -62,6 +62,7 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.UPDATED: State.BLOCKED,
         E.REJECTED: State.REJECTED,
         E.UNBLOCKED: State.QUEUED,
+        E.JOINED: State.QUEUED,
         E.HELD: State.HELD,
         E.RESCHEDULED: State.BLOCKED,
         E.FAILED: State.FAILED,

@@ -1,5 +1,6 @@
 """The application service: what every door says, in the same words, with the same errors."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from orchestrator.core.attempt import AttemptRecord
@@ -22,6 +23,7 @@ from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
 __all__ = ["Control", "DayBudget", "Orchestrator", "Status"]
@@ -141,8 +143,16 @@ class Orchestrator(Pausing):
                 after = await self._commit(Event(kind, self._clock.now(), task.uid, task.attempt, task.epoch, data))
             except IllegalEventError:
                 continue  # it moved on this very moment: look again
+            if task.state is State.SPLIT:
+                await self._cancel_sub_tasks(task.uid)
             return after
         raise ConflictError(f"{key} keeps moving on; try again")
+
+    async def _cancel_sub_tasks(self, parent: TaskUid) -> None:
+        """Nobody waits for them any more. What a crash leaves of them here, the daemon cancels."""
+        for uid in await self._store.abandoned([parent]):
+            with contextlib.suppress(ConflictError):  # it has ended this very moment
+                await self.cancel(uid, reason=PARENT_ENDED)
 
     async def answer(self, key: str, text: str, *, door: str) -> Task:
         """Answer the question of a task, by which it is queued again; of a question with options a number will do.
