@@ -209,6 +209,14 @@ async def test_what_the_figures_leave_out_is_said() -> None:
     ]
 
 
+async def test_an_agent_that_the_batch_does_not_run_on_is_no_news_to_it() -> None:
+    world = World()
+    await backend(world)
+    world.policy = replace(world.policy, agents={**world.policy.agents, "local": AgentProfile("local", enabled=False)})
+    assert (await forecast(world, spec("x")))["notes"] == []
+    assert len((await forecast(world, spec("x", agent="local")))["notes"]) == 1
+
+
 async def test_an_agent_that_is_held_for_a_time_starts_after_it() -> None:
     world = World()
     await backend(world)

@@ -113,8 +113,10 @@ class Analysis:
         Raises UsageError where they wait for one another in a circle.
         """
         now, policy = self._clock.now(), self._policy()
-        pauses = [*await self._store.pauses(), *switched_off(policy.agents)]
         batch = _batch(specs, policy)
+        others = policy.agents.keys() - {task.agent for task in batch}  # what holds them is no news to this batch
+        known = [*await self._store.pauses(), *switched_off(policy.agents)]
+        pauses = [pause for pause in known if pause.scope not in others]
         history = await self._history(policy)
         draws = random.Random(SEED).random  # noqa: S311 - a forecast that comes again the same is no secret
         found = forecast(batch, history, _pool(policy, pauses, now), draws)
