@@ -38,6 +38,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         components=partial(_components, configuration),
         findings=partial(_findings, configuration),
         repair=partial(_repair, configuration),
+        task_files=_task_files,
         check_file=files.check,
         lint=partial(_lint, configuration),
         put_task=files.put,
@@ -82,6 +83,12 @@ async def _lint(configuration: Configuration, paths: Sequence[str], run: bool, s
     from orchestrator.linting import lint
 
     return await lint(configuration, paths, run=run, seconds=seconds)
+
+
+def _task_files(paths: Sequence[str]) -> Sequence[str]:
+    from orchestrator.linting import task_files
+
+    return task_files(paths)
 
 
 async def _repair(configuration: Configuration) -> RepairReport:

@@ -24,7 +24,7 @@ from orchestrator.compose import DATABASE
 from orchestrator.configuration import Configuration
 from orchestrator.core.budget import Spending, day_of
 from orchestrator.core.errors import StoreError, TaskFileError, UsageError
-from orchestrator.core.events import TaskUid
+from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.lint import (
     Checked,
@@ -53,10 +53,11 @@ from orchestrator.core.lint_batch import (
 )
 from orchestrator.core.notice import NoticeKind
 from orchestrator.core.plan import spec_paths
-from orchestrator.core.ports import Pause
+from orchestrator.core.ports import Pause, Store
 from orchestrator.core.question import QuestionRules
 from orchestrator.core.task import Task
 from orchestrator.diagnosis import before_bed
+from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.proof import Prover
 from orchestrator.live_claude import choose_container
 from orchestrator.proving import checks_in
@@ -76,6 +77,7 @@ class _Known:
     named: Mapping[str, State] = field(default_factory=dict)
     done: Mapping[str, str] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    forecast: Mapping[str, Json] | None = None
 
 
 async def lint(configuration: Configuration, paths: Sequence[str], *, run: bool, seconds: float) -> LintReport:
@@ -99,7 +101,7 @@ async def lint(configuration: Configuration, paths: Sequence[str], *, run: bool,
     remarks += [*_agents(configuration, tasks, known), *finding_remarks(await before_bed(configuration))]
     done, skipped = counted(checked)
     spent = time.monotonic() - began
-    return LintReport(tuple(tasks), tuple(refused), sorted_remarks(remarks), done, skipped, spent)
+    return LintReport(tuple(tasks), tuple(refused), sorted_remarks(remarks), done, skipped, spent, known.forecast)
 
 
 def task_files(paths: Sequence[str]) -> list[str]:
@@ -163,9 +165,21 @@ async def _known(configuration: Configuration, tasks: Sequence[LintTask]) -> _Kn
                 named=named,
                 done=done,
                 spending=await store.spending(day.begins),
+                forecast=await _forecast(configuration, store, tasks),
             )
     except (StoreError, OSError):  # told by the findings on the database
         return _Known()
+
+
+_Told = Mapping[str, Json] | None
+
+
+async def _forecast(configuration: Configuration, store: Store, tasks: Sequence[LintTask]) -> _Told:
+    analysis = Analysis(store, SystemClock(), configuration.policy, configuration.redacted)
+    try:
+        return await analysis.forecast([task.spec for task in tasks])
+    except UsageError:
+        return None  # they wait for one another: a remark of its own
 
 
 def _side_by_side(tasks: Sequence[LintTask], refused: Sequence[Refused], known: _Known) -> list[Remark]:

@@ -74,6 +74,7 @@ class World:
             components=self._components,
             findings=self._findings,
             repair=self._repair,
+            task_files=list,
             check_file=self._check,
             lint=self._lint,
             put_task=self._put,

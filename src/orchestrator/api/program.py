@@ -53,6 +53,7 @@ class Program:
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]
     repair: Callable[[], Awaitable[RepairReport]]
+    task_files: Callable[[Sequence[str]], Sequence[str]]  # of files and folders; raises UsageError for an empty one
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
     lint: Callable[[Sequence[str], bool, float], Awaitable[LintReport]]  # paths; run checks? for how many seconds
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path

@@ -15,6 +15,7 @@ from orchestrator.core.retry import DAY_S
 from orchestrator.core.shelf import Shelf
 from orchestrator.core.task import Label, Task
 from orchestrator.core.work import CleanedArea, Recovered
+from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.answers import Answers
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
@@ -119,6 +120,11 @@ class Orchestrator(Orchestrating, Pausing):
     def results(self) -> Results:
         """What came of tasks, to be taken or left. Raises NotFoundError where no work areas are kept."""
         return require(self._results)
+
+    @property
+    def analysis(self) -> Analysis:
+        """What a job or a period says of itself, and what a batch will take."""
+        return Analysis(self._store, self._clock, self._policy, self._redact)
 
     def _shelves(self) -> Shelf:
         if self._shelf is None:
