@@ -51,21 +51,18 @@ class Lock(NamedTuple):
         return VENV / ("locked-" + self.name)
 
 
+OPTIONAL = {"telegram": "the Telegram door; about 5 MB on disk", "llama": "the Ollama reader; about 3 MB on disk"}
+OPTIONAL.update(notify="notices by apprise; 20 MB", mcp="the tool by which workers split their tasks; 30 MB")
+WHEEL_ALONE = ("--no-deps", "--only-binary", ":all:")
+ORDER = ("base", "dev", *OPTIONAL)  # each is locked under the pins of those before it
 SETS = {
     lock.name: lock
     for lock in (
         Lock("base", "what every command needs; about 60 MB on disk"),
         Lock("dev", "base and the tools of the gate; about 190 MB on disk", ("test", "dev"), ("base",), ("base",)),
-        Lock("telegram", "the Telegram door; about 5 MB on disk", ("telegram",), ("base", "dev"), ("base",)),
-        Lock("llama", "the Ollama reader; about 3 MB on disk", ("llama",), ("base", "dev", "telegram"), ("base",)),
-        Lock("notify", "notices by apprise; 20 MB", ("notify",), ("base", "dev", "telegram", "llama"), ("base",)),
+        *(Lock(name, OPTIONAL[name], (name,), ORDER[:n], ("base",)) for n, name in enumerate(ORDER) if n > 1),
         # Only the program in this package is used: what it depends on is left out. Only a wheel carries the program.
-        Lock(
-            "claude",
-            "the Claude Code CLI, as none is on PATH; a download of 166 MB, 380 MB on disk",
-            ("claude",),
-            options=("--no-deps", "--only-binary", ":all:"),
-        ),
+        Lock("claude", "the Claude Code CLI, a download of 166 MB, 380 MB on disk", ("claude",), options=WHEEL_ALONE),
     )
 }
 
@@ -120,7 +117,7 @@ def sets_for(argv: "list[str]") -> "list[Lock]":
     """Return the sets that *argv* needs. Raises SetupError for a `setup` of something unknown."""
     name, agent = command_of(argv), [] if has_claude() else [SETS["claude"]]
     if name == "test":
-        return [SETS["dev"], SETS["telegram"], SETS["llama"], SETS["notify"], *agent]
+        return [*(SETS[name] for name in ORDER[1:]), *agent]
     if name == "setup":
         wanted = argv[argv.index("setup") + 1 :]
         unknown = [word for word in wanted if word not in SETS]

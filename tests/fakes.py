@@ -1,70 +1,24 @@
 """Small real implementations of the ports, for tests of what is built on them."""
 
-import asyncio
-import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
 
+from tests.fake_clock import FakeClock as FakeClock
+from tests.fakes_of_jobs import MemoryJobs
+
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import Spending, cap_in, opinion_usd, spent_by, with_cost
+from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
-from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, WAITING, State
+from orchestrator.core.job import Job
+from orchestrator.core.lifecycle import ACTIVE, AHEAD, EDITABLE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
 from orchestrator.core.task import IN_VERDICT, FileStamp, Label, Task, advance, id_key
-
-
-class FakeClock:
-    """A clock that stands still until the test moves it. Implements the port `Clock`."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.wall = now
-        self.mono = 0.0
-        self.chances: list[float] = []  # drawn from the front; 0.5 when it is empty
-        self._numbers = count(1)
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-
-    def now(self) -> float:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def chance(self) -> float:
-        return self.chances.pop(0) if self.chances else 0.5
-
-    def new_uid(self) -> TaskUid:
-        n = next(self._numbers)
-        return TaskUid(f"{int(self.wall * 1000):012x}{n:012x}{n:08x}")
-
-    def new_session_id(self) -> str:
-        return f"00000000-0000-4000-8000-{next(self._numbers):012x}"
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        wake = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.mono + seconds, next(self._numbers), wake))
-        await wake
-
-    @property
-    def sleepers(self) -> int:
-        """How many wait for this clock."""
-        return sum(not wake.done() for _, _, wake in self._sleepers)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass; who sleeps until then wakes, in order."""
-        self.wall += seconds
-        self.mono += seconds
-        while self._sleepers and self._sleepers[0][0] <= self.mono:
-            _, _, wake = heapq.heappop(self._sleepers)
-            if not wake.done():
-                wake.set_result(None)
 
 
 @dataclass
@@ -77,14 +31,26 @@ class _Held:
     events: list[Event] = field(default_factory=list)
     pauses: dict[str, Pause] = field(default_factory=dict)
     forgiven: set[tuple[TaskUid, int]] = field(default_factory=set)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)  # by the uid of a job
+    needs: list[Need] = field(default_factory=list)
+    memos: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> "_Held":
         held = _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
-        return replace(held, forgiven=set(self.forgiven))
+        jobs = {
+            "jobs": dict(self.jobs),
+            "lines": dict(self.lines),
+            "needs": list(self.needs),
+            "memos": dict(self.memos),
+        }
+        return replace(held, forgiven=set(self.forgiven), **jobs)  # type: ignore[arg-type]
 
 
-class MemoryStore:
+class MemoryStore(MemoryJobs):
     """Implements the port `Store` in memory, for one event loop. Passes the same suite as the real one."""
+
+    _held: _Held
 
     def __init__(self) -> None:
         self._held = _Held()
@@ -93,21 +59,38 @@ class MemoryStore:
 
     # What writes
 
-    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
+    async def accept(self, new: Sequence[NewTask], jobs: Sequence[Job] = ()) -> Sequence[Task]:
         with _AllOrNothing(self):
-            return [self._accept(item) for item in new]
+            return self._accept_all(new, jobs)
 
-    async def revise(self, task: Task, body: bytes, event: Event) -> Task:
+    async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
+        with _AllOrNothing(self):
+            (parent,) = self._commit(events)
+            stored = self._accept_all(children, ())
+            self.need_children(parent, stored)
+            return [parent, *stored]
+
+    def _accept_all(self, new: Sequence[NewTask], jobs: Sequence[Job]) -> list[Task]:
+        self.put_jobs(jobs)
+        stored = [self._accept(item) for item in new]
+        self.place(stored, new)
+        return stored
+
+    async def revise(
+        self, task: Task, body: bytes, event: Event, *, then: Sequence[Event] = (), needs: Sequence[Need] = ()
+    ) -> Task:
         with _AllOrNothing(self):
             before = self._known(task.uid)
-            if before.state not in (State.QUEUED, State.HELD):
+            if before.state not in EDITABLE:
                 raise IllegalEventError(before.state, event.kind, why="it is queued no more")
             event = self._in_turn(event)
             after = replace(advance(before, event), spec=task.spec, sha256=task.sha256, stamp=task.stamp)
+            after = replace(after, not_before=task.not_before, deadline_ts=task.deadline_ts, path=task.path)
             self._held.tasks[task.uid] = after
             self._held.bodies[task.uid] = body
             self._append(event)
-            return after
+            self.put_needs(after, needs)
+            return self._commit(then)[0] if then else after
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         with _AllOrNothing(self):
@@ -175,9 +158,13 @@ class MemoryStore:
         after = advance(before, event)
         if after.state in ACTIVE and before.state not in ACTIVE and self._active(after.id_key):
             raise IllegalEventError(before.state, event.kind, why="a task of the same id is active")
+        if event.kind is EventKind.STARTED:
+            self.refuse_early(before, event)
         self._held.tasks[after.uid] = after
         key = (after.uid, after.attempt)
-        if event.kind is EventKind.STARTED:
+        if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
+            self.met(after.uid)
+        elif event.kind is EventKind.STARTED:
             agent = _text(event.data, "agent") or after.spec.agent
             self._held.attempts[key] = AttemptRecord(
                 after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts, cap_usd=cap_in(event.data)
@@ -237,10 +224,12 @@ class MemoryStore:
         found = [task for task in self._newest() if task.state in states]
         return (found if newest_first else found[::-1])[:limit]
 
-    async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
+    async def ready(
+        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+    ) -> Sequence[Task]:
         first: dict[str, Task] = {}
         for task in self._oldest():
-            if task.state in PENDING:
+            if task.state in AHEAD:
                 first.setdefault(task.id_key, task)
         found = [
             task
@@ -248,9 +237,11 @@ class MemoryStore:
             if task.state in WAITING
             and task.not_before <= now
             and task.spec.agent not in (agents or ())
+            and task.job not in jobs
             and not self._active(task.id_key)
         ]
-        return sorted(found, key=lambda task: (task.spec.priority.rank, task.order))[:limit]
+        found.sort(key=lambda task: (task.spec.priority.rank, self.line(task), -task.path, task.order))
+        return found[:limit]
 
     async def next_wake(self, now: float) -> float:
         waiting = (task.not_before for task in self._held.tasks.values() if task.state in WAITING)

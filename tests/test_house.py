@@ -137,6 +137,7 @@ LOCKED_EXTRAS = {
     "telegram": ["telegram"],
     "llama": ["llama"],
     "notify": ["notify"],
+    "mcp": ["mcp"],
 }
 
 

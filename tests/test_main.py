@@ -273,4 +273,4 @@ def test_the_command_is_found_among_options(argv: list[str], command: str) -> No
 def test_a_setup_of_something_unknown_lists_what_there_is(clone: Path, uv: Path) -> None:
     ran = run(clone, "setup", "telegramm", env=environment(str(uv)))
     assert ran.returncode == 3
-    assert "unknown set 'telegramm'; the sets are base, dev, telegram, llama, notify, claude" in ran.stderr
+    assert "unknown set 'telegramm'; the sets are base, dev, telegram, llama, notify, mcp, claude" in ran.stderr

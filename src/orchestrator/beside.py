@@ -15,6 +15,7 @@ from orchestrator.engine.questions import Questions
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
+from orchestrator.engine.unblocking import Unblocking
 
 Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
@@ -41,7 +42,8 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
-    return taking.run, questions.run, status.run, cancelled.run
+    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=configuration.policy, cancel=service.cancel)
+    return taking.run, questions.run, status.run, cancelled.run, unblocking.run
 
 
 def _status_every_s(configuration: Configuration) -> float:

@@ -174,7 +174,8 @@ class RootFiles:
                 return cleaned
 
     async def _clean(self, parts: Parts, *, dry_run: bool) -> list[str]:
-        loose = sorted(PENDING - {State.NEEDS_INPUT})  # what waits for an answer was paid for, and lies in running/
+        paid = {State.NEEDS_INPUT, State.SPLIT}  # what waits for an answer or for sub-tasks lies in running/
+        loose = sorted(PENDING - paid - {State.SCHEDULED})  # a template is to stay
         waiting = [task for task in await parts.store.tasks(loose, limit=1_000_000) if task.file_name]
         names = {task.file_name for task in waiting}
         if dry_run:

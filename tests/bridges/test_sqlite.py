@@ -188,7 +188,7 @@ def test_a_network_filesystem_is_recognised(path: str, kind: str) -> None:
         (sqlite_read.NEXT_AGENT, "USING COVERING INDEX task_ready (agent>?)"),
         (sqlite_read.READY, "USING COVERING INDEX task_ready (agent=?)"),
         (sqlite_read.READY, "SEARCH a USING INDEX task_active (id_key=?)"),
-        (sqlite_read.READY, "SEARCH w USING COVERING INDEX task_line (id_key=? AND ord<?)"),
+        (sqlite_read.READY, "SEARCH w USING COVERING INDEX task_ahead (id_key=? AND ord<?)"),
         (sqlite_read.WAKE, "USING INDEX task_wake (not_before>?)"),
         (sqlite_read.UNPROJECTED, "INDEX task_unprojected"),
         (sqlite_read.ENDED, "SEARCH task USING INTEGER PRIMARY KEY (rowid>?)"),

@@ -18,6 +18,7 @@ from tests.fuzz_taskfile import MAX_SEED_BYTES, broken_promise, essence
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import clean_title
+from orchestrator.core.fields_jobs import is_job_name
 from orchestrator.core.reasons import TASK_FILE_REASONS
 from orchestrator.core.task import Criterion, Inference, Priority, TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
@@ -243,6 +244,18 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         rerun=st.booleans(),
         if_unanswered=st.sampled_from(["", "wait", "skip"]) | WORDS.map(lambda text: f"default: {text}"),
         answer_within_s=st.none() | st.integers(0, 86_400).map(float),
+        after=st.sampled_from(["", "22:00", "in 2h", "2026-11-28", "2026-11-28T22:00+01:00", "2026-11-28 22:00"]),
+        schedule=st.sampled_from(["", "30 2 * * *", "*/5 8-18 * * mon-fri", "@daily", "0 0 L * *"]),
+        timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "Etc/GMT+5"]),
+        deadline=st.sampled_from(["", "06:00", "in 1h30m"]),
+        depends_on=st.lists(st.from_regex(r"dep[a-z0-9._-]{0,5}x", fullmatch=True), max_size=3, unique=True).map(tuple),
+        on_dependency=st.sampled_from(["", "block", "skip", "run_anyway"]),
+        job=st.just("") | WORDS.filter(is_job_name),
+        branch=st.sampled_from(["", "feature/auth", "007", "a#b", "yes"]),
+        max_depth=st.none() | st.integers(0, 16),
+        max_children=st.none() | st.integers(0, 100),
+        tree_budget_usd=st.none() | st.integers(1, 10_000).map(lambda cents: cents / 100),
+        approve=st.sampled_from(["", "plan"]),
     )
 
 
@@ -259,6 +272,21 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
 def test_a_task_says_what_follows_when_nobody_answers(lines: str, rule: str, within_s: float | None) -> None:
     spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
     assert (spec.if_unanswered, spec.answer_within_s) == (rule, within_s)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("after: 22:00", ("22:00", "", "", "")),
+        ("after: '2026-11-28T22:00'\ndeadline: 2026-11-29", ("2026-11-28T22:00", "", "", "2026-11-29")),
+        ("after: in  2 h", ("in 2 h", "", "", "")),
+        ("Schedule: 30  2 * * mon-fri\ntime-zone: x", ("", "30 2 * * mon-fri", "", "")),
+        ("schedule: '@Daily'\ntimezone: Europe/Berlin\ndeadline: 06:00", ("", "@daily", "Europe/Berlin", "06:00")),
+    ],
+)
+def test_a_task_says_when_it_is_to_run(lines: str, said: tuple[str, str, str, str]) -> None:
+    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
+    assert (spec.after, spec.schedule, spec.timezone, spec.deadline) == said
 
 
 PLAIN = texts(st.from_regex(r"[a-z][a-z ,.:é🚀]{0,30}", fullmatch=True))

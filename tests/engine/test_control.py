@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from tests.agents import FakeAgent
+from tests.ports.store_jobs_contract import waiting
 from tests.rig import Engine, Open
 
 from orchestrator.core.agents import AgentProfile
@@ -282,3 +283,12 @@ async def test_who_overrules_the_headroom_is_not_held_again_for_the_same_reset(o
         await engine.run_until(lambda: engine.archived("second"), "the second")
         assert await engine.store.pauses() == []
         assert await kinds(engine, EventKind.AGENT_HELD) == [EventKind.AGENT_HELD]
+
+
+async def test_a_held_task_that_waits_for_another_waits_again_when_it_is_released(open_engine: Open) -> None:
+    async with open_engine() as engine:
+        (task,) = await engine.store.accept([waiting(1, "later")])
+        assert (await engine.service.hold(task.uid)).changed
+        released = await engine.service.resume(task.uid)
+        assert released.task is not None
+        assert released.task.state is State.BLOCKED

@@ -19,6 +19,7 @@ from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.watch import FolderWatch
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import EventKind
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import InboxScan, NewTask
 from orchestrator.core.redact import Redactor
@@ -38,10 +39,10 @@ class RefusingStore(MemoryStore):
 
     refuses = True
 
-    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
+    async def accept(self, new: Sequence[NewTask], jobs: Sequence[Job] = ()) -> Sequence[Task]:
         if self.refuses:
             raise StoreError("the disk refused")
-        return await super().accept(new)
+        return await super().accept(new, jobs)
 
 
 async def test_when_the_store_refuses_every_file_stays_somewhere_and_is_taken_later(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.fakes import MemoryStore
 from tests.ports.sample_tasks import event, new
+from tests.ports.store_jobs_contract import StoreJobsContract
 from tests.ports.store_money_contract import StoreMoneyContract
 from tests.ports.store_reads_contract import StoreReadsContract
 from tests.ports.store_writes_contract import StoreWritesContract
@@ -20,13 +21,13 @@ from orchestrator.core.ports import Store
 RACER = Path(__file__).with_name("store_racer.py")
 
 
-class TestMemoryStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract):
+class TestMemoryStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract):
     @pytest.fixture
     def store(self) -> Store:
         return MemoryStore()
 
 
-class TestSqliteStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract):
+class TestSqliteStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         async with open_store(tmp_path / "store.db") as opened:

@@ -28,6 +28,11 @@ def base_ref(facts: AreaFacts) -> str:
     return f"{HIDDEN}/bases/{facts.uid}"
 
 
+def join_ref(facts: AreaFacts) -> str:
+    """Return the ref that keeps what the area of a task with sub-tasks began at."""
+    return f"{HIDDEN}/joins/{facts.uid}"
+
+
 def result_ref(facts: AreaFacts) -> str:
     return f"{HIDDEN}/results/{facts.uid}"
 

@@ -55,7 +55,7 @@ def fill(con: sqlite3.Connection, found: Salvage, tables: Mapping[str, Table]) -
     for key, row in sorted(found.rows["task"].items(), key=lambda item: str(item[0][0]).zfill(20)):
         _insert_task(con, task, row)
         _insert(con, "content", found.rows["content"][key])
-    for name in ("attempt", "pause"):
+    for name in ("attempt", "pause", "job", "need"):
         for row in found.rows[name].values():
             _insert(con, name, row)
     for row in found.rows["outbox"].values():

@@ -175,6 +175,14 @@ def _is_owed(row: Row) -> bool:
     return len(row) == 11 and row[0] is None and row[4] in _OUTBOX_STATES and all(isinstance(v, str) for v in row[1:6])
 
 
+def _is_job(row: Row) -> bool:
+    return len(row) == 5 and row[0] is None and _is_uid(row[1]) and isinstance(row[3], int) and isinstance(row[4], str)
+
+
+def _is_need(row: Row) -> bool:
+    return len(row) == 5 and _is_uid(row[0]) and row[1] in ("after", "child") and row[4] in (0, 1)
+
+
 _SHAPES: Mapping[str, Callable[[Row], bool]] = {
     "task": _is_task,
     "content": _is_content,
@@ -183,6 +191,8 @@ _SHAPES: Mapping[str, Callable[[Row], bool]] = {
     "pause": _is_pause,
     "meta": _is_meta,
     "outbox": _is_owed,
+    "job": _is_job,
+    "need": _is_need,
 }
 
 
@@ -203,6 +213,8 @@ def _keep_what_is_whole(found: Salvage, tables: Mapping[str, Table]) -> None:
     found.rows["attempt"] = {
         key: row for key, row in found.rows["attempt"].items() if row[0] in uids and _can(rows.attempt_of, row[:10])
     }
+    found.rows["need"] = {key: row for key, row in found.rows["need"].items() if row[0] in uids}
+    found.rows["job"] = {key: row for key, row in found.rows["job"].items() if _can(_job_of, row)}
     found.rows["event"] = {key: row for key, row in found.rows["event"].items() if _can(rows.event_of, row)}
     found.rows["outbox"] = {key: row for key, row in found.rows["outbox"].items() if _can(_notice_of, row)}
 
@@ -213,6 +225,10 @@ def _readable_task(table: Table, row: Row, content: Row) -> bool:
         return row[table.columns.index("state")] in _STATES
     except ValueError:
         return False
+
+
+def _job_of(row: Row) -> object:
+    return codec.job_from_json(json.loads(str(row[4])))
 
 
 def _notice_of(row: Row) -> object:

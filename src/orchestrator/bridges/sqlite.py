@@ -18,13 +18,16 @@ from orchestrator.bridges import sqlite_read as read
 from orchestrator.bridges import sqlite_write as write
 from orchestrator.bridges.homes import arrive, home_of, how_it_came, tag_of
 from orchestrator.bridges.sqlite_file import check_current, check_owner, connect, prepare, told
+from orchestrator.bridges.sqlite_jobs import SqliteJobs
 from orchestrator.bridges.sqlite_lane import Lane, Writer, snapshot
 from orchestrator.bridges.sqlite_outbox import SqliteOutbox
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import Spending
+from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.home import Arrival
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import EndedTask, NewTask, Pause
 from orchestrator.core.task import FileStamp, Label, Task
@@ -91,7 +94,7 @@ def _reading(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return con
 
 
-class SqliteStore:
+class SqliteStore(SqliteJobs):
     """An open store; made by `open_store`. *root_uuid* was drawn when the file was made: it tells copies apart."""
 
     def __init__(
@@ -118,11 +121,16 @@ class SqliteStore:
         self._committed = committed
         self.outbox = SqliteOutbox(self._read, self._write)
 
-    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
-        return await self._write(lambda con: write.accept(con, new))
+    async def accept(self, new: Sequence[NewTask], jobs: Sequence[Job] = ()) -> Sequence[Task]:
+        return await self._write(lambda con: write.accept(con, new, jobs))
 
-    async def revise(self, task: Task, body: bytes, event: Event) -> Task:
-        return await self._write(lambda con: write.revise(con, task, body, event))
+    async def revise(
+        self, task: Task, body: bytes, event: Event, *, then: Sequence[Event] = (), needs: Sequence[Need] = ()
+    ) -> Task:
+        return await self._write(lambda con: write.revise(con, task, body, event, then, needs))
+
+    async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
+        return await self._write(lambda con: write.split(con, events, children))
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         return await self._write(lambda con: write.commit(con, events))
@@ -151,8 +159,10 @@ class SqliteStore:
     async def tasks(self, states: Sequence[State], *, limit: int, newest_first: bool = False) -> Sequence[Task]:
         return await self._read(lambda con: read.tasks(con, states, limit, newest_first))
 
-    async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
-        return await self._read(lambda con: read.ready(con, now, limit, frozenset(agents or ())))
+    async def ready(
+        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+    ) -> Sequence[Task]:
+        return await self._read(lambda con: read.ready(con, now, limit, frozenset(agents or ()), jobs))
 
     async def next_wake(self, now: float) -> float:
         return await self._read(lambda con: read.next_wake(con, now))

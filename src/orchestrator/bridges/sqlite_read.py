@@ -1,6 +1,7 @@
 """What is read from the database. Each function sees one state of it; none changes anything."""
 
 import heapq
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
@@ -23,10 +24,11 @@ FIRST_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING
 _OLDEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord LIMIT ?"
 _NEWEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord DESC LIMIT ?"
 READY = (
-    f"SELECT rank, ord FROM task AS t INDEXED BY task_ready WHERE {rows.WAITING} AND agent = ? AND not_before <= ?"  # noqa: S608 - our own conditions
+    f"SELECT rank, line, -path, ord, job FROM task AS t INDEXED BY task_ready WHERE {rows.WAITING} AND agent = ?"  # noqa: S608 - our own conditions
+    " AND not_before <= ? AND job NOT IN (SELECT value FROM json_each(?))"
     f" AND NOT EXISTS (SELECT 1 FROM task AS a WHERE a.id_key = t.id_key AND a.{rows.ACTIVE})"
-    f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.PENDING} AND w.ord < t.ord)"
-    " ORDER BY rank, ord LIMIT ?"
+    f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.AHEAD} AND w.ord < t.ord)"
+    " ORDER BY rank, line, path DESC, ord LIMIT ?"
 )
 WAKE = (
     f"SELECT not_before FROM task INDEXED BY task_wake WHERE {rows.WAITING} AND not_before > 0 AND not_before > ?"  # noqa: S608 - our own condition
@@ -89,12 +91,17 @@ def tasks(con: sqlite3.Connection, states: Sequence[State], limit: int, newest_f
     return _load(con, (order for (order,) in islice(merged, limit)))
 
 
-def ready(con: sqlite3.Connection, now: float, limit: int, held: Collection[str]) -> Sequence[Task]:
+def ready(
+    con: sqlite3.Connection, now: float, limit: int, held: Collection[str], jobs: Sequence[str] = ()
+) -> Sequence[Task]:
     """One look into the index for every agent that has waiting tasks, so that a held agent's queue costs nothing."""
+    full = json.dumps(list(jobs))
     each = [
-        con.execute(READY, (agent, now, limit)).fetchall() for agent in _agents(con) if rows.text(agent) not in held
+        con.execute(READY, (agent, now, full, limit)).fetchall()
+        for agent in _agents(con)
+        if rows.text(agent) not in held
     ]
-    return _load(con, (order for _, order in islice(heapq.merge(*each), limit)))
+    return _load(con, (row[3] for row in islice(heapq.merge(*each), limit)))
 
 
 def _agents(con: sqlite3.Connection) -> Iterable[str | bytes]:

@@ -15,7 +15,7 @@ from orchestrator.core.task import FileStamp, Label, Task
 Row: TypeAlias = tuple[Any, ...]
 Value: TypeAlias = str | bytes | int | float | None
 
-FIXED = ("uid", "name", "name_key", "created_ts", "rerun_of")
+FIXED = ("uid", "name", "name_key", "created_ts", "rerun_of", "job", "parent", "root", "depth")
 ASKED = ("id_key", "file_name", "inode", "mtime_ns", "size", "sha256", "rank", "agent")
 LIVING = (
     "state",
@@ -32,15 +32,20 @@ LIVING = (
     "artifacts",
     "archived",
     "cleaned",
+    "path",
+    "deadline_ts",
 )
 
 # Conditions written exactly as in the partial indexes of sql/: only then does SQLite use them.
 WAITING = "state IN ('queued', 'retry_wait')"
-PENDING = "state IN ('queued', 'retry_wait', 'held', 'needs_input')"
+AHEAD = "state IN ('queued', 'retry_wait', 'held', 'needs_input', 'split')"
+PENDING = "state IN ('queued', 'retry_wait', 'held', 'needs_input', 'split', 'blocked', 'scheduled')"
 ACTIVE = "state IN ('running', 'checking', 'cancelling')"
 ENDED = "state IN ('succeeded', 'failed', 'cancelled', 'rejected')"
 UNPROJECTED = f"{ENDED} AND ((artifacts = 0 AND cleaned = 0 AND state <> 'rejected') OR archived = 0)"
-_TASK_COLUMNS = "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec"
+_TASK_COLUMNS = (
+    "ord, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, job, parent, root, depth, spec"
+)
 TASK = f"SELECT {_TASK_COLUMNS}, {', '.join(LIVING)} FROM task JOIN content USING (ord)"  # noqa: S608 - our own column names
 EVENT = "SELECT seq, ts, kind, uid, attempt, epoch, data FROM event"
 PAUSE = "SELECT scope, until, reason, detail, account FROM pause"
@@ -72,7 +77,8 @@ def _wide(number: int) -> int | str:
 
 def fixed_values(task: Task) -> Sequence[Value]:
     """Return the values of the columns FIXED."""
-    return (task.uid, plain(task.name), plain(name_key(task.name)), task.created_ts, task.rerun_of)
+    names = (plain(task.name), plain(name_key(task.name)))
+    return (task.uid, *names, task.created_ts, task.rerun_of, task.job, task.parent, task.root, task.depth)
 
 
 def asked_values(task: Task) -> Sequence[Value]:
@@ -107,13 +113,16 @@ def living_values(task: Task) -> Sequence[Value]:
         task.artifacts,
         task.archived,
         task.cleaned,
+        task.path,
+        task.deadline_ts,
     )
 
 
 def task_of(row: Row) -> Task:
     """Return the task of a row of TASK. Raises StoreError when its spec is not readable."""
-    order, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, spec = row[:11]
-    living = dict(zip(LIVING, row[11:], strict=True))
+    order, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, *placed, spec = row[:15]
+    job, parent, root, depth = placed
+    living = dict(zip(LIVING, row[15:], strict=True))
     try:
         return Task(
             uid=TaskUid(uid),
@@ -124,6 +133,10 @@ def task_of(row: Row) -> Task:
             file_name=text(file_name),
             stamp=stamp_of(inode, mtime_ns, size),
             rerun_of=rerun_of,
+            job=job,
+            parent=TaskUid(parent),
+            root=TaskUid(root),
+            depth=depth,
             order=order,
             **_typed(living),
         )

@@ -6,17 +6,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
+from orchestrator.bridges import sqlite_jobs
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
 from orchestrator.core.budget import cap_in, cost_of, opinion_usd, with_cost
+from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
-from orchestrator.core.lifecycle import ACTIVE, State
+from orchestrator.core.job import Job
+from orchestrator.core.lifecycle import ACTIVE, EDITABLE, State
 from orchestrator.core.ports import NewTask, Pause, outlasts
 from orchestrator.core.task import IN_VERDICT, Task, advance
 
 _COLUMNS = (*rows.FIXED, *rows.ASKED, *rows.LIVING)
-_INSERT_TASK = f"INSERT INTO task (ord, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own column names
+_INSERT_TASK = f"INSERT INTO task (ord, line, {', '.join(_COLUMNS)}) VALUES (?, ?{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own column names
 _INSERT_CONTENT = "INSERT INTO content (ord, spec, body) VALUES (?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO event (seq, ts, kind, uid, attempt, epoch, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_LIVING = f"UPDATE task SET {', '.join(f'{name} = ?' for name in rows.LIVING)} WHERE uid = ?"  # noqa: S608 - our own column names
@@ -25,9 +28,10 @@ _SAME_ID = f"SELECT uid FROM task WHERE id_key = ? AND {rows.ACTIVE}"  # noqa: S
 _CLOSES = frozenset({EventKind.FINISHED, EventKind.LIMITED, EventKind.INTERRUPTED, EventKind.CANCELLED})
 
 
-def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
+def accept(con: sqlite3.Connection, new: Sequence[NewTask], jobs: Sequence[Job] = ()) -> Sequence[Task]:
     """Store new tasks; see the port. Raises ConflictError for a uid that is already stored."""
     (last,) = con.execute("SELECT coalesce(max(ord), 0) FROM task").fetchone()
+    sqlite_jobs.put_jobs(con, jobs, last + 1)
     seq, ts = _last(con)
     stored: list[Task] = []
     events: list[Sequence[rows.Value]] = []
@@ -43,15 +47,36 @@ def accept(con: sqlite3.Connection, new: Sequence[NewTask]) -> Sequence[Task]:
             seq, ts = seq + 1, event.ts
             events.append(rows.event_values(seq, event))
         stored.append(task)
-    con.executemany(_INSERT_TASK, map(_task_values, stored))
+    con.executemany(_INSERT_TASK, [_task_values(con, task) for task in stored])
     bodies = (item.body for item in new)
     con.executemany(_INSERT_CONTENT, ((t.order, codec.text(t.spec), b) for t, b in zip(stored, bodies, strict=True)))
     con.executemany(_INSERT_EVENT, events)
+    _place(con, stored, new)
     return stored
 
 
-def _task_values(task: Task) -> Sequence[rows.Value]:
-    return (task.order, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
+def _place(con: sqlite3.Connection, stored: Sequence[Task], new: Sequence[NewTask]) -> None:
+    """First who is waited for: a need looks for the newest task of an id, those of its own batch among them."""
+    if con.execute("SELECT 1 FROM need WHERE met = 0 LIMIT 1").fetchone():
+        for task in stored:
+            if task.state is not State.REJECTED:
+                sqlite_jobs.take_place(con, task)
+    for task, item in zip(stored, new, strict=True):
+        if item.needs:
+            sqlite_jobs.put_needs(con, task, item.needs)
+
+
+def split(con: sqlite3.Connection, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
+    """Let a task wait for its new sub-tasks; see the port."""
+    (parent,) = commit(con, events)
+    stored = accept(con, children)
+    sqlite_jobs.need_children(con, parent, stored)
+    return [parent, *stored]
+
+
+def _task_values(con: sqlite3.Connection, task: Task) -> Sequence[rows.Value]:
+    line = sqlite_jobs.line_of(con, task)
+    return (task.order, line, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
 
 
 def begun(item: NewTask) -> Task:
@@ -83,20 +108,29 @@ def _names(task: Task) -> Iterator[str]:
     yield from (f"{longer}.{n}" for n in count(2))
 
 
-def revise(con: sqlite3.Connection, task: Task, body: bytes, event: Event) -> Task:
+def revise(
+    con: sqlite3.Connection,
+    task: Task,
+    body: bytes,
+    event: Event,
+    then: Sequence[Event] = (),
+    needs: Sequence[Need] = (),
+) -> Task:
     """Replace what was asked; see the port. Raises NotFoundError for a task that is not there."""
     before = _known(con, task.uid)
-    if before.state not in (State.QUEUED, State.HELD):
+    if before.state not in EDITABLE:
         raise IllegalEventError(before.state, event.kind, why="it is queued no more")
     seq, ts = _last(con)
     event = in_turn(event, ts)
     after = advance(before, event)
     after = replace(after, spec=task.spec, sha256=task.sha256, stamp=task.stamp)
+    after = replace(after, not_before=task.not_before, deadline_ts=task.deadline_ts, path=task.path)
     con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     con.execute(_UPDATE_ASKED, (*rows.asked_values(after), after.order))
     con.execute("UPDATE content SET spec = ?, body = ? WHERE ord = ?", (codec.text(after.spec), body, after.order))
     con.execute(_INSERT_EVENT, rows.event_values(seq + 1, event))
-    return after
+    sqlite_jobs.put_needs(con, after, needs)
+    return commit(con, then)[0] if then else after
 
 
 def commit(con: sqlite3.Connection, events: Sequence[Event]) -> Sequence[Task]:
@@ -117,7 +151,10 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
         _refuse_second(con, before, event)
     if after != before:
         con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
-    if event.kind is EventKind.STARTED:
+    if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
+        sqlite_jobs.met(con, after.uid)
+    elif event.kind is EventKind.STARTED:
+        sqlite_jobs.refuse_early(con, before, event)
         _open_attempt(con, after, event)
     elif event.kind in (EventKind.VALIDATED, EventKind.ACCEPTED):
         verdict = (codec.text(event.data), after.uid, after.attempt)  # whole: the event may be cut

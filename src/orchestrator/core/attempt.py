@@ -7,6 +7,8 @@ from enum import StrEnum
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
+from orchestrator.core.work import Base
+from orchestrator.core.worker_tool import ToolAccess
 
 
 class FailureKind(StrEnum):
@@ -19,6 +21,7 @@ class FailureKind(StrEnum):
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
     DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
+    TREE_BUDGET = "tree_budget"  # its share of what its whole lineage may cost is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
@@ -46,6 +49,10 @@ class FailureKind(StrEnum):
     NO_CHANGES = "no_changes"  # said done, but no file was changed
     CHECK_FAILED = "check_failed"  # a check that the daemon ran on the result fails
     UNPROVEN = "unproven"  # no check fails, but what was seen proves nothing until a person accepts it
+    DEADLINE = "deadline"  # it had not ended by the time that its task names
+    PLAN_FAILED = "plan_failed"  # what it wanted to split into could not be stored
+    CHILDREN_FAILED = "children_failed"  # some of its sub-tasks are no success
+    MERGE_CONFLICT = "merge_conflict"  # results that it builds on contradict each other
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
 
 
@@ -69,7 +76,8 @@ class AgentReport:
     *answer* is its final text. *exit_code* is as wait(2) tells: negative for a signal. *files_changed* are the
     paths its own write tools reported; *denials* the tools it was denied, *denied_for* what for and why, in a few words
     each. *tool_calls* counts by tool name. *question* is what it asked by a tool or in its structured result, and then
-    did nothing more.
+    did nothing more. *structured* is that result as JSON, where the order has a schema; "" when it gave none.
+    *no_agent*: none was needed, and the daemon itself put the answer together.
     """
 
     answer: str = ""
@@ -88,6 +96,8 @@ class AgentReport:
     notes: tuple[NoteGiven, ...] = ()  # of the project, that stood in its prompt
     denied_for: tuple[str, ...] = ()
     question: Question | None = None
+    structured: str = ""
+    no_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,7 @@ class WorkOrder:
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
     continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
     be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that. *targets* are the target files as
-    the task has them.
+    the task has them. *schema* is the JSON schema of the structured result that is asked for, "": none.
     """
 
     uid: TaskUid
@@ -174,6 +184,11 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    schema: str = ""
+    bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
+    merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
+    tool: ToolAccess | None = None  # by which it may split its own task
+    told: str = ""  # what its agent is told of these tasks
 
     @property
     def mark(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, g
 
 from orchestrator.core.attempt import Failed, Finished, Interrupted, Outcome, WorkOrder
 from orchestrator.core.events import Json
+from orchestrator.core.job import Job
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.task import TaskSpec
 
@@ -77,6 +78,11 @@ def _key(each: Field[Any], *, tagged: bool) -> str:
 def spec_from_json(value: Json) -> TaskSpec:
     """Return the TaskSpec that `to_json` wrote. Raises ValueError, naming the key, for a value of another type."""
     return cast("TaskSpec", _dataclass(TaskSpec)(value, "spec"))
+
+
+def job_from_json(value: Json) -> Job:
+    """Return the Job that `to_json` wrote. Raises ValueError like `spec_from_json`."""
+    return cast("Job", _dataclass(Job)(value, "job"))
 
 
 def order_from_json(value: Json) -> WorkOrder:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NewType, TypeAlias
 
 TaskUid = NewType("TaskUid", str)
+NOBODY = TaskUid("")
 CLOCK_SET_BACK_S = 60.0
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -18,6 +19,10 @@ class EventKind(StrEnum):
 
     RECEIVED = "task_received"  # intake or another door: the exact bytes are stored
     PARSED = "parsed"  # intake: a TaskSpec was read from them; names what was inferred
+    BLOCKED = "task_blocked"  # intake or service: waits for the tasks that its depends_on names
+    UNBLOCKED = "task_unblocked"  # unblocking: what it waited for is there, or is passed over by its policy
+    SCHEDULED = "task_scheduled"  # intake: a template that makes a run at each of its times
+    FIRED = "schedule_fired"  # scheduling: a run was made, or why none was; waits for its next time
     UPDATED = "task_updated"  # intake: the queued file was edited; a new revision replaces the old
     REJECTED = "task_rejected"  # intake: never to be run; names file, line, field and what to do
     DUPLICATE_ID = "duplicate_id"  # intake: waits behind a task with the same id
@@ -25,6 +30,9 @@ class EventKind(StrEnum):
     STARTED = "claude_started"  # pool: written before the process is started
     PROGRESS = "progress"  # executor: a milestone the agent reported
     FINISHED = "claude_finished"  # executor: the process has ended, its outcome is known
+    SPLIT_REQUESTED = "split_requested"  # the worker, by its tool: the sub-tasks that it wants
+    SPLIT = "task_split"  # executor: its sub-tasks are stored, and it waits for them
+    JOINED = "children_joined"  # unblocking: its sub-tasks have ended; it goes on with their results
     VALIDATED = "validated"  # executor: the verdict and every criterion
     SUCCEEDED = "task_succeeded"  # executor, last
     FAILED = "task_failed"  # executor, last: no further try

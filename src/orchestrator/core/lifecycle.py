@@ -19,6 +19,9 @@ class State(StrEnum):
     CHECKING = "checking"  # validation does; a crash makes recovery validate again, never run again
     RETRY_WAIT = "retry_wait"  # the pool does, when its time has come
     NEEDS_INPUT = "needs_input"  # a person does, by answering; or its deadline; a crash leaves it waiting
+    BLOCKED = "blocked"  # unblocking does, when the tasks it depends on have ended; a crash leaves it blocked
+    SPLIT = "split"  # unblocking does, when its sub-tasks have ended; a crash leaves it waiting for them
+    SCHEDULED = "scheduled"  # nobody does: scheduling makes runs of it until a person removes it
     HELD = "held"  # a person does, by releasing or cancelling it; a crash leaves it held
     CANCELLING = "cancelling"  # the pool does, when every process of the attempt is gone
     SUCCEEDED = "succeeded"  # nobody does
@@ -30,7 +33,9 @@ class State(StrEnum):
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.REJECTED})
 ACTIVE = frozenset({State.RUNNING, State.CHECKING, State.CANCELLING})
 WAITING = frozenset({State.QUEUED, State.RETRY_WAIT})  # may be started
-PENDING = WAITING | {State.HELD, State.NEEDS_INPUT}  # not at work and not ended
+AHEAD = WAITING | {State.HELD, State.NEEDS_INPUT, State.SPLIT}  # keeps its place before later tasks of its id
+PENDING = AHEAD | {State.BLOCKED, State.SCHEDULED}  # not at work and not ended
+EDITABLE = frozenset({State.QUEUED, State.HELD, State.BLOCKED, State.SCHEDULED})  # its file in tasks/ counts, if unused
 
 _BOOKKEEPING = (E.SUMMARIZED, E.ARTIFACTS_WRITTEN, E.ARCHIVED, E.ARTIFACTS_CLEANED, E.EDITED_AFTER_CLAIM, E.TAKEN)
 
@@ -46,12 +51,35 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.DUPLICATE_ID: State.QUEUED,
         E.UPDATED: State.QUEUED,
         E.REJECTED: State.REJECTED,
+        E.BLOCKED: State.BLOCKED,
+        E.SCHEDULED: State.SCHEDULED,
         E.STARTED: State.RUNNING,
+        E.HELD: State.HELD,
+        E.FAILED: State.FAILED,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.BLOCKED: {
+        E.UPDATED: State.BLOCKED,
+        E.REJECTED: State.REJECTED,
+        E.UNBLOCKED: State.QUEUED,
+        E.JOINED: State.QUEUED,
+        E.HELD: State.HELD,
+        E.RESCHEDULED: State.BLOCKED,
+        E.FAILED: State.FAILED,
+        E.CANCELLED: State.CANCELLED,
+    },
+    State.SCHEDULED: {
+        E.UPDATED: State.SCHEDULED,
+        E.REJECTED: State.REJECTED,
+        E.FIRED: State.SCHEDULED,
+        E.RESCHEDULED: State.SCHEDULED,
+        E.RELEASED: State.QUEUED,
         E.HELD: State.HELD,
         E.CANCELLED: State.CANCELLED,
     },
     State.RUNNING: {
         E.PROGRESS: State.RUNNING,
+        E.SPLIT_REQUESTED: State.RUNNING,
         E.EDITED_AFTER_CLAIM: State.RUNNING,
         E.FINISHED: State.CHECKING,
         E.LIMITED: State.RETRY_WAIT,
@@ -61,12 +89,19 @@ NEXT: Mapping[State, Mapping[E, State]] = {
     State.CHECKING: {
         E.EDITED_AFTER_CLAIM: State.CHECKING,
         E.VALIDATED: State.CHECKING,
+        E.SPLIT: State.SPLIT,
         E.SUCCEEDED: State.SUCCEEDED,
         E.FAILED: State.FAILED,
         E.RETRY: State.RETRY_WAIT,
         E.LIMITED: State.RETRY_WAIT,
         E.QUESTION_ASKED: State.NEEDS_INPUT,
         E.CANCEL_REQUESTED: State.CANCELLING,
+    },
+    State.SPLIT: {
+        E.EDITED_AFTER_CLAIM: State.SPLIT,
+        E.JOINED: State.QUEUED,
+        E.FAILED: State.FAILED,
+        E.CANCELLED: State.CANCELLED,
     },
     State.NEEDS_INPUT: {
         E.EDITED_AFTER_CLAIM: State.NEEDS_INPUT,
@@ -81,12 +116,14 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.HELD: State.HELD,
         E.RESCHEDULED: State.RETRY_WAIT,
         E.RELEASED: State.QUEUED,
+        E.FAILED: State.FAILED,
         E.CANCELLED: State.CANCELLED,
     },
     State.HELD: {
         E.UPDATED: State.HELD,
         E.REJECTED: State.REJECTED,
         E.RELEASED: State.QUEUED,
+        E.FAILED: State.FAILED,
         E.CANCELLED: State.CANCELLED,
     },
     State.CANCELLING: {

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from orchestrator.core.attempt import AgentMessage, AttemptRecord, Outcome, WorkOrder
 from orchestrator.core.budget import Spending
+from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, Json, TaskUid
 from orchestrator.core.evidence import Changes
@@ -14,6 +15,8 @@ from orchestrator.core.inbox_facts import FileBytes as FileBytes
 from orchestrator.core.inbox_facts import InboxEntry as InboxEntry
 from orchestrator.core.inbox_facts import InboxScan as InboxScan
 from orchestrator.core.inbox_facts import NotReady as NotReady
+from orchestrator.core.job import Job
+from orchestrator.core.job_ports import JobStore as JobStore
 from orchestrator.core.lifecycle import State
 from orchestrator.core.model_ports import Summarizer as Summarizer
 from orchestrator.core.model_ports import TextReader as TextReader
@@ -24,50 +27,14 @@ from orchestrator.core.notice_ports import Sink as Sink
 from orchestrator.core.proof_ports import Checkouts as Checkouts
 from orchestrator.core.proof_ports import CheckRunner as CheckRunner
 from orchestrator.core.proof_ports import Opinions as Opinions
+from orchestrator.core.store_facts import EndedTask as EndedTask
+from orchestrator.core.store_facts import NewTask as NewTask
+from orchestrator.core.store_facts import Pause as Pause
+from orchestrator.core.store_facts import outlasts as outlasts
 from orchestrator.core.task import FileStamp, Label, Task
 from orchestrator.core.work import Area, CommitWords, Delivery
 
 Say = Callable[[AgentMessage], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task to accept: with the exact *body* and the events that begin its life."""
-
-    task: Task
-    body: bytes
-    events: Sequence[Event]
-
-
-@dataclass(frozen=True, slots=True)
-class EndedTask:
-    """An ended task without what was asked, so that a hundred thousand of them can be gone through."""
-
-    order: int
-    uid: TaskUid
-    name: str
-    ended_ts: float
-    artifacts: bool
-    cleaned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """An agent (or everything, scope "*") is not started until *until* (seconds since the epoch; 0: until released).
-
-    *account* tells whose allowance it is about, "" where it is about none. It is no credential.
-    """
-
-    scope: str
-    until: float
-    reason: str
-    detail: str
-    account: str = ""
-
-
-def outlasts(until: float, other: float) -> bool:
-    """Return whether a hold until *until* ends no sooner than one until *other*; 0 is for ever."""
-    return until == 0 or (other != 0 and until >= other)
 
 
 class Agent(Protocol):
@@ -85,21 +52,34 @@ class Agent(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(JobStore, Protocol):
     """The truth. Every write is one transaction, all or nothing."""
 
-    async def accept(self, new: Sequence[NewTask]) -> Sequence[Task]:
-        """Store new tasks with bodies and events. Gives each its *order*, and a *name* no other task ever had:
-        the one asked for, or that with `.<uid8>` appended. Returns the tasks as stored."""
+    async def accept(self, new: Sequence[NewTask], jobs: Sequence[Job] = ()) -> Sequence[Task]:
+        """Store new tasks with bodies, events and needs, and new jobs; a job that is stored stays as it is. A need
+        without a uid is of the newest task of that id: of its own job first, no template and none that was rejected.
+        A need of another task that ended without success, or that nobody had submitted, is from now on of a new task
+        of that id in the same job (or of any job, where nobody had), or of one that is a run of it anew. Gives each its
+        *order*, and a *name* no other task ever had: the one asked for, or that with `.<uid8>` appended. Returns the
+        tasks as stored."""
         ...
 
-    async def revise(self, task: Task, body: bytes, event: Event) -> Task:
-        """Replace spec, body, sha256 and stamp of a queued or held task. Raises IllegalEventError if it is no more."""
+    async def revise(
+        self, task: Task, body: bytes, event: Event, *, then: Sequence[Event] = (), needs: Sequence[Need] = ()
+    ) -> Task:
+        """Replace spec, body, sha256, stamp, times, path and needs of a task whose file is editable, and apply *event*
+        and *then* to it. Raises IllegalEventError if it is no more."""
+        ...
+
+    async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
+        """Commit *events* of a parent and store its *children* in one transaction; from now on it needs each of them.
+        Returns the parent, then the children. Raises IllegalEventError like `commit`."""
         ...
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         """Apply *events* in order with `advance` and append them. Returns each concerned task as it is afterwards.
-        Raises IllegalEventError, with nothing changed, if somebody was first."""
+        Raises IllegalEventError, with nothing changed, if somebody was first, and for the start of a task that waits
+        for another one."""
         ...
 
     async def task(self, uid: TaskUid) -> Task | None: ...
@@ -113,10 +93,13 @@ class Store(Protocol):
 
     async def tasks(self, states: Sequence[State], *, limit: int, newest_first: bool = False) -> Sequence[Task]: ...
 
-    async def ready(self, now: float, *, limit: int, agents: Sequence[str] | None = None) -> Sequence[Task]:
-        """Return tasks that could start now, by priority, then age: waiting, not_before reached, no other task with
+    async def ready(
+        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+    ) -> Sequence[Task]:
+        """Return tasks that could start now, by priority, then by the age of their job (a
+        task without one is its own), by what hangs on them, by age: waiting, not_before reached, no other task with
         the same id_key active or earlier in the queue, held ones included. *agents*, when given, are the agents not
-        to be started."""
+        to be started, *jobs* the jobs of which nothing more is to be started."""
         ...
 
     async def next_wake(self, now: float) -> float:

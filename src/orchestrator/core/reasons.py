@@ -76,6 +76,41 @@ TASK_FILE_REASONS: Mapping[str, FileReason] = {
         "`if_unanswered` is none of the three", "Write wait, skip, or 'default: the answer to give' in quotes."
     ),
     "answer_within_invalid": FileReason("`answer_within` is no time", "Write it like 30m, 2h or 1d."),
+    "after_invalid": FileReason("`after` is no point in time", "Write it like 22:00, 2026-11-28T22:00 or `in 2h`."),
+    "schedule_invalid": FileReason(
+        "`schedule` is no schedule", "Write five fields like `30 2 * * mon-fri`, or @daily; docs/schedules.md has more."
+    ),
+    "timezone_invalid": FileReason("`timezone` is none that this machine knows", "Write it like Europe/Berlin."),
+    "deadline_invalid": FileReason(
+        "`deadline` is no point in time, or none for this task", "Write it like 06:00, 2026-11-29T06:00 or `in 8h`."
+    ),
+    # what it belongs to
+    "depends_on_invalid": FileReason("`depends_on` holds what is no id", "Write `depends_on: one, two`."),
+    "on_dependency_invalid": FileReason(
+        "`on_dependency` is none of the three", "Write block, skip or run_anyway; docs/jobs.md says what they mean."
+    ),
+    "job_invalid": FileReason("`job` cannot name a job", "Write a short name in one line."),
+    "branch_invalid": FileReason("`branch` is no name that git gives a branch", "Write a name such as feature/login."),
+    "max_depth_out_of_range": FileReason("`max_depth` is out of range", "Write a whole number within the range."),
+    "max_children_out_of_range": FileReason("`max_children` is out of range", "Write a whole number within the range."),
+    "tree_budget_out_of_range": FileReason("`tree_budget_usd` is out of range", "Write US dollars within the range."),
+    "approve_invalid": FileReason("`approve` asks for what nobody approves", "Write `approve: plan`, or leave it out."),
+    "dependency_cycle": FileReason(
+        "it would wait for itself", "Remove one of the dependencies that are spelled out in the message."
+    ),
+    # a file of many tasks
+    "job_syntax": FileReason("it is no job file", "docs/jobs.md shows both forms."),
+    "job_empty": FileReason("it has no task in it", "Write at least one task; docs/jobs.md shows how."),
+    "job_too_large": FileReason("it has more tasks than a job may have", "Make several jobs of it."),
+    "job_field_invalid": FileReason("a value in it has another type than it should", "docs/jobs.md lists the keys."),
+    "job_unknown_key": FileReason("it has a key that means nothing", "docs/jobs.md lists the keys."),
+    "job_duplicate_id": FileReason("two of its tasks have the same id", "Give each task an id of its own."),
+    "job_unknown_id": FileReason(
+        "a task depends on an id that no task of it has", "Correct the id, or add the task to the file."
+    ),
+    "job_duplicate": FileReason(
+        "exactly this file is a job already", "Wait for it, or change something to have it done once more."
+    ),
     # its body
     "prompt_missing": FileReason("it does not say what to do", "Write the work to be done under `**Prompt:**`."),
     "prompt_too_large": FileReason("its prompt is too large", "Put the data in files and name them."),
@@ -133,5 +168,6 @@ TASK_FILE_NOTICES: Mapping[str, str] = {
     "criterion_in_words": "a criterion looks like a check, but is read as words: nothing is run for it",
     "inferred_path_ignored": "a path in the text lies outside the allowed root and is not used",
     "target_missing": "a target file does not exist",
+    "dependency_unknown": "it depends on an id that no task has yet; it waits until there is one",
     "multiple_links": "the file has another name elsewhere; its content was copied",
 }

@@ -9,6 +9,7 @@ from orchestrator.core.attempt import FailureKind as K
 from orchestrator.core.events import Json
 from orchestrator.core.proof import Proof
 from orchestrator.core.question import ANSWERED
+from orchestrator.core.task import JOINED
 
 DAY_S = 86_400.0
 SHORTEST_HOLD_S = 60.0
@@ -69,6 +70,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     ),
     K.BUDGET: _never("The task's budget is used up; raise budget_usd in the task, then `retry`."),
     K.DAY_BUDGET: _hold(60, 60, "It goes on the next day; raise budget.per_day_usd, or `resume budget`, for today."),
+    K.TREE_BUDGET: _hold(60, 60, "It goes on while its lineage has money: tree_budget_usd of the task it began with."),
     K.MAX_TURNS: _never("Raise max_turns in the task or split the task."),
     K.TIMEOUT: _again(2, 10, 60, "Raise timeout_sec in the task, or CLAUDE_TIMEOUT_SEC, or split the task."),
     K.STALLED: _again(3, 30, 300, "The agent fell silent; see its output in the attempt folder.", resume=True),
@@ -99,6 +101,10 @@ POLICIES: Mapping[K, RetryPolicy] = {
     ),
     K.UNPROVEN: _never("Look at what could not be verified; `accept` it as it is, or `retry`."),
     K.NOT_DELIVERED: _never("The work is kept: `recover` brings it back; see the detail for what stood in the way."),
+    K.DEADLINE: _never("Give it a later deadline, or start it earlier; then `retry`."),
+    K.PLAN_FAILED: _again(2, 10, 60, "Ask for less at once, or say yourself how to split it."),
+    K.CHILDREN_FAILED: _never("See which sub-tasks failed; `retry` the job, or `accept` what there is."),
+    K.MERGE_CONFLICT: _never("Two results contradict each other; merge their branches by hand, then `retry`."),
     K.INTERRUPTED_TOO_OFTEN: _never("Each run ended with the daemon; find out what ends it, then `retry`."),
 }
 
@@ -168,6 +174,6 @@ def hint_for(reason: str) -> str:
 
 def resumes(reason: str) -> bool:
     """Return whether the try after *reason* continues the agent's session instead of beginning anew."""
-    return reason in ("interrupted", ANSWERED) or any(
+    return reason in ("interrupted", ANSWERED, JOINED) or any(
         kind == reason and policy.resume for kind, policy in POLICIES.items()
     )

@@ -6,10 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from orchestrator.core.errors import IllegalEventError
-from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import NEXT, State, next_state
 from orchestrator.core.proof import CheckKind, CheckSpec
 from orchestrator.core.question import ANSWERED
+from orchestrator.core.task_rules import FileLimits as FileLimits
+from orchestrator.core.task_rules import TaskRules as TaskRules
+from orchestrator.core.task_rules import TaskType as TaskType
+
+SPLIT, JOINED = "split", "joined"  # the reasons of a task that waits for its sub-tasks, and goes on after them
 
 
 class Priority(StrEnum):
@@ -72,6 +77,11 @@ class TaskSpec:
     *model* "" the configured ones. *created* is data for people; nothing is scheduled by it.
     *timeout_s* in seconds, *budget_usd* in US dollars. *if_unanswered* is `wait`, `skip` or `default: TEXT`, "" as
     configured; *answer_within_s* in seconds.
+
+    *depends_on* are ids; *on_dependency* is one of DependencyPolicy, "" as configured; *job* names the job it belongs
+    to. *after*, *schedule*, *deadline* and *timezone* are kept as written (core/schedule.py). *branch* is the name of
+    its result's branch, "" as configured. *max_depth*, *max_children* and *tree_budget_usd* bound what may come of it
+    by splitting; *approve* is `plan` where a person is to approve how.
     """
 
     id: str
@@ -94,56 +104,20 @@ class TaskSpec:
     rerun: bool = False
     if_unanswered: str = ""
     answer_within_s: float | None = None
+    depends_on: tuple[str, ...] = ()
+    on_dependency: str = ""
+    job: str = ""
+    after: str = ""
+    schedule: str = ""
+    timezone: str = ""
+    deadline: str = ""
+    branch: str = ""
+    max_depth: int | None = None
+    max_children: int | None = None
+    tree_budget_usd: float | None = None
+    approve: str = ""
     inferred: tuple[Inference, ...] = ()
     notices: tuple[Notice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TaskType:
-    """A configured task type.
-
-    *tools* is the explicit list the agent gets. *expects_changes*: success without a changed file is not
-    believed. *words* are the patterns by which the deterministic reader recognises the type in free text.
-    """
-
-    name: str
-    tools: tuple[str, ...]
-    expects_changes: bool
-    words: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FileLimits:
-    """Caps on a task file, in bytes, characters or entries."""
-
-    file_bytes: int = 1024 * 1024
-    front_matter_bytes: int = 16 * 1024
-    depth: int = 3
-    nodes: int = 400
-    prompt_bytes: int = 512 * 1024
-    line_bytes: int = 64 * 1024
-    list_entries: int = 200
-    id_chars: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRules:
-    """What the parser needs to know of the configuration.
-
-    *base_cwd* is where relative paths start, *allowed_root* what no path may leave; both absolute.
-    *strict* turns unknown keys into errors. *allow_commands*: whether a task by this door may bring commands to run.
-    """
-
-    types: Mapping[str, TaskType]
-    agents: tuple[str, ...]
-    base_cwd: str
-    allowed_root: str
-    default_type: str = "analyze"
-    strict: bool = False
-    max_timeout_s: int = 86_400
-    max_budget_usd: float = 1000.0
-    limits: FileLimits = field(default_factory=FileLimits)
-    allow_commands: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +139,10 @@ class Task:
     *not_before* is seconds since the epoch; of a task that waits for an answer its deadline. *reason* is one of
     FailureKind, a file reason, `answered` or "".
     *session_cost_usd* is the last cumulative cost the agent's session reported; None where it is unknown.
+
+    *job* is the uid of its job, "" when it has none. *parent* is the task that split into it, *root* where that began
+    ("": itself), *depth* how many splits lie between. *path* is what hangs on it within its job, the longest chain in
+    seconds. *deadline_ts* (seconds since the epoch; 0: none) is when it must have ended.
     """
 
     uid: TaskUid
@@ -189,12 +167,23 @@ class Task:
     artifacts: bool = False
     archived: bool = False
     cleaned: bool = False
+    job: str = ""
+    parent: TaskUid = NOBODY
+    root: TaskUid = NOBODY
+    depth: int = 0
+    path: float = 0.0
+    deadline_ts: float = 0.0
     order: int = 0  # the order of acceptance, given by the store
 
     @property
     def id_key(self) -> str:
         """Two tasks whose keys are equal never run at once."""
         return id_key(self.spec.id)
+
+    @property
+    def lineage(self) -> TaskUid:
+        """The uid of the root of the tree that this task belongs to; its own where nobody split into it."""
+        return self.root or self.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +202,8 @@ def id_key(task_id: str) -> str:
 ATTEMPT_BOUND = frozenset(
     {
         EventKind.PROGRESS,
+        EventKind.SPLIT_REQUESTED,
+        EventKind.SPLIT,
         EventKind.FINISHED,
         EventKind.VALIDATED,
         EventKind.SUCCEEDED,
@@ -227,7 +218,7 @@ ATTEMPT_BOUND = frozenset(
 
 IN_VERDICT: Mapping[EventKind, str] = {EventKind.QUESTION_ASKED: "question", EventKind.ANSWERED: "answered"}
 """Events whose data are kept in the verdict on the attempt, under this key."""
-ACCEPTABLE = frozenset({"unproven", "check_failed"})  # the reasons of a failure that a person may overrule
+ACCEPTABLE = frozenset({"unproven", "check_failed", "children_failed"})  # failures that a person may overrule
 
 
 def advance(task: Task, event: Event) -> Task:
@@ -287,6 +278,20 @@ def _asked(task: Task, event: Event) -> Task:
     return replace(_uncharged(task, event), not_before=deadline)
 
 
+def _held(task: Task, event: Event) -> Task:
+    """Why a hook has held it is told with the task. Its reason stays, as it decides whether its session is resumed."""
+    return replace(task, detail=_text(event, "detail")) if event.data.get("hook") else task
+
+
+def _split(task: Task, event: Event) -> Task:
+    """It costs no try: what it was started for goes on in its sub-tasks."""
+    return replace(_uncharged(task, event), not_before=0.0, reason=SPLIT, detail=_text(event, "detail"))
+
+
+def _joined(task: Task, _: Event) -> Task:
+    return replace(task, not_before=0.0, reason=JOINED, detail="")
+
+
 def _answered(task: Task, _: Event) -> Task:
     return replace(task, not_before=0.0, reason=ANSWERED, detail="")
 
@@ -321,6 +326,11 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.RETRY: _waits,
     EventKind.QUESTION_ASKED: _asked,
     EventKind.ANSWERED: _answered,
+    EventKind.HELD: _held,
+    EventKind.SPLIT: _split,
+    EventKind.JOINED: _joined,
+    EventKind.SCHEDULED: _rescheduled,
+    EventKind.FIRED: _rescheduled,
     EventKind.RELEASED: _at_once,
     EventKind.RESCHEDULED: _rescheduled,
     EventKind.SUCCEEDED: _ended,

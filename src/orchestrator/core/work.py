@@ -22,7 +22,8 @@ class Area:
     *notes* say for people what is not as they might expect: submodules, LFS, a dirty checkout. *git_dir* is our own
     repository, in which *base* and all that is kept can be looked up without trusting anything an agent wrote;
     *read* are the object stores of the person that the agent's git needs to see. *targets* are the target files of the
-    task as they are called there.
+    task as they are called there. *merged* are the ids of the tasks whose results are in it, *conflicts* the paths in
+    which they contradict each other and that hold conflict markers.
     """
 
     cwd: str
@@ -35,6 +36,21 @@ class Area:
     git_dir: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The result of another task in the person's repository *source*: the commit *head*, and its *branch* there, ""
+    when it was not brought. *title* is for people."""
+
+    uid: str
+    task_id: str
+    title: str
+    source: str
+    head: str
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

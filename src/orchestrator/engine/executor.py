@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TypeGuard, TypeVar
 
@@ -26,30 +25,24 @@ from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
-from orchestrator.core.retry import Remedy, RetryDecision, decide_retry, resumes, sent_back
+from orchestrator.core.retry import resumes, sent_back
 from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
 from orchestrator.engine.asking import follows, going_on, heard
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.examiner import Examiner
+from orchestrator.engine.failing import Failing
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
+from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
 from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-AFTER_YOU_S = 1.0
-MAX_REFUSALS = 3
-_FOLLOWS = {
-    Remedy.TRY_AGAIN: EventKind.RETRY,
-    Remedy.HOLD_AGENT: EventKind.LIMITED,
-    Remedy.GIVE_UP: EventKind.FAILED,
-}
 
 
 class Executor:
@@ -81,6 +74,8 @@ class Executor:
         self._redact = redact
         self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
+        self._predecessors = Predecessors(store, clock, redact)
+        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
@@ -177,7 +172,8 @@ class Executor:
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
         attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         try:
-            order = await self._labour.begin(going_on(order, task, attempts))
+            order = await self._predecessors.given(going_on(order, task, attempts), task)
+            order = await self._labour.begin(order)
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
             order = worded(order, task.spec, await self._labour.area(order), notes, heard(attempts))
         except WorkAreaError as error:
@@ -265,7 +261,9 @@ class Executor:
             await self._commit(validated, *asked)
             hit("finish.judged")
             return
-        await self._failed(task, order, validated, failure, sent_back(attempts))
+        kind, data = await self._failing.follows(task, order, failure, sent_back(attempts))
+        await self._commit(validated, self._event(kind, order, data))
+        hit("finish.judged")
 
     async def _asked(
         self, task: Task, order: WorkOrder, verdict: Verdict, attempts: Sequence[AttemptRecord]
@@ -281,42 +279,6 @@ class Executor:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if _is_cancelled(current, order):
             await self._cancelled(current, outcome, work)
-
-    async def _failed(self, task: Task, order: WorkOrder, validated: Event, failure: Failed, rounds: int) -> None:
-        failure = await self._budget.whose(task, failure)
-        decision = self._decision(task, failure, rounds)
-        if decision.remedy is not Remedy.GIVE_UP and (spent := await self._budget.used_up(task)):
-            failure = replace(failure, kind=FailureKind.BUDGET, detail=f"{spent}; the last one: {failure.detail}")
-            decision = self._decision(task, failure, rounds)
-        kind, not_before = _FOLLOWS[decision.remedy], decision.not_before
-        if failure.kind is FailureKind.START_REFUSED and not await self.holds.held(order.agent):
-            # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
-            kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
-        if failure.kind is FailureKind.DAY_BUDGET:
-            not_before = self._clock.now() + AFTER_YOU_S  # it goes on as soon as there is money
-        elif decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
-            held_until = await self.holds.after(order.agent, failure, decision)
-            not_before = held_until + AFTER_YOU_S  # let another one probe: it may be this task's fault
-        data: dict[str, Json] = {
-            "reason": failure.kind.value,
-            "detail": failure.detail,
-            "not_before": not_before,
-            "hint": decision.hint,
-        }
-        await self._commit(validated, self._event(kind, order, data))
-        hit("finish.judged")
-
-    def _decision(self, task: Task, failure: Failed, rounds: int) -> RetryDecision:
-        return decide_retry(
-            failure,
-            tries=task.tries,
-            uncharged=task.attempt - task.tries,
-            retries=task.spec.retries,
-            now=self._clock.now(),
-            chance=self._clock.chance(),
-            policies=self._policy().retries,
-            sent_back=rounds,
-        )
 
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
         """The agent is gone already; what it left behind may still be its whole result."""

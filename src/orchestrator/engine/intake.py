@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
-from orchestrator.core.lifecycle import State
+from orchestrator.core.lifecycle import EDITABLE
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, InboxScan, Store, Targets, TextReader, Watch
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable
@@ -235,7 +235,7 @@ class Intake:
         for name in missing:
             known = self._known[name]
             task = await self._store.task(known.uid) if known.waiting else None
-            if task is not None and task.state in (State.QUEUED, State.HELD) and task.attempt == 0:
+            if task is not None and task.state in EDITABLE and task.attempt == 0:
                 removed.append(name)
             else:
                 del self._known[name]

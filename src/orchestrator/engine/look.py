@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.core.budget import day_of
-from orchestrator.core.lifecycle import ACTIVE, PENDING, WAITING, State
+from orchestrator.core.lifecycle import ACTIVE, AHEAD, WAITING, State
 from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
@@ -111,7 +111,7 @@ async def waits(
 async def _behind(store: Store, task: Task) -> str:
     """Tasks of one id keep their order, also where the first of them may not start."""
     same = [one for one in await store.find(task.spec.id) if one.id_key == task.id_key]
-    ahead = [one for one in same if one.state in PENDING and one.order < task.order]
+    ahead = [one for one in same if one.state in AHEAD and one.order < task.order]
     return f"waits behind {ahead[-1].uid[-8:]}, which has the same id and is {ahead[-1].state.value}" if ahead else ""
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from orchestrator.core.errors import IllegalEventError, TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
-from orchestrator.core.lifecycle import TERMINAL, State
+from orchestrator.core.lifecycle import EDITABLE, TERMINAL, State
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, NotReady, Store, Targets, TextReader
 from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec, id_key
 from orchestrator.core.text import printable
@@ -243,7 +243,7 @@ class Reception:
         name = read.entry.file_name
         known = self._known[name]
         task = await self._store.task(known.uid)
-        if task is None or task.state not in (State.QUEUED, State.HELD) or task.attempt > 0:
+        if task is None or task.state not in EDITABLE or task.attempt > 0:
             self.later[name] = self._clock.monotonic() + _MOVING_S  # it is being claimed: see who moved it then
             return
         sha256 = admission.digest(read.body)
