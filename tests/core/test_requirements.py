@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.reading import rules
 from tests.requirements import labelled, measured
 
-from orchestrator.core.lint_batch import cycle_in
+from orchestrator.core.dependencies import cycle_in
 from orchestrator.core.requirement_acts import acts, gerund_of
 from orchestrator.core.requirement_split import clauses
 from orchestrator.core.requirements import NOTHING, Requirements, complexity_of, read_requirements, technologies_in

@@ -6,7 +6,8 @@ Part of core/requirements.py; pure. Every link goes with the words that say it. 
 import re
 from collections.abc import Sequence
 
-from orchestrator.core.requirement_split import Clause, Order, verb_of
+from orchestrator.core.requirement_acts import verb_of
+from orchestrator.core.requirement_split import Clause, Order
 
 Link = tuple[int, int, str]  # the item, the one it waits for (both from 0), the words
 _STOPPED = """
