@@ -11,6 +11,7 @@ from orchestrator.api import (
     cli_files,
     cli_lint,
     cli_notify,
+    cli_parse,
     cli_report,
     cli_results,
     cli_run,
@@ -192,6 +193,14 @@ def _file_commands(commands: Commands) -> None:
     seconds = f"how long checks may run in all (default {cli_lint.SECONDS})"
     check.add_argument("--seconds", type=_positive, default=None, metavar="N", help=seconds)
     check.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    about = "say what requirements in words ask for: items, order, risks; runs and stores nothing"
+    one = _add(commands, "parse", cli_parse.parse, about, 'parse "Add a login page, then document it"')
+    one.add_argument("text", nargs="+", metavar="TEXT", help="the requirements, in your own words")
+    one.add_argument("--context", default="", metavar="FILE|TEXT", help="what is known of the project")
+    one.add_argument("--rules", action="store_true", help="ask no model")
+    one.add_argument(
+        "--as-tasks", default="", metavar="DIR", help="also write a .task.md for each item; overwrites none"
+    )
     sample = _add(
         commands,
         "create-sample",
