@@ -1,5 +1,7 @@
 """Requirements in natural language by rules: what they find, by which words, and how often they are right."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from orchestrator.core.requirement_split import clauses
 from orchestrator.core.requirements import NOTHING, Requirements, complexity_of, read_requirements, technologies_in
 
 RULES = rules()
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "requirements.md"
 
 
 def read(text: str, context: str = "") -> Requirements:
@@ -32,7 +35,10 @@ def links(text: str) -> list[tuple[int, int, str]]:
     ],
 )
 def test_the_figures_of_the_documentation_are_those_of_the_rules(part: str, right: dict[str, int]) -> None:
-    assert {name: count for name, (count, _) in measured(part).items()} == right
+    found = measured(part)
+    assert {name: count for name, (count, _) in found.items()} == right
+    cells = (f"{100 * count / total:.0f} % ({count} of {total})" for count, total in found.values())
+    assert " | ".join((f"| {part}", *cells)) + " |" in DOCUMENTATION.read_text("utf-8")
 
 
 def test_the_set_is_large_enough_and_at_least_half_of_it_was_not_tuned_for() -> None:

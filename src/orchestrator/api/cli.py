@@ -63,6 +63,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _task_commands(commands)
     _control_commands(commands)
     _file_commands(commands)
+    _words_command(commands)
     _run_commands(commands)
     if (word := _first_word(argv)) and word not in commands.choices:
         raise _unknown(word, commands)
@@ -184,6 +185,17 @@ def _control_commands(commands: Commands) -> None:
     hold.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
 
 
+def _words_command(commands: Commands) -> None:
+    about = "say what requirements in words ask for: items, order, risks; runs and stores nothing"
+    one = _add(commands, "parse", cli_parse.parse, about, 'parse "Add a login page, then document it"')
+    one.add_argument("text", nargs="+", metavar="TEXT", help="the requirements, in your own words")
+    one.add_argument("--context", default="", metavar="FILE|TEXT", help="what is known of the project")
+    one.add_argument("--rules", action="store_true", help="ask no model")
+    one.add_argument(
+        "--as-tasks", default="", metavar="DIR", help="also write a .task.md for each item; overwrites none"
+    )
+
+
 def _file_commands(commands: Commands) -> None:
     about = "read task files and say what is wrong; of a folder, also what may spoil the night"
     check = _add(commands, "check", cli_lint.check, about, "check tasks/")
@@ -193,14 +205,6 @@ def _file_commands(commands: Commands) -> None:
     seconds = f"how long checks may run in all (default {cli_lint.SECONDS})"
     check.add_argument("--seconds", type=_positive, default=None, metavar="N", help=seconds)
     check.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
-    about = "say what requirements in words ask for: items, order, risks; runs and stores nothing"
-    one = _add(commands, "parse", cli_parse.parse, about, 'parse "Add a login page, then document it"')
-    one.add_argument("text", nargs="+", metavar="TEXT", help="the requirements, in your own words")
-    one.add_argument("--context", default="", metavar="FILE|TEXT", help="what is known of the project")
-    one.add_argument("--rules", action="store_true", help="ask no model")
-    one.add_argument(
-        "--as-tasks", default="", metavar="DIR", help="also write a .task.md for each item; overwrites none"
-    )
     sample = _add(
         commands,
         "create-sample",
