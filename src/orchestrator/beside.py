@@ -11,7 +11,9 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.questions import Questions
+from orchestrator.engine.scheduling import Scheduling
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
@@ -21,7 +23,7 @@ Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
 def parts_beside(
-    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator
+    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator, clockwatch: ClockWatch
 ) -> tuple[Part, ...]:
     """Return the parts of this root, each run until it is told to stop."""
     taking = SelfTaking(store=store, bell=bell, policy=configuration.policy, results=service.results)
@@ -42,8 +44,10 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
-    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=configuration.policy, cancel=service.cancel)
-    return taking.run, questions.run, status.run, cancelled.run, unblocking.run
+    policy = configuration.policy
+    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=policy, cancel=service.cancel)
+    scheduling = Scheduling(store=store, clock=clock, bell=bell, policy=policy, clockwatch=clockwatch)
+    return taking.run, questions.run, status.run, cancelled.run, unblocking.run, scheduling.run
 
 
 def _status_every_s(configuration: Configuration) -> float:

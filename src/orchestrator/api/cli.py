@@ -11,6 +11,7 @@ from orchestrator.api import (
     cli_files,
     cli_lint,
     cli_notify,
+    cli_orchestrate,
     cli_parse,
     cli_report,
     cli_results,
@@ -131,6 +132,7 @@ def _task_commands(commands: Commands) -> None:
     one = _add(commands, "answer", cli_answer.answer, answer, "answer fix_db 'use the second one'")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one.add_argument("text", nargs="+", metavar="TEXT", help="the answer; of options, the number of one will do")
+    _plan_commands(commands)
     _work_command(commands)
     _result_commands(commands)
     events = _add(
@@ -144,6 +146,27 @@ def _task_commands(commands: Commands) -> None:
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
     events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _plan_commands(commands: Commands) -> None:
+    about = "have a request planned, split into sub-tasks, and done by them"
+    one = _add(commands, "orchestrate", cli_orchestrate.orchestrate, about, "orchestrate 'Add login, with tests'")
+    one.add_argument("request", nargs="*", metavar="REQUEST", help="what is to be done, in words")
+    one.add_argument("--input", default="", metavar="FILE", help='JSON with "request" and "config"; - is stdin')
+    one.add_argument("--cwd", default="", metavar="DIR", help="the folder to work in (default: as configured)")
+    one.add_argument("--max-workers", type=_positive, default=0, metavar="N", help="sub-tasks at once")
+    one.add_argument("--max-depth", type=_positive, default=None, metavar="N", help="how often it is split again")
+    one.add_argument("--budget", type=_usd, default=0.0, metavar="USD", help="what all of it together may cost")
+    who = one.add_mutually_exclusive_group()
+    who.add_argument("--approve", action="store_true", help="ask a person before the plan runs")
+    who.add_argument("--yes", action="store_true", help="run the plan without asking")
+    one.add_argument("--wait", action="store_true", help="show what happens until it has ended or asks")
+    one.add_argument("--dry-run", action="store_true", help="only show what the planner would be asked")
+    plan = "show how a task is split; approve or reject a plan that waits for you"
+    one = _add(commands, "plan", cli_orchestrate.plan, plan, "plan show add_login")
+    actions = cli_orchestrate.PLAN_ACTIONS
+    one.add_argument("action", choices=actions, metavar="|".join(actions))
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
 
 
 def _work_command(commands: Commands) -> None:
@@ -265,6 +288,16 @@ async def _show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     return 0 if text == "0" else _positive(text)
+
+
+def _usd(text: str) -> float:
+    try:
+        usd = float(text.removeprefix("$"))
+    except ValueError:
+        usd = 0.0
+    if not 0 < usd < 1e6:
+        raise argparse.ArgumentTypeError(f"expected US dollars above 0, found {text!r}")
+    return usd
 
 
 def _positive(text: str) -> int:

@@ -19,9 +19,11 @@ from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
+from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
@@ -32,7 +34,7 @@ KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come
 PIECE = 500  # of ended tasks at once
 
 
-class Orchestrator(Pausing):
+class Orchestrator(Orchestrating, Pausing):
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
@@ -187,7 +189,7 @@ class Orchestrator(Pausing):
             Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid}),
             Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
         ]
-        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
         self._bell.ring()
         return accepted[0]
 
@@ -283,7 +285,7 @@ class Orchestrator(Pausing):
             self._bell.ring()
         return changed
 
-    async def _commit(self, event: Event) -> Task:
-        after = (await self._store.commit([event]))[0]
+    async def _commit(self, *events: Event) -> Task:
+        after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after
