@@ -13,6 +13,7 @@ from orchestrator.api import (
     cli_lint,
     cli_notify,
     cli_orchestrate,
+    cli_parse,
     cli_report,
     cli_results,
     cli_run,
@@ -64,6 +65,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _task_commands(commands)
     _control_commands(commands)
     _file_commands(commands)
+    _words_command(commands)
     _run_commands(commands)
     if (word := _first_word(argv)) and word not in commands.choices:
         raise _unknown(word, commands)
@@ -217,6 +219,17 @@ def _control_commands(commands: Commands) -> None:
     resume.add_argument("scope", nargs="?", default="", metavar="AGENT|TASK", help=scope)
     hold = _add(commands, "hold", cli_control.hold, "do not start one task until it is resumed", "hold fix_db")
     hold.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+
+
+def _words_command(commands: Commands) -> None:
+    about = "say what requirements in words ask for: items, order, risks; runs and stores nothing"
+    one = _add(commands, "parse", cli_parse.parse, about, 'parse "Add a login page, then document it"')
+    one.add_argument("text", nargs="+", metavar="TEXT", help="the requirements, in your own words")
+    one.add_argument("--context", default="", metavar="FILE|TEXT", help="what is known of the project")
+    one.add_argument("--rules", action="store_true", help="ask no model")
+    one.add_argument(
+        "--as-tasks", default="", metavar="DIR", help="also write a .task.md for each item; overwrites none"
+    )
 
 
 def _file_commands(commands: Commands) -> None:
