@@ -1,4 +1,4 @@
-"""Write docs/lifecycle.md and docs/errors.md from the code: `python docs/generate.py`, or `--check` to compare only.
+"""Write docs/lifecycle.md, workflow.md and errors.md from the code: `python docs/generate.py`; `--check` only compares.
 
 The meanings are the comments beside the enum members and the docstrings of the errors, so they are written once.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "src"))
 
-from orchestrator.core import attempt, errors, events, lifecycle  # noqa: E402 - the package lies in src
+from orchestrator.core import attempt, errors, events, lifecycle, workflow  # noqa: E402 - the package lies in src
 
 NOTICE = "<!-- Written by docs/generate.py from the code; a test fails when it is stale. -->"
 REASONS = "orchestrator.core.reasons"
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
 def pages() -> Mapping[str, str]:
     """Return the text of every generated page by its file name."""
-    return {"lifecycle.md": lifecycle_page(), "errors.md": errors_page()}
+    return {"lifecycle.md": lifecycle_page(), "workflow.md": workflow_page(), "errors.md": errors_page()}
 
 
 def read(path: Path) -> str:
@@ -112,6 +112,45 @@ def ends(state: lifecycle.State) -> str:
 
 def stays(state: lifecycle.State) -> str:
     return ", ".join(f"`{kind}`" for kind, after in lifecycle.NEXT[state].items() if after is state)
+
+
+WORKFLOW_WORDS = """
+`show TASK --workflow` tells a task in these words, with its history; `--json` gives the history as rows with
+`from_state`, `to_state`, `timestamp` and `metadata`. Nothing is stored for it: it is a view over the events of a task,
+so it is there for every task of every age. A task rests in one word; an event may pass through another one on its way.
+
+A word that needs several transactions elsewhere may be over here in the moment of one, and is then only in the history.
+The pull request comes behind the validation, as nothing that was not validated is brought anywhere. Progress is the
+milestone, no forecast: it falls when a task goes back.
+"""
+
+
+def workflow_page() -> str:
+    """Return the view of the states as those of a workflow."""
+    said = comments(workflow.Workflow)
+    words = [(f"`{w}`", said[w.name], f"{workflow.PERCENT[w]}%", resting(w), passing(w)) for w in workflow.Workflow]
+    return "\n".join(
+        [
+            "# A task as a workflow",
+            NOTICE,
+            WORKFLOW_WORDS,
+            table(("word", "meaning", "progress", "states that rest in it", "events that pass through it"), *words),
+            "",
+            "A failure passes through `validation_failed` where the result was looked at: "
+            f"{', '.join(f'`{reason}`' for reason in sorted(workflow.JUDGED))}.",
+            "",
+        ]
+    )
+
+
+def resting(word: workflow.Workflow) -> str:
+    if word in (workflow.Workflow.PR_CREATED, workflow.Workflow.MERGED):
+        return f"`{lifecycle.State.SUCCEEDED}`, when `{events.EventKind.TAKEN}` says so"
+    return ", ".join(f"`{state}`" for state in lifecycle.State if workflow.RESTING[state] is word)
+
+
+def passing(word: workflow.Workflow) -> str:
+    return ", ".join(f"`{kind}`" for kind in events.EventKind if workflow.PASSES.get(kind) is word)
 
 
 def errors_page() -> str:

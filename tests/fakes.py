@@ -1,13 +1,12 @@
 """Small real implementations of the ports, for tests of what is built on them."""
 
-import asyncio
-import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
 
+from tests.fake_clock import FakeClock as FakeClock
 from tests.fakes_of_jobs import MemoryJobs
 
 from orchestrator.core import codec
@@ -20,55 +19,6 @@ from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import ACTIVE, AHEAD, EDITABLE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
 from orchestrator.core.task import IN_VERDICT, FileStamp, Label, Task, advance, id_key
-
-
-class FakeClock:
-    """A clock that stands still until the test moves it. Implements the port `Clock`."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.wall = now
-        self.mono = 0.0
-        self.chances: list[float] = []  # drawn from the front; 0.5 when it is empty
-        self._numbers = count(1)
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-
-    def now(self) -> float:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def chance(self) -> float:
-        return self.chances.pop(0) if self.chances else 0.5
-
-    def new_uid(self) -> TaskUid:
-        n = next(self._numbers)
-        return TaskUid(f"{int(self.wall * 1000):012x}{n:012x}{n:08x}")
-
-    def new_session_id(self) -> str:
-        return f"00000000-0000-4000-8000-{next(self._numbers):012x}"
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        wake = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.mono + seconds, next(self._numbers), wake))
-        await wake
-
-    @property
-    def sleepers(self) -> int:
-        """How many wait for this clock."""
-        return sum(not wake.done() for _, _, wake in self._sleepers)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass; who sleeps until then wakes, in order."""
-        self.wall += seconds
-        self.mono += seconds
-        while self._sleepers and self._sleepers[0][0] <= self.mono:
-            _, _, wake = heapq.heappop(self._sleepers)
-            if not wake.done():
-                wake.set_result(None)
 
 
 @dataclass
@@ -84,10 +34,16 @@ class _Held:
     jobs: dict[str, Job] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)  # by the uid of a job
     needs: list[Need] = field(default_factory=list)
+    memos: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> "_Held":
         held = _Held(dict(self.tasks), dict(self.bodies), dict(self.attempts), list(self.events), dict(self.pauses))
-        jobs = {"jobs": dict(self.jobs), "lines": dict(self.lines), "needs": list(self.needs)}
+        jobs = {
+            "jobs": dict(self.jobs),
+            "lines": dict(self.lines),
+            "needs": list(self.needs),
+            "memos": dict(self.memos),
+        }
         return replace(held, forgiven=set(self.forgiven), **jobs)  # type: ignore[arg-type]
 
 

@@ -24,6 +24,7 @@ class Holding(Protocol):
     jobs: dict[str, Job]
     lines: dict[str, int]
     needs: list[Need]
+    memos: dict[str, str]
 
 
 class MemoryJobs:
@@ -142,6 +143,19 @@ class MemoryJobs:
         uids = {task.uid for task in await self.tree(root)}
         found = [record for record in self._held.attempts.values() if record.uid in uids]
         return sorted(found, key=lambda record: (record.started_ts, record.uid, record.number))
+
+    async def recent_attempts(self, *, limit: int) -> Sequence[AttemptRecord]:
+        ended = [record for record in self._held.attempts.values() if record.ended_ts]
+        return sorted(ended, key=lambda record: (record.ended_ts, record.uid, record.number), reverse=True)[:limit]
+
+    async def recall(self, prefix: str) -> Mapping[str, str]:
+        return {key: text for key, text in sorted(self._held.memos.items()) if key.startswith(prefix)}
+
+    async def memorize(self, changes: Mapping[str, str | None], *, ts: float) -> None:
+        for key, text in changes.items():
+            self._held.memos.pop(key, None)
+            if text is not None:
+                self._held.memos[key] = text
 
     async def job(self, key: str) -> Sequence[Job]:
         def fits(job: Job) -> bool:

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.agents import FakeAgent
@@ -20,13 +21,17 @@ from orchestrator.bridges.waiting_folder import WaitingFolder
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.hooks import Hooks
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import NewTask, Opinions
+from orchestrator.core.ports import NewTask, Opinions, Workspace
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
+from orchestrator.engine.after_hooks import AfterHooks
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.daemon import Daemon, Signals
+from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.executor import Executor
+from orchestrator.engine.gate import Gate
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
 from orchestrator.engine.questions import Questions
@@ -53,6 +58,22 @@ class Engine:
     projector: Projector
     service: Orchestrator
     questions: Questions
+    gate: Gate | None = None
+    last: list[IntakeRun] = field(default_factory=list)
+
+    def hooked(self, hooks: Hooks) -> AfterHooks:
+        """Run *hooks* before and after each task from now on."""
+        given: dict[str, Any] = {
+            "store": self.store,
+            "hooks": hooks,
+            "clock": self.clock,
+            "redact": lambda value: value,
+        }
+        given |= {"agent_of": self.executor.agent_of}
+        self.gate = Gate(**given)
+        after = AfterHooks(**given, places=self.store, bell=self.bell)
+        self.last = [after.run]
+        return after
 
     async def add(self, task_id: str, *, priority: Priority = Priority.MEDIUM, **given: object) -> Task:
         """Accept a task as another door would."""
@@ -81,6 +102,7 @@ class Engine:
             clock=self.clock,
             bell=self.bell,
             policy=lambda: self.policy,
+            gate=self.gate,
         )
         return Daemon(
             store=self.store,
@@ -93,6 +115,7 @@ class Engine:
             config_changed=lambda: False,
             still_owner=lambda: True,
             beside=[self.questions.run],
+            last=self.last,
         )
 
     async def recover(self) -> int:
@@ -121,7 +144,12 @@ def open_engine(tmp_path: Path) -> Open:
 
     @asynccontextmanager
     async def opened(
-        agent: FakeAgent | None = None, *, opinions: Opinions | None = None, **changes: object
+        agent: FakeAgent | None = None,
+        *,
+        opinions: Opinions | None = None,
+        workspace: Workspace | None = None,
+        examiner: Examiner | None = None,
+        **changes: object,
     ) -> AsyncIterator[Engine]:
         for name in ("tasks", "results", "summaries", "logs", "work", ".orchestrator/attempts"):
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
@@ -141,12 +169,26 @@ def open_engine(tmp_path: Path) -> Open:
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
             changed = replace(policy, **changes)  # type: ignore[arg-type]
-            yield _engine(tmp_path, store, agent or FakeAgent(), changed, opinions)
+            yield _engine(
+                tmp_path,
+                store,
+                agent or FakeAgent(),
+                changed,
+                workspace,
+                examiner or plain_examiner(tmp_path / "commits", opinions),
+            )
 
     return opened
 
 
-def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy, opinions: Opinions | None) -> Engine:
+def _engine(
+    root: Path,
+    store: SqliteStore,
+    agent: FakeAgent,
+    policy: RunPolicy,
+    workspace: Workspace | None,
+    examiner: Examiner,
+) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
     engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
@@ -154,8 +196,8 @@ def _engine(root: Path, store: SqliteStore, agent: FakeAgent, policy: RunPolicy,
         store=store,
         agents={"claude": agent},
         inbox=inbox,
-        examiner=plain_examiner(root / "commits", opinions),
-        workspace=InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
+        examiner=examiner,
+        workspace=workspace or InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,

@@ -371,3 +371,14 @@ def test_the_env_example_names_every_variable_and_changes_nothing() -> None:
 def test_whatever_is_written_the_answer_is_settings_or_one_config_error(environ: dict[str, str], text: str) -> None:
     with contextlib.suppress(ConfigError):
         load(text, text, environ)
+
+
+def test_quiet_hours_may_be_one_span_or_many_and_are_named_where_they_are_wrong() -> None:
+    chosen = load("hours:\n  quiet: 22:00-06:00\n  quitting: ['mon-fri 09:00-18:00', 'sat,sun']\n").settings.hours
+    assert chosen.quiet == ("22:00-06:00",)
+    assert chosen.quitting == ("mon-fri 09:00-18:00", "sat,sun")
+    told = refusal("hours: {quiet: ['22-06'], timezone: Mars/Base}\nschedules: {missed: never, max_late: soon}\n")
+    assert "hours.quiet (config/orchestrator.yaml line 1): expected spans such as 22:00-06:00" in told
+    assert "hours.timezone (config/orchestrator.yaml line 1): expected a time zone that this machine knows" in told
+    assert "schedules.missed (config/orchestrator.yaml line 2): expected 'run_once', 'skip' or 'run_all'" in told
+    assert "schedules.max_late (config/orchestrator.yaml line 2): expected a time such as 30m, 2h or 1d" in told

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from orchestrator import agents, language, repositories
+from orchestrator import agents, language, plugins, repositories
 from orchestrator.beside import parts_beside
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.event_file import EventFile
@@ -31,11 +31,13 @@ from orchestrator.core.ports import Agent
 from orchestrator.core.report import COMMAND
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.taskfile import parse_task_file
+from orchestrator.engine.after_hooks import AfterHooks
 from orchestrator.engine.batch import BatchReports
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.daemon import Daemon
 from orchestrator.engine.executor import Executor
+from orchestrator.engine.gate import Gate
 from orchestrator.engine.intake import Intake, IntakeLimits
 from orchestrator.engine.pool import Pool
 from orchestrator.engine.projector import Projector
@@ -91,6 +93,8 @@ class Parts:
     projector: Projector
     clockwatch: ClockWatch
     notices: Notices
+    gate: Gate
+    after_hooks: AfterHooks
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -105,6 +109,7 @@ class Parts:
             kept=kept,
             shortage=partial(_shortage, self.configuration),
             clockwatch=self.clockwatch,
+            gate=self.gate,
         )
 
     def service_on(self, store: SqliteStore) -> Orchestrator:
@@ -159,6 +164,7 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
+            last=[self.after_hooks.run],
             beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
 
@@ -168,6 +174,7 @@ class Parts:
         Without *prove* the pool runs the checks that were not run to their end.
         """
         await remove_leftovers(self.configuration.root, Path(self.configuration.settings.paths.state))
+        await self.after_hooks.begin()
         taken_up = await recover(self.store, self.executor, self.projector, self.inbox, prove=prove)
         if not start.clean:
             where = (self.store, self.projector, self.inbox, self.clock)
@@ -259,8 +266,19 @@ def _parts(
         reports=_reports(configuration, store, artifacts, clock, service, notices),
     )
     watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
-    made = (inbox, artifacts, executor, claude, projector, watch, notices)
+    hooked = _hooked(configuration, store, clock, bell, executor)
+    made = (inbox, artifacts, executor, claude, projector, watch, notices, *hooked)
     return Parts(configuration, store, clock, bell, service, *made)
+
+
+def _hooked(
+    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, executor: Executor
+) -> tuple[Gate, AfterHooks]:
+    """Return what runs the hooks before and after tasks."""
+    hooks, redact, agent_of = plugins.hooks(configuration), configuration.redacted, executor.agent_of
+    gate = Gate(store=store, hooks=hooks, clock=clock, redact=redact, agent_of=agent_of)
+    after = AfterHooks(store=store, places=store, hooks=hooks, clock=clock, bell=bell, redact=redact, agent_of=agent_of)
+    return gate, after
 
 
 def _own(configuration: Configuration) -> frozenset[Path]:

@@ -24,6 +24,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.events import Json
+from orchestrator.core.hours import span_in
 from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.question import QuestionRules
@@ -43,6 +44,7 @@ from orchestrator.settings import (
     task_rules,
     yaml_layer,
 )
+from orchestrator.settings_times import hours, schedule_rules
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
 _SET_UP_SEES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -161,19 +163,32 @@ class Configuration:
             attempts_dir=str(Path(settings.paths.state) / "attempts"),
             drain_s=settings.shutdown.drain_s,
             day_budget_usd=settings.budget.per_day_usd,
+            night_budget_usd=settings.budget.per_night_usd,
+            night=tuple(map(span_in, settings.budget.night)),
+            unproven_usd=settings.budget.unproven_usd,
+            unproven_total_usd=settings.budget.unproven_total_usd,
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
+            schedules=schedule_rules(settings.schedules),
+            hours=hours(settings.hours),
             retries=_policies(settings),
         )
 
     def isolation(self) -> IsolationRules:
         """Return where tasks are to work."""
         chosen = self.settings.isolation
-        handed_on = (*_SET_UP_SEES, *self.settings.agents.claude.env)
-        env = {name: self.environ[name] for name in handed_on if name in self.environ}
+        env = self.seen_by(self.settings.agents.claude.env)
         return IsolationRules(chosen.mode, chosen.branch, Equipment(chosen.author, chosen.setup, chosen.copy_, env))
+
+    def seen_by(self, more: Sequence[str]) -> Mapping[str, str]:
+        """Return the environment of what a person has configured to be run unconfined: few variables, and *more*."""
+        return {name: self.environ[name] for name in (*_SET_UP_SEES, *more) if name in self.environ}
+
+    def hook_environ(self) -> Mapping[str, str]:
+        """Return the environment of hooks. A credential is not handed on, whatever the settings say."""
+        return self.seen_by([name for name in self.settings.hooks.env if not _CREDENTIAL.fullmatch(name)])
 
     def git(self) -> Git:
         """Return the git that is on the path."""
@@ -271,7 +286,7 @@ class Configuration:
         return (_read(self._files()[1]) or b"").decode("utf-8-sig", "replace")
 
     def _redactor(self) -> Redactor:
-        handed_on = self.settings.agents.claude.env
+        handed_on = (*self.settings.agents.claude.env, *self.settings.hooks.env)
         names = [name for name in self.environ if _CREDENTIAL.fullmatch(name) or _is_secret(name, handed_on)]
         credentials = [self.environ[name] for name in names if self.environ[name]]
         return Redactor([*secrets(self.settings), *credentials, *self._of_places()])

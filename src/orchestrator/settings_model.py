@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
+from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
@@ -28,6 +29,7 @@ from orchestrator.settings_types import (
     Number,
     PathWithin,
     Pattern,
+    PluginName,
     Seconds,
     SeenPath,
     TypeName,
@@ -153,9 +155,14 @@ class Pool(Group):
 
 
 class BudgetSettings(Group):
-    """What all tasks together may cost on one day of this machine; 0: no limit of ours."""
+    """What may be spent; 0: no limit of ours. *per_day_usd*: by all tasks on one day of this machine, *per_night_usd*
+    in one *night* (spans). *unproven_usd*: by a lineage, *unproven_total_usd* by all, without anything being proven."""
 
     per_day_usd: Dollars
+    per_night_usd: Dollars
+    night: Spans
+    unproven_usd: Dollars
+    unproven_total_usd: Dollars
 
 
 class ProofSettings(Group):
@@ -196,6 +203,17 @@ class QuestionSettings(Group):
 
     if_unanswered: UnansweredRule
     answer_within: Duration
+
+
+class HookSettings(Group):
+    """What is run before and after each task: commands, each a list of words, then *plugins*, the names of entry points
+    of the group orchestrator.hooks. *timeout_s* is for each; *env*: further variables they see."""
+
+    before_task: Commands
+    after_task: Commands
+    plugins: tuple[PluginName, ...]
+    timeout_s: Annotated[float, Number, Field(ge=0.1, le=3600, allow_inf_nan=False)]
+    env: tuple[VariableName, ...]
 
 
 class RetrySettings(Group):
@@ -297,7 +315,10 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    schedules: ScheduleSettings
+    hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
+    hooks: HookSettings
     intake: Intake
     folder: FolderSettings
     limits: Limits

@@ -249,3 +249,9 @@ def test_a_variable_may_be_added_by_name_or_by_value() -> None:
 )
 def test_sessions_are_looked_for_where_the_agent_keeps_them(environ: dict[str, str], folder: str) -> None:
     assert claude_command.config_dir(ClaudeConfig(environ=environ)) == folder
+
+
+def test_a_schema_is_asked_for_only_where_the_order_has_one(tmp_path: Path) -> None:
+    schema = '{"type": "object"}'
+    assert after(argv(tmp_path, ClaudeConfig(), schema=schema), "--json-schema") == schema
+    assert "--json-schema" not in argv(tmp_path, ClaudeConfig())

@@ -86,3 +86,22 @@ def test_what_was_denied_is_told_with_its_subject_and_the_reason_at_most_five_ti
         for one in decode_line(json.dumps(message).encode()):
             tally.add(one)
     assert list(tally.wants.denied_for) == [f"Write{number} /etc/{number}: outside" for number in range(5)]
+
+
+def told(*messages: Mapping[str, Any]) -> str:
+    """Return the structured result of a run that ended with *messages*."""
+    tally = Tally()
+    for message in messages:
+        for decoded in decode_line(json.dumps(message).encode()):
+            tally.add(decoded)
+    ended = outcome(tally, exited(), Begun("s"))
+    assert isinstance(ended, Finished)
+    return ended.report.structured
+
+
+def test_a_structured_result_is_handed_on_as_json_and_a_missing_one_as_nothing() -> None:
+    plan = {"summary": "Two parts.", "tasks": [{"id": "a", "criteria": ["x: `y`"], "estimated_minutes": 2.5}]}
+    assert json.loads(told(result(structured_output=plan))) == plan
+    assert told(result("I refuse to call the tool")) == ""
+    assert told(result(structured_output=None)) == ""
+    assert told(result(structured_output=["no", "object"])) == ""

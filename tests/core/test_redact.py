@@ -5,6 +5,7 @@ import re
 import string
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -34,6 +35,7 @@ SHAPES = {
     "aws": shape("AK", "IA", "ABCDEFGH12345678"),
     "google": shape("AI", "za", "Sy0_-" * 7),
     "jwt": shape("ey", "JhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0", ".c2lnbmF0dXJl"),
+    "worker": shape("orch-", "worker-", "aB3-_" * 9),
     "telegram": shape("123456789", ":", "AAHk_" * 7),
     "pem": shape("-----BEGIN RSA ", "PRIVATE KEY-----\n", f"{BODY}\n" * 5, "Ab==\n-----END RSA PRIVATE KEY-----"),
     "pem, one line": shape("-----BEGIN ", "PRIVATE KEY-----\\n", f"{BODY}\\n" * 5, "-----END PRIVATE KEY-----"),
@@ -47,6 +49,21 @@ SHAPES = {
 )
 def test_a_token_of_a_known_shape_is_replaced_and_its_surroundings_stay(name: str, before: str, after: str) -> None:
     assert Redactor([]).counted(f"{before}{SHAPES[name]}{after}") == (f"{before}{MARK}{after}", 1)
+
+
+@pytest.mark.parametrize("before", range(3))
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_the_token_of_a_worker_is_found_in_base64_however_it_is_aligned(
+    before: int, encode: Callable[[bytes], bytes]
+) -> None:
+    """It is known to no redactor by its value: it outlives neither its attempt nor its daemon."""
+    secret = "qZ7-_xY" * 6
+    encoded = encode(b"." * before + f"orch-worker-{secret} and so on".encode()).decode()
+    left = Redactor([]).text(encoded)
+    assert MARK in left
+    shown = b64decode(left.partition(MARK)[0] + "===", altchars=b"-_")
+    assert shown.startswith(b"." * before)
+    assert secret[:4].encode() not in shown
 
 
 @pytest.mark.parametrize(

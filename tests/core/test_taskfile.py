@@ -252,6 +252,10 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         max_children=st.none() | st.integers(0, 100),
         tree_budget_usd=st.none() | st.integers(1, 10_000).map(lambda cents: cents / 100),
         approve=st.sampled_from(["", "plan"]),
+        after=st.sampled_from(["", "22:00", "in 2h", "2026-11-28", "2026-11-28T22:00+01:00", "2026-11-28 22:00"]),
+        schedule=st.sampled_from(["", "30 2 * * *", "*/5 8-18 * * mon-fri", "@daily", "0 0 L * *"]),
+        timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "Etc/GMT+5"]),
+        deadline=st.sampled_from(["", "06:00", "in 1h30m"]),
     )
 
 
@@ -303,6 +307,21 @@ def test_what_git_takes_for_a_branch_is_one(name: str) -> None:
 )
 def test_what_git_takes_for_no_branch_is_none(name: str) -> None:
     assert not is_branch(name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("after: 22:00", ("22:00", "", "", "")),
+        ("after: '2026-11-28T22:00'\ndeadline: 2026-11-29", ("2026-11-28T22:00", "", "", "2026-11-29")),
+        ("after: in  2 h", ("in 2 h", "", "", "")),
+        ("Schedule: 30  2 * * mon-fri\ntime-zone: x", ("", "30 2 * * mon-fri", "", "")),
+        ("schedule: '@Daily'\ntimezone: Europe/Berlin\ndeadline: 06:00", ("", "@daily", "Europe/Berlin", "06:00")),
+    ],
+)
+def test_a_task_says_when_it_is_to_run(lines: str, said: tuple[str, str, str, str]) -> None:
+    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
+    assert (spec.after, spec.schedule, spec.timezone, spec.deadline) == said
 
 
 PLAIN = texts(st.from_regex(r"[a-z][a-z ,.:é🚀]{0,30}", fullmatch=True))

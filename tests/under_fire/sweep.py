@@ -78,6 +78,12 @@ class CaseFigures:
     root: str = ""
 
 
+HOOKS = """hooks:
+  before_task: [["true"]]
+  after_task: [[sh, -c, 'echo "$ORCHESTRATOR_TASK_NAME" >> hooks.ran']]
+"""
+
+
 class CaseRound(Round):
     """The root of one case."""
 
@@ -92,6 +98,9 @@ class CaseRound(Round):
 
     def play(self) -> CaseFigures:
         began = time.monotonic()
+        if self.case.point.startswith("hook.") or self.case.point == "*":
+            config = self.root / "config" / "orchestrator.yaml"
+            config.write_text(f"{config.read_text()}{HOOKS}")
         if not (self._is_about("") or self.case.point.startswith("notice.")):
             return self._play(began)
         with far_side() as self.far:
@@ -142,7 +151,15 @@ class CaseRound(Round):
             if one.kind == "cloned" and not git(self.root / "workspace" / "project", "for-each-ref", branch):
                 found.append(f"G14 the result of {one.name} is no branch")
         found += [f"{path.name} was left behind" for path in scratch_of(self.root)]
-        return [*found, *([f"G6 left running: {left}"] if left else []), *self._untold()]
+        return [*found, *([f"G6 left running: {left}"] if left else []), *self._untold(), *self._unhooked()]
+
+    def _unhooked(self) -> list[str]:
+        """Where there are hooks, those after a task have run for every result."""
+        ran = self.root / "hooks.ran"
+        names = ran.read_text().split() if ran.exists() else []
+        wanted = [path.name.removesuffix("_result.json") for path in (self.root / "results").glob("*_result.json")]
+        lost = sorted(set(wanted) - set(names)) if names or self.case.point.startswith("hook.") else []
+        return [f"no hook ran after {lost}"] if lost else []
 
     def _untold(self) -> list[str]:
         """Every refused file is told of, and what is told goes as one message, however often that is sent."""
@@ -208,7 +225,9 @@ class CaseRound(Round):
 
 def scratch_of(root: Path) -> list[Path]:
     """Return what the proof of a result and the keeping of work need only for a moment."""
-    return sorted(path for path in (root / ".orchestrator" / "tmp").iterdir() if path.name[:5] in ("check", "index"))
+    return sorted(
+        path for path in (root / ".orchestrator" / "tmp").iterdir() if path.name[:5] in ("check", "index", "hook-")
+    )
 
 
 def play(folder: Path, case: Case) -> CaseFigures:

@@ -34,6 +34,8 @@ SAMPLE = (
     Case("recover.taken", 1, "kill"),
     Case("notice.taken", 1, "kill"),
     Case("notice.sending", 1, "busy"),
+    Case("hook.started", 2, "kill"),
+    Case("hook.after", 1, "kill"),
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished
-from orchestrator.core.evidence import Changes
+from orchestrator.core.evidence import Changes, Unresolved
 from orchestrator.core.question import Question, Source
 from orchestrator.core.task import Criterion, Priority, TaskSpec, TaskType
 from orchestrator.validation.checks import judge
@@ -180,3 +180,30 @@ def test_the_options_of_a_question_in_words_are_those_it_numbers(answer: str, op
 def test_an_answer_in_json_that_holds_more_than_a_question_is_an_answer() -> None:
     report = AgentReport(answer='{"question": "Why is the sky blue?", "answer": "Rayleigh."}', exit_code=0)
     assert _failure(ANALYZE, report, UNCHANGED) is None
+
+
+LEFT = Unresolved(("app.py",), ("the result of auth (branch orchestrator/auth)",), "/area/repo")
+
+
+def test_markers_that_are_left_of_a_merge_of_ours_are_a_question_to_a_person() -> None:
+    changes = replace(CHANGED, own=True, unresolved=LEFT)
+    verdict = judge(SPEC, FIX, Finished(replace(WORKED, answer="I could not tell which is right.")), changes)
+    assert verdict.failure is not None
+    assert verdict.failure.kind is FailureKind.MERGE_CONFLICT
+    assert verdict.failure.detail == "conflicts of a merge are left in app.py"
+    assert verdict.question is not None
+    assert verdict.question.source is Source.CONFLICT
+    for words in ("- app.py", "orchestrator/auth", "/area/repo", "I could not tell which is right."):
+        assert words in verdict.question.text
+
+
+def test_what_an_agent_asks_itself_about_a_conflict_goes_before_our_question() -> None:
+    asked = Question("Which of the two?", (), Source.TOOL)
+    verdict = judge(SPEC, FIX, Finished(replace(WORKED, question=asked)), replace(CHANGED, own=True, unresolved=LEFT))
+    assert verdict.question == asked
+
+
+def test_a_merge_that_was_resolved_is_no_matter_of_the_verdict() -> None:
+    verdict = judge(SPEC, FIX, Finished(WORKED), replace(CHANGED, own=True))
+    assert verdict.failure is None
+    assert "merge conflicts are resolved" not in [check.name for check in verdict.checks]

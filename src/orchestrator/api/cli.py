@@ -17,6 +17,7 @@ from orchestrator.api import (
     cli_tasks,
     cli_telegram,
     cli_work,
+    cli_workflow,
 )
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
@@ -110,6 +111,8 @@ def _task_commands(commands: Commands) -> None:
     _add(commands, "status", cli_tasks.status, "show what runs, waits and ended last", "status --json")
     one = _add(commands, "show", cli_tasks.show, "show one task with its result", "show fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+    workflow = "its state as a workflow, how far it is, and its history"
+    one.add_argument("--workflow", action="store_const", dest="run", const=cli_workflow.show, help=workflow)
     report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
     one = _add(commands, "report", cli_report.report, report, "report --since 12h")
     when = one.add_mutually_exclusive_group()

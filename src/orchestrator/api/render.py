@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import inf
 
-from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE
 from orchestrator.core.criteria import check_text
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
@@ -66,7 +66,8 @@ def moment(ts: float, now: float, zone: tzinfo | None = None) -> str:
 
 def scope_name(scope: str) -> str:
     """Return what a person calls the scope of a pause."""
-    return {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day"}.get(scope) or short(scope, 40)
+    names = {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day", NIGHT_SCOPE: "the budget of the night"}
+    return names.get(scope) or short(scope, 40)
 
 
 def release_words(pause: Pause, command: str) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from orchestrator.bridges.files import atomic_write, open_folder, opened, sync_folder
 from orchestrator.core.events import TaskUid
-from orchestrator.core.work import Area, Isolation
+from orchestrator.core.work import Area, Base, Isolation
 
 NAME = "area.json"
 FOLDER = "repo"
 INDEX = "index"
 VERSION = 1
+_TUPLES = ("settings", "read", "apart", "notes", "conflicts", "parents", "considered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ class AreaFacts:
     """*source* is the top of the person's repository, "" for a copy; *relative* where in it the task works. *git_dir*
     is our repository. *settings* say how text files are converted there. *apart* are paths that are not work: copied or
     made by set-up. *attempt* is the first that worked in the area as it is now. *delivered* and *branch* are "" until
-    the result was brought into the repository."""
+    the result was brought into the repository.
+
+    *bases* are the results of other tasks that *base* has in it. *merged* are those of sub-tasks, merged into what the
+    task itself had left: *joined* is that commit, at which the area begins then. *conflicts* are the files of that
+    beginning in which they did not fit together. *parents*, where there are any, are those of the result instead of
+    *base*. *considered* are the sub-tasks' results that were looked at, merged or not."""
 
     uid: TaskUid
     name: str
@@ -59,6 +65,26 @@ class AreaFacts:
     branch: str = ""
     delivered: str = ""
     cleaned: bool = False
+    bases: tuple[Base, ...] = ()
+    merged: tuple[Base, ...] = ()
+    joined: str = ""
+    conflicts: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    considered: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> str:
+        """The commit at which the area began."""
+        return self.joined or self.base
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The parents of the result. No commit with conflict markers is among them."""
+        return tuple(dict.fromkeys((*(self.parents or (self.base,)), *(one.head for one in self.merged))))
+
+    def last_kept(self) -> Kept | None:
+        """What was kept of the last attempt that anything is kept of."""
+        return self.kept[max(self.kept, key=int)] if self.kept else None
 
     def with_kept(self, attempt: int, kept: Kept) -> "AreaFacts":
         return replace(self, kept={**self.kept, str(attempt): kept})
@@ -82,7 +108,8 @@ class AreaFolder:
             return None
         kept = {number: Kept(**{**one, "notes": tuple(one["notes"])}) for number, one in raw.pop("kept").items()}
         raw.pop("version")
-        raw |= {key: tuple(raw[key]) for key in ("settings", "read", "apart", "notes")}
+        raw |= {key: tuple(raw.get(key, ())) for key in _TUPLES}
+        raw |= {key: tuple(Base(**one) for one in raw.get(key, ())) for key in ("bases", "merged")}
         return AreaFacts(**(raw | {"kept": kept, "isolation": Isolation(raw["isolation"])}))
 
     def save(self, facts: AreaFacts) -> AreaFacts:
@@ -108,6 +135,8 @@ class AreaFolder:
             notes=facts.notes,
             git_dir=facts.git_dir,
             read=facts.read,
+            merged=tuple(one.task_id for one in (*facts.bases, *facts.merged)),
+            conflicts=facts.conflicts,
         )
 
 

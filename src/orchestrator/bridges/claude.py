@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.bridges import claude_command, claude_enclosure
+from orchestrator.bridges import claude_command, claude_enclosure, claude_tool
 from orchestrator.bridges.bubblewrap import enclosure
 from orchestrator.bridges.claude_command import ClaudeConfig, Session
 from orchestrator.bridges.claude_enclosure import Places
 from orchestrator.bridges.claude_find import Finder
 from orchestrator.bridges.claude_levels import Level
-from orchestrator.bridges.claude_messages import Message, Result, decode_line
+from orchestrator.bridges.claude_messages import Init, Message, Result, decode_line
 from orchestrator.bridges.claude_outcome import AUTH_REFUSALS, Begun, Tally, outcome
 from orchestrator.bridges.claude_progress import Teller
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
@@ -48,6 +48,12 @@ class ClaudeAgent:
 
     async def run(self, order: WorkOrder, say: Say) -> Outcome:
         """Run *order* to its end. However this ends, also by cancellation, nothing it started stays alive."""
+        try:
+            return await self._run(order, say)
+        finally:
+            self._tidy(order)
+
+    async def _run(self, order: WorkOrder, say: Say) -> Outcome:
         probe = await self.finder.probe()
         if probe.kind is not None:
             return Failed(probe.kind, probe.detail, not_begun(order))
@@ -76,16 +82,14 @@ class ClaudeAgent:
             return Failed(kind, detail, replace(not_begun(order), session_id=session.id))
         except claude_enclosure.UnfitError as error:
             return Failed(FailureKind.PREPARE_FAILED, str(error), replace(not_begun(order), session_id=session.id))
-        try:
-            async with supervise(launch) as run:
-                watch = _Watch(run, Teller(order.cwd, begun, say), self._config.linger_s)
-                await watch.follow()
-                record = await run.wait()
-                ended = outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
-            await self._redacted(order)
-            return ended
-        finally:
-            self._tidy(order)
+        teller = Teller(order.cwd, begun, say, tool=order.tool is not None)
+        async with supervise(launch) as run:
+            watch = _Watch(run, order, teller, self._config.linger_s)
+            await watch.follow()
+            record = await run.wait()
+            ended = outcome(watch.tally, record, begun, stderr=run.stderr_tail(), lingered=watch.lingered)
+        await self._redacted(order)
+        return ended
 
     async def collect(self, order: WorkOrder) -> Outcome | None:
         """Return how an attempt ended that ran under an earlier daemon, None if it left no exit record.
@@ -122,6 +126,7 @@ class ClaudeAgent:
         """Make the folders and remember what the program's output will not tell."""
         folder = Path(order.attempt_dir)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claude_tool.prepare(order)
         if private := self._private(order):
             shutil.rmtree(private, ignore_errors=True)
             private.mkdir(
@@ -155,6 +160,7 @@ class ClaudeAgent:
         await asyncio.to_thread(redact_output, Path(order.attempt_dir), self._config.redact)
 
     def _tidy(self, order: WorkOrder) -> None:
+        claude_tool.tidy(order)
         if private := self._private(order):
             shutil.rmtree(private, ignore_errors=True)
 
@@ -165,10 +171,11 @@ class ClaudeAgent:
         if claude_command.level(config) is Level.PROCESS:
             container = self._container(order, command)
             config = replace(config, tmp_dir="/tmp")  # noqa: S108 - the private one, as it is seen inside
+        env = claude_command.environment(config)
         return Launch(
             argv=claude_command.argv(config, command, order, session),
             cwd=order.cwd,
-            env=claude_command.environment(config),
+            env=claude_tool.environment(env) if order.tool else env,
             stdin=claude_command.stdin(order, resumed=session.resumed),
             attempt_dir=Path(order.attempt_dir),
             mark=order.mark,
@@ -200,6 +207,7 @@ class ClaudeAgent:
             write=_expanded(config.write_paths, real_home),
             hidden=config.hidden,
             notes_above=config.project_settings,
+            tool=claude_tool.folder(order) if order.tool else "",
         )
         claude_enclosure.prepare(places)
         tools = {name: _which(name, self._env) for name in ("bwrap", "unshare", "setpriv")}
@@ -229,8 +237,8 @@ def _which(name: str, env: Mapping[str, str]) -> str:
 class _Watch:
     """Follows a running program and ends it where going on is of no use."""
 
-    def __init__(self, run: Supervised, teller: Teller, linger_s: float) -> None:
-        self.run, self.teller, self.linger_s = run, teller, linger_s
+    def __init__(self, run: Supervised, order: WorkOrder, teller: Teller, linger_s: float) -> None:
+        self.run, self.order, self.teller, self.linger_s = run, order, teller, linger_s
         self.tally = Tally()
         self.lingered = False
 
@@ -255,6 +263,8 @@ class _Watch:
 
     async def _take(self, message: Message) -> None:
         self.tally.add(message)
+        if isinstance(message, Init):  # it has read its configuration
+            claude_tool.forget(self.order)
         await self.teller.tell(message)
         if self.tally.auth_refusals == AUTH_REFUSALS:
             await self.run.stop()

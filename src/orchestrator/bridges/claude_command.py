@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.bridges import claude_levels
+from orchestrator.bridges import claude_levels, claude_tool
 from orchestrator.bridges.claude_levels import Level
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.events import Json
@@ -128,11 +128,13 @@ def argv(config: ClaudeConfig, command: tuple[str, ...], order: WorkOrder, sessi
         f"--resume={session.id}" if session.resumed else f"--session-id={session.id}",
         *_permissions(config, order),
         *_sources(config),
+        *claude_tool.arguments(order),
         *(("--max-turns", str(order.max_turns)) if order.max_turns else ()),
         # An amount that would be written as 0 is refused by the program.
         *(("--max-budget-usd", f"{max(order.budget_usd, 1e-6):.6f}") if order.budget_usd else ()),
         *((f"--model={model}",) if model else ()),
         *((f"--fallback-model={config.fallback_model}",) if config.fallback_model else ()),
+        *(("--json-schema", order.schema) if order.schema else ()),
         *config.extra_args,
     )
 
@@ -149,9 +151,12 @@ def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
     mode = "bypassPermissions" if config.skip_permissions else "acceptEdits"
     given = tools(config, order)
     args = ["--permission-mode", mode, "--permission-prompts", "none", "--tools", ",".join(given)]
-    args += ["--settings", json.dumps(settings(config, order.cwd, order.work_root))]
-    if _SHELL_TOOL in given:  # an allow rule is safe only because of what holds what it allows
-        args += ["--allowedTools", _SHELL_TOOL]
+    hidden = claude_tool.folder(order) if order.tool else ""
+    args += ["--settings", json.dumps(settings(config, order.cwd, order.work_root, hidden))]
+    allowed = [_SHELL_TOOL] if _SHELL_TOOL in given else []  # safe only because of what holds what it allows
+    allowed += [claude_tool.ALLOWED] if order.tool else []
+    if allowed:
+        args += ["--allowedTools", ",".join(allowed)]
     for path in (*_beyond(order.cwd, order.work_root), *config.write_paths):
         args += ["--add-dir", path]
     return tuple(args)
@@ -162,8 +167,9 @@ def _beyond(cwd: str, root: str) -> tuple[str, ...]:
     return (root,) if root and root != cwd else ()
 
 
-def settings(config: ClaudeConfig, cwd: str, root: str = "") -> dict[str, Json]:
-    """Return the settings of every run: what may never be written, and what holds the shell. *root*: see WorkOrder.
+def settings(config: ClaudeConfig, cwd: str, root: str = "", hidden: str = "") -> dict[str, Json]:
+    """Return the settings of every run: what may never be written, and what holds the shell. *root*: see WorkOrder;
+    *hidden* is a folder that the agent must not read, although the program does.
 
     The deny rules count even where permissions are skipped. In the shell's sandbox there is no network, nothing can be
     written outside of the working directory, and the credentials of the CLI itself are neither files nor variables.
@@ -172,6 +178,7 @@ def settings(config: ClaudeConfig, cwd: str, root: str = "") -> dict[str, Json]:
     deny: list[Json] = [
         f"Edit(/{folder}/{name})" for folder in (cwd, *beyond) for name in (*_RUN_BY_OTHERS, *config.denied)
     ]
+    deny += [f"Read(/{hidden}/**)"] if hidden else []  # the CLI keeps its shell from it as well
     writable = [*beyond, *config.write_paths]
     found: dict[str, Json] = {"permissions": {"deny": deny}}
     if not config.project_settings:

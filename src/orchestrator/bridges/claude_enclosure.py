@@ -35,7 +35,8 @@ class Places:
     """Absolute paths, links followed. *root* is the work area, all of it, "" for *cwd*, where the CLI starts in it.
     *config* is the CLI's own folder; *private* the attempt's, made by the caller; *program* the command's absolute
     words; *read* and *write* by setting; *hidden* what must not be seen.
-    *notes_above*: the CLI reads the project's CLAUDE.md by itself, also that of folders above the work area."""
+    *notes_above*: the CLI reads the project's CLAUDE.md by itself, also that of folders above the work area. *tool* is
+    the folder by which it learns of the worker's tool, "" for none."""
 
     cwd: str
     home: str
@@ -47,6 +48,7 @@ class Places:
     hidden: Sequence[str] = ()
     notes_above: bool = False
     root: str = ""
+    tool: str = ""
 
     @property
     def area(self) -> str:
@@ -111,6 +113,8 @@ def _mounts(places: Places) -> Iterator[Mount]:
     for folder in dict.fromkeys((area, places.cwd, *places.write)):
         yield from (Mount(Kind.READ, str(path)) for name in RUN_BY_OTHERS if _lies_there(path := Path(folder, name)))
     yield from (_unseen(Path(path)) for path in places.hidden if _is_seen(path, places) and Path(path).exists())
+    if places.tool:
+        yield Mount(Kind.READ, places.tool)
 
 
 def _lies_there(path: Path) -> bool:

@@ -17,12 +17,13 @@ _EXCERPT = 200
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """The agent is up. Printed before every turn."""
+    """The agent is up. Printed before every turn. *servers* tells by name where each of its MCP servers stands."""
 
     session_id: str
     model: str
     version: str
     tools: tuple[str, ...]
+    servers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def _decode(raw: Mapping[str, Json]) -> Iterator[Message]:
             yield _rate_limit(_map(raw, "rate_limit_info"))
         case "system", "init":
             tools = tuple(name for name in _seq(raw, "tools") if isinstance(name, str))
-            yield Init(_str(raw, "session_id"), _str(raw, "model"), _str(raw, "claude_code_version"), tools)
+            version = _str(raw, "claude_code_version")
+            yield Init(_str(raw, "session_id"), _str(raw, "model"), version, tools, _servers(raw))
         case "system", "api_retry":
             yield ApiRetry(
                 attempt=_int(raw, "attempt") or 0,
@@ -179,6 +181,11 @@ def _decode(raw: Mapping[str, Json]) -> Iterator[Message]:
             yield PermissionDenied(_str(raw, "tool_name"), _str(raw, "tool_use_id"), reason)
         case _:
             yield Other(kind, subtype)
+
+
+def _servers(raw: Mapping[str, Json]) -> Mapping[str, str]:
+    found = [entry for entry in _seq(raw, "mcp_servers") if isinstance(entry, Mapping)]
+    return {_str(entry, "name"): _str(entry, "status") for entry in found}
 
 
 def _assistant(raw: Mapping[str, Json]) -> Iterator[Message]:

@@ -25,7 +25,7 @@ from orchestrator.bridges.claude_messages import (
     ToolResult,
     ToolUse,
 )
-from orchestrator.bridges.claude_wants import Wants
+from orchestrator.bridges.claude_wants import Wants, structured_in
 from orchestrator.bridges.process import ExitRecord
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Finished, Interrupted, Outcome, Usage
 from orchestrator.core.notes import NoteGiven
@@ -338,6 +338,7 @@ def _report(tally: Tally, record: ExitRecord, begun: Begun) -> AgentReport:
         notes=begun.notes,
         denied_for=tuple(tally.wants.denied_for),
         question=tally.wants.question(result),
+        structured=structured_in(result),
     )
 
 

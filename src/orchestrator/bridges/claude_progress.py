@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from orchestrator.bridges import claude_tool
 from orchestrator.bridges.claude_messages import (
     ApiRetry,
     AssistantText,
@@ -23,6 +24,7 @@ from orchestrator.core.codec import to_json
 from orchestrator.core.events import Json
 from orchestrator.core.notes import words
 from orchestrator.core.ports import Say
+from orchestrator.core.worker_tool import SPLIT_TASK
 
 _TEXT = 200
 # The argument of a tool that says most to a person, in order of preference.
@@ -44,18 +46,25 @@ K = MessageKind
 class Teller:
     """Tells `say` what the agent does. Remembers what each tool use was, to name it when it fails."""
 
-    def __init__(self, cwd: str, begun: Begun, say: Say) -> None:
+    def __init__(self, cwd: str, begun: Begun, say: Say, *, tool: bool = False) -> None:
+        """*tool*: the worker's tool was offered."""
         self._cwd = cwd
         self._begun = begun
         self._say = say
+        self._tool = tool
         self._uses: dict[str, str] = {}
         self._denied: set[str] = set()
         self._session_told = False
 
     async def tell(self, message: Message) -> None:
         """Say what is worth saying of *message*; most are worth nothing."""
+        first = not self._session_told
         if (said := self._as_milestone(message)) is not None:
             await self._say(said)
+        if isinstance(message, Init) and first and self._tool and (why := claude_tool.missing(message.servers)):
+            await self._say(
+                AgentMessage(K.NOTE, short(f"it goes on without {SPLIT_TASK}: {why}"), {"tool": SPLIT_TASK})
+            )
 
     def _as_milestone(self, message: Message) -> AgentMessage | None:
         match message:

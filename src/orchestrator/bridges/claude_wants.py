@@ -4,6 +4,7 @@ Where nobody sits at the keyboard the program refuses its own tool AskUserQuesti
 the model wanted to know stands in the call all the same.
 """
 
+import json
 import re
 
 from orchestrator.bridges.claude_messages import PermissionDenied, Result, ToolUse
@@ -38,3 +39,9 @@ class Wants:
         if result is None or result.is_error:
             return None
         return self._asked or asked_in_result(result.structured)
+
+
+def structured_in(result: Result | None) -> str:
+    """Return the structured result as JSON. "" where there is none: an agent that never gave one, though it was told
+    to twice, ends with exit code 0 all the same."""
+    return json.dumps(result.structured) if result and result.structured and not result.is_error else ""

@@ -77,7 +77,7 @@ async def own_again(git: Git, facts: AreaFacts) -> str:
 
 
 async def make_clone(git: Git, folder: AreaFolder, facts: AreaFacts, *, branch: str, author: str) -> Mapping[str, str]:
-    """Make `repo` at the base of *facts*, and our index of it. Returns its submodules, path to commit. Raises GitError.
+    """Make `repo` at the start of *facts*, and our index. Returns its submodules, path to commit. Raises GitError.
 
     What lies in its place is removed. There is nothing in it that an agent could have written.
     """
@@ -93,16 +93,16 @@ async def make_clone(git: Git, folder: AreaFolder, facts: AreaFacts, *, branch: 
     if (own / "shallow").is_file():
         shutil.copyfile(own / "shallow", inside / "shallow")
     if facts.source:
-        tags = ("for-each-ref", "--format=%(objectname) %(refname)", "--merged", facts.base, "refs/tags")
+        tags = ("for-each-ref", "--format=%(objectname) %(refname)", "--merged", facts.start, "refs/tags")
         (inside / "packed-refs").write_bytes(await git.run(*tags, cwd=facts.source))
     head = inside / "refs" / "heads" / branch
     head.parent.mkdir(parents=True, exist_ok=True)
-    head.write_text(f"{facts.base}\n")
+    head.write_text(f"{facts.start}\n")
     (inside / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
     with (inside / "config").open("a", encoding="utf-8") as config:
         config.write(_config(facts.settings, author))
     where = {"git_dir": str(inside), "work_tree": repo, "cwd": repo, "config": facts.settings}
-    await git.run("read-tree", "-m", "-u", facts.base, **where)  # type: ignore[arg-type]
+    await git.run("read-tree", "-m", "-u", facts.start, **where)  # type: ignore[arg-type]
     shutil.copy2(inside / "index", folder.index)  # with its times: by them git knows what it has to look into
     listed = await git.run("ls-files", "-s", "-z", git_dir=facts.git_dir, index=str(folder.index))
     links = [entry for entry in listed.split(b"\0") if entry.startswith(b"160000 ")]

@@ -85,7 +85,7 @@ async def deliver(
         return Delivery(facts.base, "", branch, kept=kept.ref, notes=kept.notes)
     date = await git.says("show", "-s", "--format=%cd", "--date=raw", kept.commit, git_dir=facts.git_dir)
     message = _message(words, await _said_by_agent(git, folder, facts))
-    head = await commit(git, facts, tree, message, author=author, date=date, parent=facts.base)
+    head = await commit(git, facts, tree, message, author=author, date=date, parents=facts.above)
     hit("deliver.committed")
     name = facts.branch
     if facts.delivered != head:
@@ -112,12 +112,12 @@ async def _said_by_agent(git: Git, folder: AreaFolder, facts: AreaFacts) -> str:
     Their objects are read by our git; the agent's repository is none that a command runs in.
     """
     inside = folder.repo / ".git"
-    if inside.is_symlink() or not inside.is_dir() or not (head := _head_of(inside)) or head == facts.base:
+    if inside.is_symlink() or not inside.is_dir() or not (head := _head_of(inside)) or head == facts.start:
         return ""
     env = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(inside / "objects")}
     words = ("log", "--reverse", "--no-show-signature", "--no-mailmap", "--format=%B%x00", "--max-count=100")
     try:
-        said = await git.run(*words, f"{facts.base}..{head}", git_dir=facts.git_dir, env=env, timeout_s=20)
+        said = await git.run(*words, f"{facts.start}..{head}", git_dir=facts.git_dir, env=env, timeout_s=20)
     except GitError:
         return ""
     messages = [one.strip() for one in said.decode("utf-8", "replace").split("\0")]

@@ -10,7 +10,7 @@ from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, Kept
 from orchestrator.bridges.git import Git, GitError
 from orchestrator.bridges.git_clone import own_again
 from orchestrator.bridges.git_keep import snapshot
-from orchestrator.bridges.git_refs import base_ref, commit_at, drop_ref, put_ref, ref_part
+from orchestrator.bridges.git_refs import base_ref, commit_at, drop_ref, join_ref, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import files_between, private_index, take
 from orchestrator.bridges.git_source import require_there
 from orchestrator.bridges.scratch import remove
@@ -117,6 +117,8 @@ class GitShelf:
                 remove(path)
         if facts.source and Path(facts.source).is_dir():
             await drop_ref(self._git, facts.source, base_ref(facts))
+            if facts.joined:
+                await drop_ref(self._git, facts.source, join_ref(facts))
 
     async def _still_needed(self, area: AreaFolder, facts: AreaFacts) -> str:
         """Return why removing the area would lose something, "" if it would not."""

@@ -167,13 +167,25 @@ async def _plain_line(taking: _Taking, path: str) -> str:
 
 
 async def commit(
-    git: Git, facts: AreaFacts, tree: str, message: str, *, author: str, date: str, parent: str = ""
+    git: Git,
+    facts: AreaFacts,
+    tree: str,
+    message: str,
+    *,
+    author: str,
+    date: str,
+    parent: str = "",
+    parents: Sequence[str] = (),
 ) -> str:
-    """Make a commit of *tree* in our repository and return its name. *date* is as git writes it: seconds and zone."""
+    """Make a commit of *tree* in our repository and return its name. *date* is as git writes it: seconds and zone.
+
+    It has *parent*, or all *parents* where there are several.
+    """
     name, _, address = author.partition("<")
     who = {"NAME": name.strip(), "EMAIL": address.rstrip("> "), "DATE": date}
     env = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-    words = ("commit-tree", tree, *(("-p", parent) if parent else ()), "-F", "-")
+    above = parents or ((parent,) if parent else ())
+    words = ("commit-tree", tree, *(word for one in above for word in ("-p", one)), "-F", "-")
     said = await git.run(*words, git_dir=facts.git_dir, env=env, stdin=message.encode("utf-8", "replace"))
     return said.decode().strip()
 

@@ -14,6 +14,15 @@ from pathlib import Path
 
 from orchestrator.bridges.again import again
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder, made
+from orchestrator.bridges.area_merge import (
+    begun_with,
+    in_place_notes,
+    joined_with,
+    not_yet_merged,
+    shown,
+    unresolved,
+    unresolved_in,
+)
 from orchestrator.bridges.area_targets import placed, repository_of
 from orchestrator.bridges.git import Git, GitError
 from orchestrator.bridges.git_clone import Equipment, equip, make_clone, make_copy, make_own, own_repository
@@ -69,14 +78,18 @@ class IsolatedWorkspace:
             facts = folder.load()
             if facts is None:
                 return await self._first(folder, order, allowed_root, fresh=fresh)
+            facts = await self._joined(folder, facts, order)
+            left = facts.conflicts
             if fresh or not facts.attempt or not folder.is_there():
                 facts = await self._anew(folder, facts, order)
+            else:
+                left = await unresolved_in(self._git, facts, facts.last_kept())
         except GitError as error:
             if error.shortage:
                 raise OSError(errno.ENOSPC, str(error), str(folder.path)) from None
             raise WorkAreaError(f"the work area could not be made: {error}") from None
         hit("prepare.area")
-        return self._area(folder, facts, order)
+        return replace(self._area(folder, facts, order), conflicts=tuple(map(shown, left)))
 
     async def area(self, order: WorkOrder) -> Area | None:
         folder = self._folder(order)
@@ -89,21 +102,21 @@ class IsolatedWorkspace:
             return await self._in_place.changes(order)
         try:
             found = await delivery_of(self._git, facts, order.attempt, branch="")
+            left = await unresolved_in(self._git, facts, facts.kept.get(str(order.attempt)))
         except GitError as error:
             return Changes(complete=False, detail=str(error))
         if not found.kept:
             return Changes(complete=False, detail="what the attempt left could not be taken down")
-        paths = {
-            kind: tuple(_shown(one.path) for one in found.files if one.status in kind) for kind in ("A", "MT", "D")
-        }
-        return Changes(paths["A"], paths["MT"], paths["D"], own=True)
+        paths = {kind: tuple(shown(one.path) for one in found.files if one.status in kind) for kind in ("A", "MT", "D")}
+        told = unresolved(facts, left, self._folder(order).repo)
+        return Changes(paths["A"], paths["MT"], paths["D"], own=True, unresolved=told)
 
     async def keep(self, order: WorkOrder) -> Delivery | None:
         folder = self._folder(order)
         facts = folder.load()
         if facts is None:
             return None
-        branch = self._branch(facts)
+        branch = self._branch(facts, order)
 
         async def kept() -> Delivery:
             try:
@@ -138,7 +151,7 @@ class IsolatedWorkspace:
                 order.attempt,
                 words,
                 author=self._author(),
-                branch=branch_of(self._rules().branch, facts.name),
+                branch=branch_of(self._rules().branch, facts.name, order.branch),
                 attempt_dir=order.attempt_dir,
             )
         except GitError as error:
@@ -156,7 +169,8 @@ class IsolatedWorkspace:
         mode, note = self._rules().mode, ""
         if mode != IN_PLACE and not await self._in_place.worked_in(order):
             if mode == COPY:
-                return await self._filled(folder, self._copied(folder, order, cwd), order)
+                copied = await begun_with(self._git, self._copied(folder, order, cwd), order.bases, author="")
+                return await self._filled(folder, copied, order)
             try:
                 if (source := await self._source(order, cwd, allowed_root)) is not None:
                     return await self._filled(folder, await self._cloned(order, cwd, source), order)
@@ -167,7 +181,8 @@ class IsolatedWorkspace:
                 hint = "isolation.mode: auto works in place where no clone is possible."
                 raise WorkAreaError(f"isolation.mode is clone, but {why}", hint=hint)
         area = await self._in_place.prepare(replace(order, cwd=cwd), allowed_root, fresh=fresh)
-        return replace(area, notes=(f"worked in place: {note}",) if note else ())
+        notes = (f"worked in place: {note}",) if note else ()
+        return replace(area, notes=(*notes, *in_place_notes(area, (*order.bases, *order.merges))))
 
     async def _source(self, order: WorkOrder, cwd: str, allowed_root: str) -> Source | None:
         """Return the repository of the folder to work in, else that of the target files."""
@@ -199,7 +214,7 @@ class IsolatedWorkspace:
         notes = await notes_of(self._git, source, str(own))
         if not Path(cwd).is_relative_to(source.top):
             notes = (f"{cwd} lies in no repository: worked in that of the target files, {source.top}", *notes)
-        return replace(facts, notes=notes)
+        return await begun_with(self._git, replace(facts, notes=notes), order.bases, author=self._author())
 
     def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
         own = str(folder.path / "own.git")
@@ -207,6 +222,8 @@ class IsolatedWorkspace:
 
     async def _filled(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
         made(folder.path)
+        if new := not_yet_merged(facts, order.merges):
+            facts = await joined_with(self._git, facts, new, author=self._author())
         facts = await self._fill(folder, facts, order)
         hit("prepare.area")
         return self._area(folder, facts, order)
@@ -218,7 +235,7 @@ class IsolatedWorkspace:
             facts = await self._copy(folder, facts)
         else:
             links = await make_clone(
-                self._git, folder, facts, branch=self._branch(facts), author=rules.equipment.author
+                self._git, folder, facts, branch=self._branch(facts, order), author=rules.equipment.author
             )
             facts = replace(facts, links=dict(links))
         hit("area.cloned")
@@ -241,7 +258,18 @@ class IsolatedWorkspace:
         return replace(facts, base=base)
 
     async def _anew(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
-        """Make the area again, from the same base; what is in it is kept before, or set aside if it cannot be."""
+        """Make the area again, from the same start; what is in it is kept before, or set aside if it cannot be."""
+        facts = folder.save(replace(await self._put_by(folder, facts, order), attempt=0))
+        return await self._fill(folder, facts, order)
+
+    async def _joined(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
+        """Merge results of sub-tasks into what the task itself has left; the area is then to be made from that."""
+        if not (new := not_yet_merged(facts, order.merges)):
+            return facts
+        facts = await self._put_by(folder, facts, order)
+        return folder.save(replace(await joined_with(self._git, facts, new, author=self._author()), attempt=0))
+
+    async def _put_by(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
         if facts.attempt and folder.is_there():
             try:
                 facts = await keep(self._git, folder, facts, order.attempt - 1, author=self._author())
@@ -249,27 +277,22 @@ class IsolatedWorkspace:
                 aside = folder.path / f"unkept-{order.attempt - 1}"
                 log.error("%s is set aside as %s: %s", folder.repo, aside, error)  # noqa: TRY400 - expected, not a bug
                 folder.repo.rename(aside)
-        facts = folder.save(replace(facts, attempt=0))
-        return await self._fill(folder, facts, order)
+        return facts
 
     def _folder(self, order: WorkOrder) -> AreaFolder:
         return AreaFolder(self._work, order.uid)
 
     def _area(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
-        area = folder.area(facts, self._branch(facts))
+        area = folder.area(facts, self._branch(facts, order))
         return replace(area, targets=placed(order.targets, facts, folder.repo))
 
-    def _branch(self, facts: AreaFacts) -> str:
+    def _branch(self, facts: AreaFacts, order: WorkOrder) -> str:
         if facts.isolation is Isolation.COPY:
             return ""
-        return facts.branch or branch_of(self._rules().branch, facts.name)
+        return facts.branch or branch_of(self._rules().branch, facts.name, order.branch)
 
     def _author(self) -> str:
         return self._rules().equipment.author
-
-
-def _shown(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _link_note(facts: AreaFacts) -> tuple[str, ...]:

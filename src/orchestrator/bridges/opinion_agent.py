@@ -92,6 +92,7 @@ class AgentOpinions:
             model=self._model or of.model,
             timeout_s=max(1, int(self._timeout_s)),
             max_turns=1,
+            schema="",
             root_tag=f"{of.root_tag}.{TAG}" if of.root_tag else TAG,
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.bridges.strays import end_strays, lock_is_free
 
-CHECK, CHECKOUT, INDEX = "check-", "checkout-", "index-"
+CHECK, CHECKOUT, INDEX, HOOK = "check-", "checkout-", "index-", "hook-"
 RUN = "run"  # the folder of an attempt, in one in which a program runs under a supervisor
 PATIENCE_S = 5.0  # so long a supervisor that has lost its daemon may take to end what it started
 
@@ -61,7 +61,7 @@ async def clear_scratch(parent: Path) -> list[Path]:
     gone: list[Path] = []
     # In the order of their names: what runs is ended before the checkout in which it runs is removed.
     for path in sorted(parent.iterdir()) if parent.is_dir() else ():
-        if not path.name.startswith((CHECK, CHECKOUT, INDEX)) or (held := _locked(path)) is None:
+        if not path.name.startswith((CHECK, CHECKOUT, INDEX, HOOK)) or (held := _locked(path)) is None:
             continue
         try:
             if (path / RUN).is_dir():

@@ -181,6 +181,10 @@ class SqliteJobs:
         )
         return await self._read(lambda con: [rows.attempt_of(row) for row in con.execute(query, (root, root))])
 
+    async def recent_attempts(self, *, limit: int) -> Sequence[AttemptRecord]:
+        query = f"{rows.ATTEMPT} WHERE ended_ts > 0 ORDER BY ended_ts DESC, uid DESC, number DESC LIMIT ?"
+        return await self._read(lambda con: [rows.attempt_of(row) for row in con.execute(query, (limit,))])
+
     async def job(self, key: str) -> Sequence[Job]:
         return await self._read(lambda con: _job(con, key))
 

@@ -8,6 +8,7 @@ from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.notes import NoteGiven
 from orchestrator.core.question import Question
 from orchestrator.core.work import Base
+from orchestrator.core.worker_tool import ToolAccess
 
 
 class FailureKind(StrEnum):
@@ -20,6 +21,7 @@ class FailureKind(StrEnum):
     BILLING = "billing"  # no credit
     BUDGET = "budget"  # the task's own budget is used up
     DAY_BUDGET = "day_budget"  # its share of what may be spent on one day is used up
+    TREE_BUDGET = "tree_budget"  # its share of what its whole lineage may cost is used up
     MAX_TURNS = "max_turns"
     TIMEOUT = "timeout"
     STALLED = "stalled"
@@ -74,7 +76,8 @@ class AgentReport:
     *answer* is its final text. *exit_code* is as wait(2) tells: negative for a signal. *files_changed* are the
     paths its own write tools reported; *denials* the tools it was denied, *denied_for* what for and why, in a few words
     each. *tool_calls* counts by tool name. *question* is what it asked by a tool or in its structured result, and then
-    did nothing more.
+    did nothing more. *structured* is that result as JSON, where the order has a schema; "" when it gave none.
+    *no_agent*: none was needed, and the daemon itself put the answer together.
     """
 
     answer: str = ""
@@ -93,6 +96,8 @@ class AgentReport:
     notes: tuple[NoteGiven, ...] = ()  # of the project, that stood in its prompt
     denied_for: tuple[str, ...] = ()
     question: Question | None = None
+    structured: str = ""
+    no_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class WorkOrder:
     none. *session_cost_usd* is what the session had cost before, None when that is unknown. *resume* asks to
     continue *session_id* where that is possible. *name* is the task's, unique in its root. *work_root* is all that may
     be written, *cwd* a part of it; "": *cwd* itself. *read* may be read beside that. *targets* are the target files as
-    the task has them.
+    the task has them. *schema* is the JSON schema of the structured result that is asked for, "": none.
     """
 
     uid: TaskUid
@@ -179,8 +184,12 @@ class WorkOrder:
     work_root: str = ""
     read: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    schema: str = ""
     bases: tuple[Base, ...] = ()  # results of other tasks that this one begins from
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
+    tool: ToolAccess | None = None  # by which it may split its own task
+    told: str = ""  # what its agent is told of these tasks
+    branch: str = ""  # the name that its file wants for the branch of its result; "": as configured
 
     @property
     def mark(self) -> str:

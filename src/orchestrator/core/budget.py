@@ -14,6 +14,9 @@ from orchestrator.core.events import Json
 
 DAY_BUDGET = "day_budget"  # the reason of a hold, and of a task that waits for the next day
 BUDGET_SCOPE = "budget"  # what is held then: everything that costs something
+NIGHT_BUDGET = "night_budget"  # the reason of a hold
+NIGHT_SCOPE = "night"  # the same, for what a night may cost
+MONEY_SCOPES = (BUDGET_SCOPE, NIGHT_SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +105,10 @@ def cap(*, left_usd: float, day_usd: float, spending: Spending, free_slots: int)
         share = left_of_day / max(1, free_slots)
     smaller = min(left_usd, share)
     return 0.0 if smaller == inf else max(smaller, 1e-6)
+
+
+def smaller(one: float | None, other: float | None) -> float | None:
+    """Return the smaller of two caps, where 0.0 is no limit and None nothing at all."""
+    if one is None or other is None:
+        return None
+    return min(one or inf, other or inf) if one or other else 0.0

@@ -5,11 +5,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Files in which conflict markers of our merges are left. *sides* say which results came together, each in words;
+    *place* is the folder that the files lie in."""
+
+    paths: tuple[str, ...]
+    sides: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Paths relative to the work area, sorted. *complete* is False when the area was too large to be listed whole,
     or nothing was recorded before the start; then absence proves nothing. *detail* says why. *alone* is False when
     somebody else may have worked there at the same time; then presence proves nothing either. *own*: the area was made
-    for this task, so whatever changed in it is its agent's doing."""
+    for this task, so whatever changed in it is its agent's doing. *unresolved*: what is left of a merge of ours."""
 
     created: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
@@ -18,6 +28,7 @@ class Changes:
     detail: str = ""
     alone: bool = True
     own: bool = False
+    unresolved: Unresolved | None = None
 
     def __bool__(self) -> bool:
         return bool(self.created or self.modified or self.deleted)

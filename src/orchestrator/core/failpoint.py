@@ -29,6 +29,7 @@ POINTS: "dict[str, str]" = {
     "claim.renamed": DISK,  # the file is in it
     "claim.done": STEP,
     "area.cloned": STEP,  # the clone is whole, nobody knows of it
+    "area.merged": STEP,  # results of other tasks are one commit with where it begins, nobody knows of it
     "area.recorded": DISK,  # it is remembered durably
     "prepare.area": STEP,  # the work area is there
     "prepare.baseline": DISK,  # how it looks is about to be remembered
@@ -82,6 +83,8 @@ POINTS: "dict[str, str]" = {
     "notice.sending": STEP,  # it is noted that it is being sent, and it is not
     "notice.taken": STEP,  # the far side has taken it, the store does not know
     "notice.noted": STEP,  # it does
+    "hook.started": STEP,  # a hook runs
+    "hook.after": STEP,  # the hooks after a task have run, and that is not noted
     "recover.listed": STEP,  # what an earlier daemon left is known
     "recover.taken": STEP,  # one of it is brought to its end
     "recover.projected": STEP,  # files are up to date

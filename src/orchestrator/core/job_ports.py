@@ -75,6 +75,18 @@ class JobStore(Protocol):
         """Return tasks that have not ended though their deadline has passed, by deadline."""
         ...
 
+    async def recent_attempts(self, *, limit: int) -> Sequence[AttemptRecord]:
+        """Return the attempts that ended last, the last one first."""
+        ...
+
+    async def recall(self, prefix: str) -> Mapping[str, str]:
+        """Return what is kept under keys that begin with *prefix*, by key."""
+        ...
+
+    async def memorize(self, changes: Mapping[str, str | None], *, ts: float) -> None:
+        """Keep texts under keys; None forgets a key."""
+        ...
+
     async def next_due(self) -> float:
         """Return the earliest of all next times of templates and deadlines of tasks not ended; 0.0: there is none."""
         ...

@@ -24,6 +24,7 @@ TOLD: Mapping[EventKind, NoticeKind] = {
     EventKind.SUCCEEDED: NoticeKind.SUCCEEDED,
     EventKind.AGENT_HELD: NoticeKind.LIMITED,  # or needs_you: see kind_of
     EventKind.INTAKE_PAUSED: NoticeKind.NEEDS_YOU,
+    EventKind.HELD: NoticeKind.NEEDS_YOU,  # by a hook; not by a person
 }
 OF_AN_END = frozenset({EventKind.FAILED, EventKind.SUCCEEDED})  # those that need the result of the task
 _BY_A_PERSON = frozenset({"paused", SWITCHED_OFF})
@@ -41,6 +42,8 @@ def kind_of(event: Event) -> NoticeKind | None:
     A hold needs a person where it has no end, or where it is about the login or the program; by a person it is none.
     """
     kind = TOLD.get(event.kind)
+    if event.kind is EventKind.HELD and not event.data.get("hook"):
+        return None
     if kind is NoticeKind.LIMITED:
         if event.data.get("reason") in _BY_A_PERSON:
             return None

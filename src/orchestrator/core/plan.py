@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.account import tree_scope
 from orchestrator.core.agents import AgentProfile
-from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, MONEY_SCOPES, NIGHT_SCOPE
 from orchestrator.core.paths import is_windows, resolve
 from orchestrator.core.ports import Pause
-from orchestrator.core.task import Task
+from orchestrator.core.task import JOINED, Task
 
 EVERYTHING = "*"
 CRASH_LOOP = "crash_loop"  # the reason of a pause that a daemon has put which dies again and again
@@ -86,12 +87,13 @@ def usual(agents: Mapping[str, AgentProfile]) -> list[str]:
 
 def in_force(pauses: Iterable[Pause], now: float, *scopes: str) -> tuple[Pause, ...]:
     """Return the *pauses* that keep anything in *scopes* from being started now; a day without money holds it all."""
-    scopes = (*scopes, BUDGET_SCOPE)
+    scopes = (*scopes, *MONEY_SCOPES)
     return tuple(pause for pause in pauses if pause.scope in scopes and (pause.until == 0 or pause.until > now))
 
 
 def _name(scope: str) -> str:
-    return {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day"}.get(scope, scope)
+    names = {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day", NIGHT_SCOPE: "the budget of the night"}
+    return names.get(scope, scope)
 
 
 def _held_back(
@@ -107,8 +109,10 @@ def _held_back(
         return "waits for its time"
     if task.id_key in keys:
         return f"waits for another task with the id {task.spec.id}"
+    tree = tree_scope(task.lineage)
     for pause in pauses:
-        if pause.scope not in (EVERYTHING, BUDGET_SCOPE, agent):
+        joins = pause.scope == tree and task.reason == JOINED  # what its sub-tasks did is put together at no cost
+        if joins or pause.scope not in (EVERYTHING, *MONEY_SCOPES, agent, tree):
             continue
         if pause.until == 0 or pause.until > now:
             return f"{_name(pause.scope)} is held: {pause.detail or pause.reason}"

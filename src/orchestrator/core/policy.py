@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.dependencies import DependencyPolicy
+from orchestrator.core.hours import Hours, Span
 from orchestrator.core.question import QuestionRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.schedule import ScheduleRules
 from orchestrator.core.split import SplitRules
 from orchestrator.core.task import TaskType
 
@@ -16,10 +18,11 @@ from orchestrator.core.task import TaskType
 class RunPolicy:
     """*slots* attempts at once. *drain_s*: how long a stop waits for running attempts. *attempts_dir* and the cwds
     are absolute paths. *max_interruptions* ends a task that never survives a run of the daemon. *day_budget_usd* is
-    what all tasks together may cost on one local day; 0: no limit of ours. *keep_days* is how long the work
-    area of an ended task stays before a clean-up takes it. *take* is what is done by itself with a proven result:
-    merge, push, pr; *remote* where to. *splits* bounds trees of sub-tasks, *on_dependency* is the policy of who says
-    nothing of it."""
+    what all tasks together may cost on one local day, *night_budget_usd* in one *night*; *unproven_usd* what a lineage,
+    *unproven_total_usd* what all may cost without anything being proven; 0: no limit of ours. *keep_days* is how long
+    the work area of an ended task stays before a clean-up takes it. *take* is what is done by itself with a proven
+    result: merge, push, pr; *remote* where to. *splits* bounds trees of sub-tasks, *on_dependency* is the policy of who
+    says nothing of it."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -30,11 +33,17 @@ class RunPolicy:
     attempts_dir: str
     drain_s: float = 60.0
     day_budget_usd: float = 0.0
+    night_budget_usd: float = 0.0
+    night: tuple[Span, ...] = ()
+    unproven_usd: float = 0.0
+    unproven_total_usd: float = 0.0
     max_interruptions: int = 10
     keep_days: int = 14
     take: tuple[str, ...] = ()
     remote: str = "origin"
     questions: QuestionRules = field(default_factory=QuestionRules)
+    schedules: ScheduleRules = field(default_factory=ScheduleRules)
+    hours: Hours = field(default_factory=Hours)
     splits: SplitRules = field(default_factory=SplitRules)
     on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)

@@ -20,6 +20,10 @@ MAX_SENT_BACK = 10  # checks; of each at most what is kept of its output
 _HEARD = "What was asked about this task, and answered:"
 _CHECK_FAILS = "The daemon has run the checks of the success criteria on your work. One fails:"
 _CHECKS_FAIL = "The daemon has run the checks of the success criteria on your work. These fail:"
+_MAY_SPLIT = (
+    "You have a tool, split_task, that gives parts of this task to other workers. Use it, before you change anything, "
+    "if the task has five or more separate components that could be worked on side by side; never for simple work."
+)
 
 
 def place_words(spec: TaskSpec, area: Area) -> str:
@@ -31,11 +35,17 @@ def place_words(spec: TaskSpec, area: Area) -> str:
 
 
 def prompt_of(
-    spec: TaskSpec, notes: Sequence[ProjectNote] = (), place: str = "", heard: Sequence[Exchange] = ()
+    spec: TaskSpec,
+    notes: Sequence[ProjectNote] = (),
+    place: str = "",
+    heard: Sequence[Exchange] = (),
+    others: Sequence[str] = (),
 ) -> str:
-    """Return the prompt: the task's own, then *place*, Target Files, Success Criteria, Context where given, *notes*.
+    """Return the prompt: the task's own, then *place*, Target Files, Success Criteria, Context where given, *others*,
+    *notes*.
 
-    *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it.
+    *heard* is what earlier attempts asked and were answered; a session that begins anew knows nothing of it. *others*
+    are words about the tasks whose results it begins with (core/handover.py).
     """
     parts = [spec.prompt, *([place] if place else [])]
     if spec.target_files:
@@ -44,6 +54,7 @@ def prompt_of(
         parts.append("Success Criteria:\n" + "\n".join(f"- {criterion.text}" for criterion in spec.criteria))
     if spec.context:
         parts.append(f"Context:\n{spec.context}")
+    parts += [words for words in others if words]
     parts += map(_note, notes)
     if heard:
         parts.append("\n\n".join([_HEARD, *(f"Question: {one.question}\nAnswer: {one.answer}" for one in heard)]))
@@ -56,12 +67,24 @@ def _note(note: ProjectNote) -> str:
     return f"{heading}:\n{text}" if text else heading
 
 
-def continue_prompt_of(spec: TaskSpec, place: str = "", heard: Sequence[Exchange] = ()) -> str:
-    """Return what a resumed session is told: that it was cut off, and the task again, word for word.
+def continue_prompt_of(
+    spec: TaskSpec,
+    place: str = "",
+    heard: Sequence[Exchange] = (),
+    others: Sequence[str] = (),
+    *,
+    lead: str = CONTINUE,
+) -> str:
+    """Return what a resumed session is told: *lead*, that it was cut off, and the task again, word for word.
 
     The notes of the project are in its conversation already.
     """
-    return f"{CONTINUE}\n\n{prompt_of(spec, place=place, heard=heard)}"
+    return f"{lead}\n\n{prompt_of(spec, place=place, heard=heard, others=others)}"
+
+
+def with_tool(prompt: str) -> str:
+    """Return *prompt* of a worker that may split its task: docs/adr/0030-worker-tool.md says why it is told so."""
+    return f"{prompt}\n\n{_MAY_SPLIT}"
 
 
 def sent_back_prompt_of(verdict: Mapping[str, Json]) -> str:

@@ -29,6 +29,7 @@ class Source(StrEnum):
     DENIAL = "denial"  # it was denied what it needed
     TOOL = "tool"  # it called a tool that asks, and did nothing more
     SCHEMA = "schema"  # its structured result is a question
+    CONFLICT = "conflict"  # results of several tasks do not fit together, and it did not make one of them
     TEXT = "text"  # the words at the end of its answer
 
 

@@ -76,6 +76,14 @@ TASK_FILE_REASONS: Mapping[str, FileReason] = {
         "`if_unanswered` is none of the three", "Write wait, skip, or 'default: the answer to give' in quotes."
     ),
     "answer_within_invalid": FileReason("`answer_within` is no time", "Write it like 30m, 2h or 1d."),
+    "after_invalid": FileReason("`after` is no point in time", "Write it like 22:00, 2026-11-28T22:00 or `in 2h`."),
+    "schedule_invalid": FileReason(
+        "`schedule` is no schedule", "Write five fields like `30 2 * * mon-fri`, or @daily; docs/schedules.md has more."
+    ),
+    "timezone_invalid": FileReason("`timezone` is none that this machine knows", "Write it like Europe/Berlin."),
+    "deadline_invalid": FileReason(
+        "`deadline` is no point in time, or none for this task", "Write it like 06:00, 2026-11-29T06:00 or `in 8h`."
+    ),
     # what it belongs to
     "depends_on_invalid": FileReason("`depends_on` holds what is no id", "Write `depends_on: one, two`."),
     "on_dependency_invalid": FileReason(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 from orchestrator.core.events import Json
+from orchestrator.core.worker_tool import TOKEN_PREFIX
 
 MARK = "[redacted]"
 MIN_SECRET_CHARS = 8
@@ -33,6 +34,10 @@ _SHAPES = tuple(
         r"xox[a-z]-[A-Za-z0-9-]{10,}",
         r"(?:AKIA|ASIA)[0-9A-Z]{16}",
         r"AIza[\w-]{35}",
+        rf"{TOKEN_PREFIX}[\w-]{{20,}}",
+        r"b3JjaC13b3JrZXIt[\w+/-]{20,}",  # the same in base64, in each of the ways it can be aligned
+        r"9yY2gtd29ya2VyL[\w+/-]{20,}",
+        r"vcmNoLXdvcmtlci[\w+/-]{20,}",
         r"(?<!\d)\d{6,12}:[\w-]{35,}",
         r"(?<=://)(?!git@)[^\s/?#\"'<>\\@][^\s/?#\"'<>\\]*(?=@)",
     )

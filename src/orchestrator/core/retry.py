@@ -70,6 +70,7 @@ POLICIES: Mapping[K, RetryPolicy] = {
     ),
     K.BUDGET: _never("The task's budget is used up; raise budget_usd in the task, then `retry`."),
     K.DAY_BUDGET: _hold(60, 60, "It goes on the next day; raise budget.per_day_usd, or `resume budget`, for today."),
+    K.TREE_BUDGET: _hold(60, 60, "It goes on while its lineage has money: tree_budget_usd of the task it began with."),
     K.MAX_TURNS: _never("Raise max_turns in the task or split the task."),
     K.TIMEOUT: _again(2, 10, 60, "Raise timeout_sec in the task, or CLAUDE_TIMEOUT_SEC, or split the task."),
     K.STALLED: _again(3, 30, 300, "The agent fell silent; see its output in the attempt folder.", resume=True),

@@ -10,7 +10,8 @@ class SplitRules:
     """*max_depth* splits may lie between the root and a task; 0: no task splits. A split has *min_children* to
     *max_children* sub-tasks, a whole tree at most *max_tree* tasks. *tree_budget_usd* is what a tree may cost where its
     root says nothing; 0: no limit of ours. *approve*: a person approves each plan before it runs. *tool*: a running
-    worker may split its own task."""
+    worker may split its own task. *commands_from* are the doors by which a request may come whose plan names commands
+    as checks. *default_type* is what a sub-task is taken for that says nothing of it."""
 
     max_depth: int = 3
     min_children: int = 2
@@ -19,3 +20,5 @@ class SplitRules:
     tree_budget_usd: float = 0.0
     approve: bool = False
     tool: bool = False
+    commands_from: tuple[str, ...] = ()
+    default_type: str = ""

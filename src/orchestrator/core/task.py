@@ -122,13 +122,15 @@ class TaskType:
     """A configured task type.
 
     *tools* is the explicit list the agent gets. *expects_changes*: success without a changed file is not
-    believed. *words* are the patterns by which the deterministic reader recognises the type in free text.
+    believed. *words* are the patterns by which the deterministic reader recognises the type in free text. *plans*: a
+    task of this type is split by a plan, which its agent makes, instead of being done.
     """
 
     name: str
     tools: tuple[str, ...]
     expects_changes: bool
     words: tuple[str, ...] = ()
+    plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +325,11 @@ def _asked(task: Task, event: Event) -> Task:
     return replace(_uncharged(task, event), not_before=deadline)
 
 
+def _held(task: Task, event: Event) -> Task:
+    """Why a hook has held it is told with the task. Its reason stays, as it decides whether its session is resumed."""
+    return replace(task, detail=_text(event, "detail")) if event.data.get("hook") else task
+
+
 def _split(task: Task, event: Event) -> Task:
     """It costs no try: what it was started for goes on in its sub-tasks."""
     return replace(_uncharged(task, event), not_before=0.0, reason=SPLIT, detail=_text(event, "detail"))
@@ -366,6 +373,7 @@ _CHANGES: Mapping[EventKind, Callable[[Task, Event], Task]] = {
     EventKind.RETRY: _waits,
     EventKind.QUESTION_ASKED: _asked,
     EventKind.ANSWERED: _answered,
+    EventKind.HELD: _held,
     EventKind.SPLIT: _split,
     EventKind.JOINED: _joined,
     EventKind.SCHEDULED: _rescheduled,

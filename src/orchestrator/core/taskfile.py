@@ -36,6 +36,7 @@ import frontmatter
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import Fields, clean_title, read_fields
 from orchestrator.core.fields_jobs import written
+from orchestrator.core.fields_time import TIMES
 from orchestrator.core.frontmatter import Moment, TaskFrontMatter, read_front_matter, split_front_matter
 from orchestrator.core.items import criterion_line, read_criteria, read_targets, target_line
 from orchestrator.core.reader import Guess, infer_paths, infer_priority, infer_title, infer_type, reasons
@@ -239,6 +240,7 @@ def _metadata(spec: TaskSpec, *, with_title: bool) -> dict[str, Any]:
         **({"if_unanswered": spec.if_unanswered} if spec.if_unanswered else {}),
         **({"answer_within": f"{spec.answer_within_s:.0f}s"} if spec.answer_within_s is not None else {}),
         **written(spec),
+        **{key: value for key in TIMES if (value := getattr(spec, key))},
     }
 
 

@@ -6,13 +6,14 @@ from datetime import tzinfo
 from math import inf
 
 from orchestrator.core.attempt import Failed, FailureKind, Outcome
-from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, spent_by
+from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, smaller, spent_by
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Pause, Store
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
+from orchestrator.engine.accounts import Accounts
 from orchestrator.engine.patience import patiently
 
 
@@ -26,6 +27,7 @@ class Budget:
         self._clock = clock
         self._policy = policy
         self._zone = zone
+        self.accounts = Accounts(store=store, clock=clock, policy=policy)
 
     async def cap(self, task: Task, *, free_slots: int) -> float | None:
         """Return what the next attempt of *task* may cost, 0.0 for no limit of ours; None: not to be started now.
@@ -34,10 +36,18 @@ class Budget:
         """
         left, day_usd = await self._left(task), self._policy().day_budget_usd
         spending = await self._store.spending(day_of(self._clock.now(), self._zone).begins)
-        return cap(left_usd=max(0.0, left), day_usd=day_usd, spending=spending, free_slots=free_slots)
+        share = await self.accounts.share(task, free_slots=free_slots)
+        if share is None:
+            return None
+        usd = cap(left_usd=max(0.0, min(left, share)), day_usd=day_usd, spending=spending, free_slots=free_slots)
+        return smaller(usd, await self.accounts.of_night(free_slots=free_slots))
 
     async def settle(self) -> None:
-        """Close the day when its budget is used up, and open it on the next one, or when the setting was raised."""
+        """Close the day when its budget is used up, and open it on the next one, or when the setting was raised.
+
+        The same for the night, and for the breaker.
+        """
+        await self.accounts.settle()
         limit, now = self._policy().day_budget_usd, self._clock.now()
         closed = next((pause for pause in await self._store.pauses() if pause.scope == BUDGET_SCOPE), None)
         if not limit and closed is None:
@@ -62,8 +72,12 @@ class Budget:
         await self._store.pause(pause, Event(EventKind.AGENT_HELD, self._clock.now(), data=data))
 
     async def whose(self, task: Task, failure: Failed) -> Failed:
-        """Tell a task that has used up its own budget from one whose share of the day's ended it: that one goes on."""
-        if failure.kind is FailureKind.BUDGET and self._policy().day_budget_usd and await self._left(task) > 0:
+        """Tell a task that has used up its own budget from one whose share of another ended it: that one goes on."""
+        if failure.kind is not FailureKind.BUDGET or await self._left(task) <= 0:
+            return failure
+        if await self.accounts.bounds(task):
+            return replace(failure, kind=FailureKind.TREE_BUDGET, detail=f"its share of its lineage: {failure.detail}")
+        if self._policy().day_budget_usd or self._policy().night_budget_usd:
             return replace(failure, kind=FailureKind.DAY_BUDGET, detail=f"its share of the day: {failure.detail}")
         return failure
 

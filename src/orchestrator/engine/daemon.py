@@ -65,8 +65,11 @@ class Daemon:
         clockwatch: ClockWatch | None = None,
         beside: Sequence[Callable[[asyncio.Event], Coroutine[None, None, None]]] = (),
         telling: Telling | None = None,
+        last: Sequence[Callable[[asyncio.Event], Coroutine[None, None, None]]] = (),
     ) -> None:
-        """*beside* are further parts, each run until it is told to stop: when no attempt runs any more."""
+        """*beside* are further parts, each run until it is told to stop: when no attempt runs any more; those in *last*
+        when the projector has written everything too."""
+        self._last = last
         self._beside = beside
         self._clockwatch = clockwatch
         self._telling = telling
@@ -112,6 +115,8 @@ class Daemon:
             group.create_task(self._upkeep(signals), name="upkeep")
             for part in self._beside:
                 group.create_task(part(stopped), name="a further part")
+            for part in self._last:
+                group.create_task(part(written), name="a last part")
             await self._pool.run(signals.stopping, signals.ending)
             await self._note(EventKind.DAEMON_STOPPED, {})
             stopped.set()

@@ -37,6 +37,7 @@ from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import bounded
 from orchestrator.engine.patience import patiently, uninterrupted
+from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
 from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
@@ -73,6 +74,7 @@ class Executor:
         self._redact = redact
         self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
+        self._predecessors = Predecessors(store, clock, redact)
         self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
@@ -170,7 +172,8 @@ class Executor:
     async def _work(self, task: Task, order: WorkOrder) -> Outcome:
         attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         try:
-            order = await self._labour.begin(going_on(order, task, attempts))
+            order = await self._predecessors.given(going_on(order, task, attempts), task)
+            order = await self._labour.begin(order)
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
             order = worded(order, task.spec, await self._labour.area(order), notes, heard(attempts))
         except WorkAreaError as error:

@@ -46,7 +46,7 @@ class Failing:
         if failure.kind is FailureKind.START_REFUSED and not await self._holds.held(order.agent):
             # The agent was working until now: the fault may be this task's own, so it is charged, and not for ever.
             kind = EventKind.FAILED if task.tries >= MAX_REFUSALS else EventKind.RETRY
-        if failure.kind is FailureKind.DAY_BUDGET:
+        if failure.kind in (FailureKind.DAY_BUDGET, FailureKind.TREE_BUDGET):
             not_before = self._clock.now() + AFTER_YOU_S  # it goes on as soon as there is money
         elif decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
             held_until = await self._holds.after(order.agent, failure, decision)

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import WorkOrder
+from orchestrator.core.handover import JOINED, conflict_words, merged_words
 from orchestrator.core.notes import ProjectNote, given
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.prompt import continue_prompt_of, place_words, prompt_of
+from orchestrator.core.prompt import CONTINUE, continue_prompt_of, place_words, prompt_of
 from orchestrator.core.question import Exchange
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
@@ -48,6 +49,7 @@ class Orders:
             root_tag=self._root_tag,
             name=task.name,
             targets=spec.target_files,
+            branch=spec.branch,
         )
 
     def profile(self, task: Task) -> AgentProfile:
@@ -66,11 +68,14 @@ def worded(
     """Return *order* with its prompt for the work area: target files as they are called there, *notes* of the project.
 
     *heard* is what was asked and answered before. What a resumed session is told instead names the same files, unless
-    it is something else than the task again.
+    it is something else than the task again. Of other tasks whose results are in the area both tell.
     """
     there = replace(spec, target_files=area.targets or spec.target_files)
     place = place_words(spec, area)
+    others = (order.told, merged_words(area.merged), conflict_words(area.conflicts))
     again = order.continue_prompt
     if again in (continue_prompt_of(spec), continue_prompt_of(spec, heard=heard)):
-        again = continue_prompt_of(there, place, heard)
-    return replace(order, prompt=prompt_of(there, notes, place, heard), continue_prompt=again, notes=given(notes))
+        lead = JOINED if order.merges else CONTINUE
+        again = continue_prompt_of(there, place, heard, others, lead=lead)
+    prompt = prompt_of(there, notes, place, heard, others)
+    return replace(order, prompt=prompt, continue_prompt=again, notes=given(notes))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from orchestrator.core.errors import IllegalEventError, StoreError
@@ -17,6 +17,7 @@ from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.executor import Executor
+from orchestrator.engine.gate import Gate
 from orchestrator.engine.patience import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,13 @@ class _Running:
     work: asyncio.Task[None]
     agent: str
     task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    task: Task
+    resume: bool
+    cap_usd: float
 
 
 class Pool:
@@ -49,11 +57,15 @@ class Pool:
         kept: Callable[[Task], bool] = lambda _: False,
         shortage: Callable[[], str] = lambda: "",
         clockwatch: ClockWatch | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone.
+        """*only* runs that task alone. *kept* tells which tasks may start though their file is gone. *gate* is asked
+        before each start, with the task in its slot already.
 
         *shortage* says what the machine lacks to start anything, "" when it lacks nothing.
         """
+        self._gate = gate
+        self._drains = False
         self._shortage = shortage
         self._clockwatch = clockwatch
         self._kept = kept
@@ -77,6 +89,7 @@ class Pool:
             while not stopping.is_set():
                 seen = self._bell.count
                 await self._rest(seen, await self._look_or_wait(), stopping)
+            self._drains = True
             await self._drain(ending)
         finally:
             await uninterrupted(self._end_all())
@@ -169,17 +182,33 @@ class Pool:
         # One that was started before runs as it is stored, and claiming makes its file anew: no scan will tell more.
         if task.attempt == 0 and not self._kept(task) and not await self._inbox.unchanged(task):
             return  # edited or removed this very moment: the next scan tells what it is now
-        free_slots = self._policy().slots - len(self._running)
+        if self._gate is not None and self._gate.asks:
+            self._put_to_work(task, self._behind(self._gate, task))
+        elif (attempt := await self._begun(task)) is not None:
+            self._put_to_work(attempt.task, self._run(attempt))
+
+    async def _behind(self, gate: Gate, task: Task) -> None:
+        if not await gate.opens(task) or self._drains:
+            return
+        if (attempt := await self._begun(task)) is not None:
+            self._running[task.uid] = replace(self._running[task.uid], task=attempt.task)
+            await self._run(attempt)
+
+    async def _begun(self, task: Task) -> _Attempt | None:
+        """Begin an attempt in the store, None where it may not begin now."""
+        free_slots = self._policy().slots - len(self._running.keys() - {task.uid})
         if (cap_usd := await self._executor.cap(task, free_slots=free_slots)) is None:
-            return  # what runs may spend all that is left of the day; its end rings the bell
+            return None  # what runs may spend all that is left of the day; its end rings the bell
         event = self._executor.starting(task, cap_usd=cap_usd)
         try:
             started = (await self._store.commit([event]))[0]
         except IllegalEventError:
-            return  # cancelled or edited meanwhile
+            return None  # cancelled or edited meanwhile
         hit("claim.committed")
-        resume = event.data.get("resume") is True
-        self._put_to_work(started, self._executor.run(started, resume=resume, cap_usd=cap_usd))
+        return _Attempt(started, event.data.get("resume") is True, cap_usd)
+
+    def _run(self, attempt: _Attempt) -> Coroutine[None, None, None]:
+        return self._executor.run(attempt.task, resume=attempt.resume, cap_usd=attempt.cap_usd)
 
     def _put_to_work(self, task: Task, attempt: Coroutine[None, None, None]) -> None:
         work = asyncio.create_task(attempt, name=task.uid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from orchestrator.core.events import Json
 from orchestrator.kit.script import Answer, Cut, CutAt, Hang, Refusal, Scenario, StreamError, ToolCall
 
 # An instant far enough away for a demonstration, used when the caller names none: 2100-01-01T00:00:00Z.
@@ -46,6 +47,15 @@ def lie() -> Scenario:
 def question() -> Scenario:
     """Ask instead of working."""
     return say("Before I start: which of the two database drivers should I use?")
+
+
+def structured(value: Mapping[str, Json], *, look: bool = False) -> Scenario:
+    """Give *value* as the structured result that a run with a schema asks for, after a *look* at the files if wanted.
+
+    The caller checks it: one that does not satisfy the schema is refused, and given again, until the caller gives up.
+    """
+    give = Answer("Here it is.", (ToolCall("StructuredOutput", value),), times=0)
+    return Scenario((*((Answer("First I look.", (_LOOK,)),) if look else ()), give))
 
 
 def could_not() -> Scenario:

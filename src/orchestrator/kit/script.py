@@ -156,7 +156,8 @@ def block_in(text: str) -> Scenario | None:
 
 def as_block(scenario: Scenario) -> str:
     """Return *scenario* as a block to put into a prompt, on one line."""
-    return f"<<<SCRIPT {json.dumps(to_json(scenario))} SCRIPT>>>"
+    told = json.dumps(to_json(scenario)).replace("<", "\\u003c").replace(">", "\\u003e")  # it may hold a block itself
+    return f"<<<SCRIPT {told} SCRIPT>>>"
 
 
 def from_json(raw: Json) -> Scenario:

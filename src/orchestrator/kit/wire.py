@@ -23,7 +23,7 @@ ERROR_TYPES: Mapping[int, str] = {
 _STATUS_OF = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error": 401}
 _CWD = re.compile(r"working directory: (.+)")
 # What Claude Code adds by itself when an answer was empty or cut short: the same turn goes on, nobody asked anew.
-_NUDGES = ("[Your previous response", "Output token limit")
+_NUDGES = ("[Your previous response", "Output token limit", "[structured-output-enforce]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,13 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Even
     return row
 
 
+def is_proven(task: Task, attempts: Sequence[AttemptRecord]) -> bool:
+    """Return whether *task* succeeded, with every mandatory criterion proven or holding and one at least proven."""
+    verdict: Mapping[str, Json] = attempts[-1].verdict if attempts else {}
+    criteria, findings = _rows(verdict.get("criteria")), _rows(verdict.get("findings"))
+    return _class_of(task, criteria, findings, accepted=bool(verdict.get("accepted"))) == Proof.PROVEN.value
+
+
 def _taken(data: Mapping[str, Json]) -> dict[str, Json]:
     words: dict[str, Json] = {key: str(data.get(key, "")) for key in ("how", "by", "branch", "detail")}
     return {**words, "ok": data.get("ok") is True}

@@ -11,12 +11,13 @@ from orchestrator.core.attempt import AgentReport, AttemptRecord, Failed, Failur
 from orchestrator.core.codec import outcome_from_json, to_json
 from orchestrator.core.digest import Digest
 from orchestrator.core.events import Json
-from orchestrator.core.evidence import Changes
+from orchestrator.core.evidence import Changes, Unresolved
 from orchestrator.core.opinion import Opinion, opinion_facts
 from orchestrator.core.proof import CriterionProof, Finding
 from orchestrator.core.question import Question, Source
 from orchestrator.core.task import TaskSpec, TaskType
 from orchestrator.validation.answer import asks, is_about_checking, is_empty, question_of, surrenders
+from orchestrator.validation.conflicts import left_words, question_words
 from orchestrator.validation.proof import NOT_RUN, open_because, unchecked
 
 
@@ -76,7 +77,7 @@ def judge(
     if still_open or any(proof.check is not None for proof in criteria):
         detail = still_open.detail if still_open else ""
         checks.append(Check("every mandatory criterion is met", passed=still_open is None, detail=detail))
-    asked = _question(failure, report) if failure else None
+    asked = _question(failure, report, changes.unresolved) if failure else None
     return Verdict(failure or still_open, tuple(checks), criteria, changes, findings, question=asked)
 
 
@@ -103,6 +104,9 @@ def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[t
         looks.append((_asked_in_form(report.question), FailureKind.ASKED_A_QUESTION))
     looks.append((_answered(report), FailureKind.EMPTY_ANSWER))
     looks.append((_no_question(report, changed=changed), FailureKind.ASKED_A_QUESTION))
+    if changes.unresolved is not None:
+        left = left_words(changes.unresolved.paths)
+        looks.append((Check("merge conflicts are resolved", passed=False, detail=left), FailureKind.MERGE_CONFLICT))
     looks.append((_no_surrender(report, changed=changed), FailureKind.GAVE_UP))
     if task_type.expects_changes:
         claims = all(check.passed is not False for check, _ in looks)  # no question, no surrender: it calls this done
@@ -147,8 +151,10 @@ def _answered(report: AgentReport) -> Check:
     return Check("answer is not empty", passed=not empty, detail="the agent said nothing" if empty else "")
 
 
-def _question(failure: Failed, report: AgentReport) -> Question | None:
+def _question(failure: Failed, report: AgentReport, left: Unresolved | None) -> Question | None:
     """Return what a person has to answer so that it can go on."""
+    if failure.kind is FailureKind.MERGE_CONFLICT and left is not None:
+        return Question(question_words(left.paths, left.sides, left.place, report.answer), (), Source.CONFLICT)
     if failure.kind is FailureKind.PERMISSION_DENIED:
         said = question_of(report.answer)
         what = "; ".join(report.denied_for) or ", ".join(sorted(set(report.denials)))

@@ -34,6 +34,16 @@ def batch_problems(report: Json) -> Sequence[str]:
     return _problems("batch.schema.json", report)
 
 
+def analytics_problems(told: Json) -> Sequence[str]:
+    """Return what is wrong with the figures on a job or a period, as `result_problems` does."""
+    return _problems("analytics.schema.json", told)
+
+
+def forecast_problems(told: Json) -> Sequence[str]:
+    """Return what is wrong with a forecast, as `result_problems` does."""
+    return _problems("forecast.schema.json", told)
+
+
 def _problems(schema: str, document: Json) -> Sequence[str]:
     problems = []
     for error in sorted(_validator(schema).iter_errors(document), key=lambda one: list(map(str, one.absolute_path))):
@@ -43,10 +53,11 @@ def _problems(schema: str, document: Json) -> Sequence[str]:
 
 
 def file_problems(data: bytes) -> Sequence[str]:
-    """Return what is wrong with the bytes of a result file or a batch report; empty when nothing is."""
+    """Return what is wrong with the bytes of a result, a batch report or the figures on a job; empty for nothing."""
     try:
         result = json.loads(data)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         return [f"{_UNREADABLE}: {str(error)[:120]}"]
-    is_report = isinstance(result, dict) and result.get("kind") == "batch_report"
-    return batch_problems(result) if is_report else result_problems(result)
+    kind = result.get("kind") if isinstance(result, dict) else None
+    known = {"batch_report": batch_problems, "analytics": analytics_problems}
+    return known.get(str(kind), result_problems)(result)
