@@ -15,6 +15,7 @@ from orchestrator.bridges.root_lock import Holder, holder
 from orchestrator.compose import opened
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding
+from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.service import ServiceState
@@ -38,6 +39,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         findings=partial(_findings, configuration),
         repair=partial(_repair, configuration),
         check_file=files.check,
+        lint=partial(_lint, configuration),
         put_task=files.put,
         run_daemon=partial(run_daemon, configuration, out.note),
         run_file=partial(run_file, configuration, out.note),
@@ -74,6 +76,12 @@ async def _findings(configuration: Configuration) -> Sequence[Finding]:
     from orchestrator.diagnosis import findings
 
     return await findings(configuration)
+
+
+async def _lint(configuration: Configuration, paths: Sequence[str], run: bool, seconds: float) -> LintReport:
+    from orchestrator.linting import lint
+
+    return await lint(configuration, paths, run=run, seconds=seconds)
 
 
 async def _repair(configuration: Configuration) -> RepairReport:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import resource
 import shutil
 import socket
@@ -20,9 +21,11 @@ from orchestrator.bridges.claude_command import confinement, environment, refusa
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
 from orchestrator.bridges.clock import SystemClock
 from orchestrator.bridges.container import Container, container_finding
-from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, examine
+from orchestrator.bridges.probes import Configured, DatabaseFacts, Given, database_findings, examine
+from orchestrator.bridges.probes_files import space_finding
 from orchestrator.bridges.probes_ollama import OllamaUse, ollama_findings
-from orchestrator.bridges.probes_programs import ClaudeProbe
+from orchestrator.bridges.probes_programs import ClaudeProbe, claude_findings, git_findings
+from orchestrator.bridges.probes_sleep import sleep_findings
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.bridges.sqlite_file import migrations
@@ -69,6 +72,33 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     groups = list(dict.fromkeys(one.group for one in whole))
     whole.sort(key=lambda one: groups.index(one.group))
     return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in whole]
+
+
+async def before_bed(configuration: Configuration) -> Sequence[Finding]:
+    """Look at what a night depends on: agent, login, git, disk, database, models, Telegram, sleep."""
+    environ, settings = configuration.environ, configuration.settings
+    which = partial(shutil.which, path=environ.get("PATH", os.defpath))
+    run, config = partial(_run, environ), configuration.claude(sandbox_available=False)
+    claude = _claude(Finder(config.command, environment(config), oldest=config.min_version), environment(config))
+    wanted = settings.agents.claude.enabled or settings.agents.local.enabled
+    found = [
+        *_invalid(configuration),
+        space_finding(configuration.root, settings.intake.min_free_bytes),
+        *(await claude_findings(claude, floor=config.min_version) if wanted else ()),
+        *await git_findings(run, which),
+        *await _database_findings(configuration),
+        *await ollama_findings(_ollama(configuration)),
+        *await chatting.findings(configuration),
+        *await sleep_findings(platform.system(), run, which),
+    ]
+    return [replace(one, fix=one.fix.replace(COMMAND, configuration.command)) for one in found]
+
+
+async def _database_findings(configuration: Configuration) -> Sequence[Finding]:
+    try:
+        return database_findings(await _database(Path(configuration.settings.paths.state) / DATABASE))
+    except StoreError as error:
+        return [failed("database", "file", error.message, f"{COMMAND} doctor")]
 
 
 async def _trial_finding(configuration: Configuration, container: Container) -> Finding:

@@ -17,6 +17,7 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding
 from orchestrator.core.lifecycle import State
+from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask
@@ -40,6 +41,8 @@ class World:
     files: dict[str, TaskSpec] = field(default_factory=dict)
     put: list[tuple[str, bytes]] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    lint: LintReport = field(default_factory=lambda: LintReport((), (), ()))
+    linted: list[tuple[tuple[str, ...], bool, float]] = field(default_factory=list)
     ends: State = State.SUCCEEDED
     service: ServiceState = field(default_factory=lambda: ServiceState("orchestrator-r-1", "systemd", "/h/r.service"))
     asked: list[tuple[str, bool]] = field(default_factory=list)
@@ -72,6 +75,7 @@ class World:
             findings=self._findings,
             repair=self._repair,
             check_file=self._check,
+            lint=self._lint,
             put_task=self._put,
             run_daemon=self._run_daemon,
             run_file=self._run_file,
@@ -125,6 +129,10 @@ class World:
         if path not in self.files:
             raise TaskFileError("prompt_missing", "it does not say what to do", file=path, line=3, hint="Say it.")
         return self.files[path]
+
+    async def _lint(self, paths: Sequence[str], run: bool, seconds: float) -> LintReport:
+        self.linted.append((tuple(paths), run, seconds))
+        return self.lint
 
     async def _put(self, name: str, body: bytes) -> str:
         self.put.append((name, body))

@@ -18,7 +18,7 @@ from tests.fuzz_taskfile import MAX_SEED_BYTES, broken_promise, essence
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import clean_title
-from orchestrator.core.fields_jobs import is_branch, is_job_name
+from orchestrator.core.fields_jobs import is_job_name
 from orchestrator.core.reasons import TASK_FILE_REASONS
 from orchestrator.core.task import Criterion, Inference, Priority, TaskSpec
 from orchestrator.core.taskfile import parse_task_file, render_task_file
@@ -244,6 +244,10 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         rerun=st.booleans(),
         if_unanswered=st.sampled_from(["", "wait", "skip"]) | WORDS.map(lambda text: f"default: {text}"),
         answer_within_s=st.none() | st.integers(0, 86_400).map(float),
+        after=st.sampled_from(["", "22:00", "in 2h", "2026-11-28", "2026-11-28T22:00+01:00", "2026-11-28 22:00"]),
+        schedule=st.sampled_from(["", "30 2 * * *", "*/5 8-18 * * mon-fri", "@daily", "0 0 L * *"]),
+        timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "Etc/GMT+5"]),
+        deadline=st.sampled_from(["", "06:00", "in 1h30m"]),
         depends_on=st.lists(st.from_regex(r"dep[a-z0-9._-]{0,5}x", fullmatch=True), max_size=3, unique=True).map(tuple),
         on_dependency=st.sampled_from(["", "block", "skip", "run_anyway"]),
         job=st.just("") | WORDS.filter(is_job_name),
@@ -252,10 +256,6 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
         max_children=st.none() | st.integers(0, 100),
         tree_budget_usd=st.none() | st.integers(1, 10_000).map(lambda cents: cents / 100),
         approve=st.sampled_from(["", "plan"]),
-        after=st.sampled_from(["", "22:00", "in 2h", "2026-11-28", "2026-11-28T22:00+01:00", "2026-11-28 22:00"]),
-        schedule=st.sampled_from(["", "30 2 * * *", "*/5 8-18 * * mon-fri", "@daily", "0 0 L * *"]),
-        timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "Etc/GMT+5"]),
-        deadline=st.sampled_from(["", "06:00", "in 1h30m"]),
     )
 
 
@@ -272,41 +272,6 @@ def specs(prompts: st.SearchStrategy[str], contexts: st.SearchStrategy[str]) -> 
 def test_a_task_says_what_follows_when_nobody_answers(lines: str, rule: str, within_s: float | None) -> None:
     spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
     assert (spec.if_unanswered, spec.answer_within_s) == (rule, within_s)
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ("depends_on: one", (("one",), "", "", "")),
-        ("dependencies: one, Two ,one,", (("one", "Two"), "", "", "")),
-        ("depends-on:\n  - one\n  - two\non_dependency: Run-Anyway", (("one", "two"), "run_anyway", "", "")),
-        ("depends_on: [one]\njob: the night\nbranch_name: feature/auth", (("one",), "", "the night", "feature/auth")),
-    ],
-)
-def test_a_task_says_what_it_depends_on_and_belongs_to(lines: str, said: object) -> None:
-    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
-    assert (spec.depends_on, spec.on_dependency, spec.job, spec.branch) == said
-
-
-def test_a_task_says_what_may_come_of_it_by_a_split() -> None:
-    spec = read("---\nmax_recursion_depth: 2\nmax_children: 4\ntree_budget_usd: $3.50\napprove: Plan\n---\n# T\nx\n")
-    assert (spec.max_depth, spec.max_children, spec.tree_budget_usd, spec.approve) == (2, 4, 3.5, "plan")
-
-
-@pytest.mark.parametrize("name", ["a", "feature/auth", "007", "a#b", "x.y", "ü/é", "a@b"])
-def test_what_git_takes_for_a_branch_is_one(name: str) -> None:
-    assert is_branch(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock"),
-        *("a.", "@", "HEAD", "-a", "refs/heads/a", "a@{b", "a\x7f", "x" * 201),
-    ],
-)
-def test_what_git_takes_for_no_branch_is_none(name: str) -> None:
-    assert not is_branch(name)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from orchestrator.api import (
     cli_answer,
     cli_control,
     cli_files,
+    cli_lint,
     cli_notify,
     cli_report,
     cli_results,
@@ -183,10 +184,14 @@ def _control_commands(commands: Commands) -> None:
 
 
 def _file_commands(commands: Commands) -> None:
-    check = _add(
-        commands, "check", cli_files.check, "read task files and say what is wrong; runs nothing", "check *.task.md"
-    )
-    check.add_argument("files", nargs="+", metavar="FILE")
+    about = "read task files and say what is wrong; of a folder, also what may spoil the night"
+    check = _add(commands, "check", cli_lint.check, about, "check tasks/")
+    check.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="files are only read, a folder is linted")
+    check.add_argument("--lint", action="store_true", help="lint single files as well")
+    check.add_argument("--no-run", action="store_true", help="run no check on its base")
+    seconds = f"how long checks may run in all (default {cli_lint.SECONDS})"
+    check.add_argument("--seconds", type=_positive, default=None, metavar="N", help=seconds)
+    check.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     sample = _add(
         commands,
         "create-sample",

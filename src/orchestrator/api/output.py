@@ -31,6 +31,7 @@ _COLOURS = {
     "PASS": "green",
     "WARN": "yellow",
     "FAIL": "bold red",
+    "NOTE": "cyan",
 }
 
 

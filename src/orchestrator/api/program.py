@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
+from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.ports import EndedTask
 from orchestrator.core.repair_report import RepairReport
@@ -53,6 +54,7 @@ class Program:
     findings: Callable[[], Awaitable[Sequence[Finding]]]
     repair: Callable[[], Awaitable[RepairReport]]
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
+    lint: Callable[[Sequence[str], bool, float], Awaitable[LintReport]]  # paths; run checks? for how many seconds
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
     run_daemon: Callable[[Show, Callable[[], Awaitable[None]]], Awaitable[int]]  # the second once the root is ours
     run_file: Callable[[str, Show], Awaitable[Task]]

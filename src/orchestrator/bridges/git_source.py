@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from orchestrator.bridges.git import Git, GitError, literal
+from orchestrator.bridges.git import Git, GitError, literal, names
 from orchestrator.core.errors import ConflictError
 
 ALTERNATES = "info/alternates"
@@ -109,8 +109,11 @@ def stores(objects: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _uncommitted(git: Git, source: Source, own: str) -> int:
-    """Count what in the checkout is not in its last commit. By our own repository: `git status` would run filters."""
+async def uncommitted(git: Git, source: Source, own: str) -> tuple[str, ...]:
+    """Return what in the checkout is not in its last commit, folders with a slash. Raises GitError.
+
+    By our own repository: `git status` would run filters.
+    """
     index = await git.says("rev-parse", "--git-path", "index", cwd=source.top)
     with TemporaryDirectory(prefix="orchestrator-") as folder:
         copy = Path(folder, "index")
@@ -120,9 +123,9 @@ async def _uncommitted(git: Git, source: Source, own: str) -> int:
         given: dict[str, Any] = {**where, "config": source.settings, "timeout_s": 120}
         await git.run("update-index", "-q", "--refresh", ok=(0, 1), **given)
         words = ("diff-index", "-z", "--name-only", "--ignore-submodules=all", "--no-ext-diff", source.head)
-        changed = await git.run(*words, **given)
+        changed = names(await git.run(*words, **given))
         listing = ("ls-files", "-z", "-o", "--exclude-standard", "--directory", "--no-empty-directory")
-        return changed.count(b"\0") + (await git.run(*listing, **given)).count(b"\0")
+        return (*changed, *names(await git.run(*listing, **given)))
 
 
 async def notes_of(git: Git, source: Source, own: str) -> tuple[str, ...]:
@@ -133,7 +136,7 @@ async def notes_of(git: Git, source: Source, own: str) -> tuple[str, ...]:
     if await git.says("symbolic-ref", "-q", "HEAD", cwd=source.top) == "":
         notes.append("HEAD is detached: the base is the commit it is at")
     try:
-        if count := await _uncommitted(git, source, own):
+        if count := len(await uncommitted(git, source, own)):
             words = "1 path of the checkout is" if count == 1 else f"{count} paths of the checkout are"
             notes.append(f"{words} not committed: the task began from the last commit, without it")
     except GitError as error:

@@ -13,7 +13,18 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from orchestrator.core.errors import TaskFileError
-from orchestrator.core.fields_jobs import JOB_ALIASES, JOB_FIELDS, MAX_CHILDREN, MAX_DEPTH, depends_on_itself
+from orchestrator.core.fields_jobs import (
+    JOB_ALIASES,
+    MAX_CHILDREN,
+    MAX_DEPTH,
+    approve_field,
+    branch_field,
+    depends_on_field,
+    depends_on_itself,
+    job_field,
+    on_dependency_field,
+    tree_budget_field,
+)
 from orchestrator.core.fields_time import deadline_conflict, moment_field, schedule_field, timezone_field
 from orchestrator.core.frontmatter import Entry, Many, Scalar
 from orchestrator.core.paths import resolve
@@ -100,11 +111,11 @@ def read_fields(entries: Sequence[Entry], source: Source, rules: TaskRules, utc_
         notices.extend(said)
         if value is not None:
             values[field] = value
+    if conflict := deadline_conflict(values):
+        raise source.fault("deadline_invalid", f"`deadline`: {conflict}", line=lines["deadline"], field="deadline")
     if itself := depends_on_itself(values):
         message = f"{itself} depends on itself: {itself} → {itself}"
         raise source.fault("dependency_cycle", message, line=lines["depends_on"], field="depends_on")
-    if conflict := deadline_conflict(values):
-        raise source.fault("deadline_invalid", f"`deadline`: {conflict}", line=lines["deadline"], field="deadline")
     return Fields(values, tuple(notices))
 
 
@@ -365,13 +376,18 @@ FIELDS: Mapping[str, Callable[[Given], _Read]] = {
     "rerun": _rerun,
     "if_unanswered": _if_unanswered,
     "answer_within": _answer_within,
-    "max_depth": _whole("max_depth", 0, lambda _: MAX_DEPTH, ""),
-    "max_children": _whole("max_children", 0, lambda _: MAX_CHILDREN, ""),
-    **JOB_FIELDS,
     "after": moment_field,
     "schedule": schedule_field,
     "timezone": timezone_field,
     "deadline": moment_field,
+    "depends_on": depends_on_field,
+    "on_dependency": on_dependency_field,
+    "job": job_field,
+    "branch": branch_field,
+    "max_depth": _whole("max_depth", 0, lambda _: MAX_DEPTH, ""),
+    "max_children": _whole("max_children", 0, lambda _: MAX_CHILDREN, ""),
+    "tree_budget_usd": tree_budget_field,
+    "approve": approve_field,
 }
 ALIASES: Mapping[str, str] = {
     "timeout": "timeout_sec",

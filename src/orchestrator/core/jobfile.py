@@ -1,8 +1,8 @@
 """Files of many tasks: `tasks.json` and `NAME.job.md`. Refused whole when anything in them is wrong, never run in part.
 
-    {"name": "night", "on_dependency": "skip", "max_workers": 2,
     {"name": "night", "on_dependency": "skip", "max_workers": 2, "tasks": [{"id": "task-1", "name": "…",
       "description": "…", "prompt": "…", "branch_name": "…", "dependencies": []}]}
+
 A task in JSON may have all the keys of a task file's front matter beside, and `target_files`, `criteria`, `context`.
 In a job file in Markdown each task stands as its own task file would, below a line `=== task ===`; what stands before
 the first of these lines is front matter about the job.

@@ -8,7 +8,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.budget import BUDGET_SCOPE, MONEY_SCOPES, NIGHT_SCOPE
 from orchestrator.core.paths import is_windows, resolve
 from orchestrator.core.ports import Pause
-from orchestrator.core.task import JOINED, Task
+from orchestrator.core.task import JOINED, Task, TaskSpec
 
 EVERYTHING = "*"
 CRASH_LOOP = "crash_loop"  # the reason of a pause that a daemon has put which dies again and again
@@ -131,9 +131,14 @@ def _no_place(agent: str, agents: Sequence[str], capacity: Capacity) -> str:
 
 def target_paths(task: Task, base_cwd: str) -> tuple[str, ...]:
     """Return the target files that *task* names, as absolute paths by their letters: links are not followed."""
-    base = task.spec.cwd or base_cwd
+    return spec_paths(task.spec, base_cwd)
+
+
+def spec_paths(spec: TaskSpec, base_cwd: str) -> tuple[str, ...]:
+    """Return the same of a task that is none yet."""
+    base = spec.cwd or base_cwd
     top = base[:3] if is_windows(base) else "/"
-    full = (resolve(one.rstrip("/"), base=base, root=top) for one in task.spec.target_files)
+    full = (resolve(one.rstrip("/"), base=base, root=top) for one in spec.target_files)
     return tuple(path for path in full if path)
 
 

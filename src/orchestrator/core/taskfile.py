@@ -239,8 +239,8 @@ def _metadata(spec: TaskSpec, *, with_title: bool) -> dict[str, Any]:
         **({"rerun": True} if spec.rerun else {}),
         **({"if_unanswered": spec.if_unanswered} if spec.if_unanswered else {}),
         **({"answer_within": f"{spec.answer_within_s:.0f}s"} if spec.answer_within_s is not None else {}),
-        **written(spec),
         **{key: value for key in TIMES if (value := getattr(spec, key))},
+        **written(spec),
     }
 
 

@@ -44,6 +44,11 @@ def forecast_problems(told: Json) -> Sequence[str]:
     return _problems("forecast.schema.json", told)
 
 
+def lint_problems(report: Json) -> Sequence[str]:
+    """Return what is wrong with what a lint prints as JSON, as `result_problems` does."""
+    return _problems("lint.schema.json", report)
+
+
 def _problems(schema: str, document: Json) -> Sequence[str]:
     problems = []
     for error in sorted(_validator(schema).iter_errors(document), key=lambda one: list(map(str, one.absolute_path))):
