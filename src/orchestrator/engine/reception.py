@@ -12,10 +12,12 @@ from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import EDITABLE, TERMINAL, State
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, NotReady, Store, Targets, TextReader
-from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec, id_key
+from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable
 from orchestrator.engine import admission
 from orchestrator.engine.absence import Known
+from orchestrator.engine.admitting import DOOR, Admitting
+from orchestrator.engine.ties import Tie, Ties, retied
 from orchestrator.engine.words import apart, by_model
 
 EMPTY_WAIT_S = 2.0
@@ -71,7 +73,10 @@ class Reception:
         targets: Targets,
         redact: Callable[[Json], Json],
         words: TextReader | None = None,
+        ties: Ties | None = None,
     ) -> None:
+        self._ties = ties or Ties(store, clock)
+        self._admitting = Admitting(store, clock, self._ties)
         self._words = words
         self._redact = redact
         self._store = store
@@ -250,20 +255,22 @@ class Reception:
         if sha256 == task.sha256:
             known.stamp, known.entry = read.entry.stamp, read.entry
             return
-        decided = await self._placed(spec, sha256, task)
-        if isinstance(decided, TaskFileError):
-            await self._withdraw(name, decided, read.entry, sha256, taken)
+        tie = await self._placed(spec, sha256, task)
+        if isinstance(tie, TaskFileError):
+            await self._withdraw(name, tie, read.entry, sha256, taken)
             return
-        after, event = admission.revised(task, decided, read, ts=self._clock.now())
+        after, event = admission.revised(task, tie.spec, read, ts=self._clock.now())
+        needs, then = await retied(self._store, task, tie, self._clock.now())
+        after, event = replace(after, job=tie.job), replace(event, data=self._without_secrets(event.data))
         try:
-            await self._store.revise(after, read.body, replace(event, data=self._without_secrets(event.data)))
+            await self._store.revise(after, read.body, event, then=then, needs=needs)
         except IllegalEventError:
             self.later[name] = self._clock.monotonic() + _MOVING_S
             return
         known.stamp, known.entry = read.entry.stamp, read.entry
         taken.updated += 1
 
-    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> TaskSpec | TaskFileError:
+    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> Tie | TaskFileError:
         if isinstance(spec, TaskFileError):
             return spec
         (found,) = await self._store.namesakes([(spec.id, sha256)])
@@ -272,7 +279,10 @@ class Reception:
             admission.among(spec, sha256, others)
         except TaskFileError as error:
             return error
-        return spec
+        (tie,), jobs = await self._ties.of([spec], door=DOOR, besides=task.uid)
+        if jobs:
+            await self._store.accept((), jobs)
+        return tie
 
     async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
         """End a queued task whose edited file is refused: what its author no longer wants is not run."""
@@ -295,7 +305,8 @@ class Reception:
         other order would leave a file that is read, and refused, once more.
         """
         new: list[NewTask] = []
-        for read, decided in await self._admitted(fresh):
+        admitted, jobs = await self._admitting.decide(fresh)
+        for read, decided in admitted:
             if isinstance(decided, TaskFileError):
                 refusals[read.entry.file_name] = (decided, read.entry, read.body)
             else:
@@ -304,10 +315,10 @@ class Reception:
         if not new:
             return
         entries = {read.entry.file_name: read.entry for read, _ in fresh}
-        accepted = await self._store.accept([self._clean(one) for one in new])
+        accepted = await self._store.accept([self._clean(one) for one in new], jobs)
         hit("accept.stored")
         for task in accepted:
-            if task.state is State.QUEUED:
+            if task.state in EDITABLE:
                 entry = entries[task.file_name]
                 self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
         taken.accepted += len(new) - len(refusals)
@@ -319,37 +330,6 @@ class Reception:
         note = await self._put_aside(uid, entry, admission.error_record(error, entry.file_name, new.task.sha256, uid))
         hit("refuse.moved")
         return replace(new, events=[*new.events, self._archived(uid, note)])
-
-    async def _admitted(
-        self, fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]]
-    ) -> Sequence[tuple[FileBytes, NewTask | TaskFileError]]:
-        """Decide on a batch in order; each task has to respect those before it. One question to the store for all."""
-        good = [(read, spec) for read, spec in fresh if isinstance(spec, TaskSpec)]
-        digests = {read.entry.file_name: admission.digest(read.body) for read, _ in good}
-        found = await self._store.namesakes([(spec.id, digests[read.entry.file_name]) for read, spec in good])
-        stored = {read.entry.file_name: others for (read, _), others in zip(good, found, strict=True)}
-        newest: dict[str, Task] = {}  # of this batch, by the key of its id
-        decided: list[tuple[FileBytes, NewTask | TaskFileError]] = []
-        for read, spec in fresh:
-            if isinstance(spec, TaskFileError):
-                decided.append((read, spec))
-            else:
-                name = read.entry.file_name
-                decided.append((read, self._admit(read, spec, digests[name], stored[name], newest)))
-        return decided
-
-    def _admit(
-        self, read: FileBytes, spec: TaskSpec, sha256: str, stored: Sequence[Task], newest: dict[str, Task]
-    ) -> NewTask | TaskFileError:
-        key = id_key(spec.id)
-        others = [newest[key], *stored] if key in newest else stored
-        try:
-            behind = admission.among(spec, sha256, others)
-        except TaskFileError as error:
-            return error
-        new = admission.accepted(spec, read, sha256, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
-        newest[key] = new.task
-        return new
 
     def _clean(self, new: NewTask) -> NewTask:
         """No secret that stands in a task file gets into an event; the file itself stays as it is."""
