@@ -224,14 +224,14 @@ def _from_json(one: JsonTask, number: int, plan: JobPlan, source: Source, rules:
     called = one.value.get("id", "")
     try:
         text, prompt, context = task_file_of(one.value, plan.name)
-        spec = parse_task_file(text.encode("utf-8", "surrogatepass"), file_name="x.task.md", rules=rules)
-        if (spec.prompt.strip(), spec.context.strip()) == (prompt.strip(), context.strip()):
-            return _task(spec, text.encode("utf-8", "surrogatepass"), line, number, plan.name, source.fault)
+        if (spec := _as_file(text, rules)) is not None and _says(spec, prompt, context):
+            return _task(spec, _bytes(text), line, number, plan.name, source.fault)
         # It holds a line that would begin a section of a task file: in JSON it is just text.
-        plain, *_ = task_file_of({**one.value, "prompt": "x", "description": "", "context": ""}, plan.name)
-        spec = parse_task_file(plain.encode("utf-8", "surrogatepass"), file_name="x.task.md", rules=rules)
-        whole = replace(spec, prompt=prompt, context=context)
-        return _task(whole, json.dumps(one.value, indent=2).encode(), line, number, plan.name, source.fault)
+        bare = {**one.value, "prompt": _bare(prompt) or "x", "description": _bare(context), "context": ""}
+        plain, *_ = task_file_of(bare, plan.name)
+        read = parse_task_file(_bytes(plain), file_name="x.task.md", rules=rules)
+        whole, body = replace(read, prompt=prompt, context=context), json.dumps(one.value, indent=2).encode()
+        return _task(whole, body, line, number, plan.name, source.fault)
     except UnreadableError as error:
         field = f"tasks[{number}]{error.field and '.'}{error.field}"
         message = f"task {number}: {error}"
@@ -240,6 +240,29 @@ def _from_json(one: JsonTask, number: int, plan: JobPlan, source: Source, rules:
         if error.field.startswith("tasks["):
             raise
         raise _of_task(error, source, number, str(called), line) from None
+
+
+def _as_file(text: str, rules: TaskRules) -> TaskSpec | None:
+    """Return what *text* says as a task file; None where a part of its words would begin a section once more."""
+    try:
+        return parse_task_file(_bytes(text), file_name="x.task.md", rules=rules)
+    except TaskFileError as error:
+        if error.reason != "duplicate_section":
+            raise
+        return None
+
+
+def _says(spec: TaskSpec, prompt: str, context: str) -> bool:
+    return (spec.prompt.strip(), spec.context.strip()) == (prompt.strip(), context.strip())
+
+
+def _bare(text: str) -> str:
+    """Return the words of *text*, by which its type and urgency are told."""
+    return " ".join(re.sub(r"[^\w.,:;/ -]+", " ", text).split())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 # NAME.job.md
@@ -284,7 +307,7 @@ def _from_document(source: Source, begin: int, end: int, number: int, plan: JobP
     begin = source.text.find("\n", begin, end) + 1 or end  # behind the line of the separator
     text = source.text[begin:end]
     at, _ = source.position(begin)
-    body = (text.rstrip() + "\n").encode("utf-8", "surrogatepass") if text.strip() else b""
+    body = _bytes(text.rstrip() + "\n") if text.strip() else b""
     try:
         spec = parse_task_file(body, file_name=f"{plan.name}-{number}.task.md", rules=rules)
         return _task(spec, body, at, number, plan.name, source.fault)

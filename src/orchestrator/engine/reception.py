@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from typing import TypeAlias
 
 from orchestrator.core.errors import IllegalEventError, TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
@@ -28,6 +29,7 @@ _SLOWEST_RETRY_S = 0.5
 _REMEMBERED = 10_000
 
 Parse = Callable[[bytes, str, TaskRules], TaskSpec]
+Refusals: TypeAlias = dict[str, tuple[TaskFileError, InboxEntry, bytes | None]]  # by name; None: never read
 
 
 class Standing(Enum):
@@ -105,17 +107,7 @@ class Reception:
 
     async def take(self, entries: Sequence[InboxEntry], rules: TaskRules) -> Taken:
         """Take in a batch; what is not ready is put into *later*."""
-        by_name = {entry.file_name: entry for entry in entries}
-        reads = await self._inbox.read(list(by_name), limit=rules.limits.file_bytes)
-        hit("accept.read")
-        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]] = {}
-        complete: list[FileBytes] = []
-        for name, entry in by_name.items():
-            match self._judged(name, entry, reads[name]):
-                case FileBytes() as read:
-                    complete.append(read)
-                case TaskFileError() as error:
-                    refusals[name] = (error, entry, None)
+        complete, refusals = await self.settled(entries, rules.limits.file_bytes)
         specs = await self._parsed(complete, rules)
         taken = Taken()
         fresh: list[tuple[FileBytes, TaskSpec | TaskFileError]] = []
@@ -134,6 +126,25 @@ class Reception:
         plain, taken.words = apart(fresh) if self._words and self._words.wanted else (fresh, ())
         await self._store_all(plain, refusals, taken)
         return taken
+
+    async def settled(self, entries: Sequence[InboxEntry], limit: int) -> tuple[list[FileBytes], Refusals]:
+        """Return what of *entries* is there to be read whole, and what can never be; the rest is put into *later*."""
+        by_name = {entry.file_name: entry for entry in entries}
+        reads = await self._inbox.read(list(by_name), limit=limit)
+        hit("accept.read")
+        refusals: Refusals = {}
+        complete: list[FileBytes] = []
+        for name, entry in by_name.items():
+            match self._judged(name, entry, reads[name]):
+                case FileBytes() as read:
+                    complete.append(read)
+                case TaskFileError() as error:
+                    refusals[name] = (error, entry, None)
+        return complete, refusals
+
+    async def refuse(self, refusals: Refusals, taken: Taken) -> None:
+        """Put files aside, each with its reason beside it."""
+        await self._store_all((), refusals, taken)
 
     async def take_words(
         self, words: Sequence[tuple[FileBytes, TaskSpec]], rules: TaskRules, stop: asyncio.Event
@@ -261,7 +272,7 @@ class Reception:
             return
         after, event = admission.revised(task, tie.spec, read, ts=self._clock.now())
         needs, then = await retied(self._store, task, tie, self._clock.now())
-        after, event = replace(after, job=tie.job), replace(event, data=self._without_secrets(event.data))
+        after, event = replace(after, job=tie.job), replace(event, data=self.without_secrets(event.data))
         try:
             await self._store.revise(after, read.body, event, then=then, needs=needs)
         except IllegalEventError:
@@ -296,7 +307,7 @@ class Reception:
     async def _store_all(
         self,
         fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]],
-        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]],
+        refusals: Refusals,
         taken: Taken,
     ) -> None:
         """Store what is new in one transaction.
@@ -333,10 +344,10 @@ class Reception:
 
     def _clean(self, new: NewTask) -> NewTask:
         """No secret that stands in a task file gets into an event; the file itself stays as it is."""
-        return replace(new, events=[replace(event, data=self._without_secrets(event.data)) for event in new.events])
+        return replace(new, events=[replace(event, data=self.without_secrets(event.data)) for event in new.events])
 
     def _cleaned(self, error: TaskFileError) -> TaskFileError:
-        said = self._without_secrets(
+        said = self.without_secrets(
             {
                 "message": error.message,
                 "field": error.field,
@@ -349,7 +360,8 @@ class Reception:
         place = {"file": error.file, "line": error.line, "column": error.column}
         return TaskFileError(error.reason, words.pop("message"), **words, **place)  # type: ignore[arg-type]
 
-    def _without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+    def without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return *data* as it may stand in an event."""
         clean = self._redact(data)
         return clean if isinstance(clean, Mapping) else {}
 

@@ -8,7 +8,7 @@ from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError,
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, NewTask, Store
+from orchestrator.core.ports import Clock, EndedTask, Store
 from orchestrator.core.question import Question
 from orchestrator.core.retry import DAY_S
 from orchestrator.core.shelf import Shelf
@@ -21,6 +21,7 @@ from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
+from orchestrator.engine.rerunning import run_of
 from orchestrator.engine.taking import Results, require
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
@@ -180,14 +181,7 @@ class Orchestrator(Pausing):
             )
         if old.state not in TERMINAL:
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
-        now = self._clock.now()
-        uid = self._clock.new_uid()
-        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], old.spec, old.sha256, now, rerun_of=old.uid)
-        events = [
-            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid}),
-            Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
-        ]
-        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        accepted = await self._store.accept([await run_of(self._store, self._clock, old)])
         self._bell.ring()
         return accepted[0]
 

@@ -3,16 +3,25 @@
 import hashlib
 
 from orchestrator.core.codec import to_json
+from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.ports import Clock, NewTask, Store
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import render_task_file
 from orchestrator.core.text import slug
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.ties import Ties, tied
 
 
 async def submit(store: Store, clock: Clock, bell: Bell, spec: TaskSpec, *, words: str, door: str, by: str) -> Task:
-    """Accept *spec*, which *by* asked for through *door* in these *words*. Returns the task as it is stored."""
+    """Accept *spec*, which *by* asked for through *door* in these *words*. Returns the task as it is stored.
+
+    Raises TaskFileError dependency_cycle.
+    """
+    (tie,), jobs = await Ties(store, clock).of([spec], door=door)
+    if isinstance(tie, TaskFileError):
+        raise tie
+    spec = tie.spec
     try:
         body = render_task_file(spec).encode("utf-8", "surrogatepass")
     except ValueError:  # no task file says it: then the words themselves are kept
@@ -29,6 +38,7 @@ async def submit(store: Store, clock: Clock, bell: Bell, spec: TaskSpec, *, word
         Event(EventKind.RECEIVED, now, uid, data={"door": door, "by": by, "sha256": sha256}),
         Event(EventKind.PARSED, now, uid, data=parsed),
     ]
-    accepted = await store.accept([NewTask(Task(uid, slug(spec.id), spec, sha256, now), body, events)])
+    new = NewTask(Task(uid, slug(spec.id), spec, sha256, now), body, events)
+    accepted = await store.accept([tied(new, tie)], jobs)
     bell.ring()
     return accepted[0]

@@ -1,0 +1,34 @@
+"""An ended task once more: a task of its own in the same job and tree, that waits for what the old one waited for."""
+
+from collections.abc import Sequence
+
+from orchestrator.core.dependencies import Need, NeedKind
+from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
+from orchestrator.core.ports import Clock, NewTask, Store
+from orchestrator.core.task import Task
+from orchestrator.engine.ties import Tie, tied
+
+DOOR = "retry"
+
+
+async def run_of(store: Store, clock: Clock, old: Task, *, children: Sequence[tuple[str, TaskUid]] = ()) -> NewTask:
+    """Return the task that does *old* once more.
+
+    With *children* (keys of ids, uids) it does not begin anew: it waits for these as for its own sub-tasks, and joins
+    what comes of them.
+    """
+    now, uid = clock.now(), clock.new_uid()
+    name = old.name.partition(f".{old.uid[-8:]}")[0]
+    root = old.root or (old.uid if children or await store.children(old.uid) else NOBODY)
+    place = {"job": old.job, "parent": old.parent, "root": root, "depth": old.depth, "path": old.path}
+    task = Task(uid, name, old.spec, old.sha256, now, rerun_of=old.uid, **place)  # type: ignore[arg-type]
+    events = [
+        Event(EventKind.RECEIVED, now, uid, data={"door": DOOR, "rerun_of": old.uid}),
+        Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
+    ]
+    new = NewTask(task, await store.body(old.uid), events)
+    if not children:
+        return tied(new, Tie(old.spec, old.job))
+    data: dict[str, Json] = {"on": [key for key, _ in children], "policy": "", "joins": True}
+    needs = [Need(uid, key, child, NeedKind.CHILD) for key, child in children]
+    return NewTask(task, new.body, [*events, Event(EventKind.BLOCKED, now, uid, data=data)], needs)
