@@ -70,6 +70,10 @@ class MemoryStore(MemoryJobs):
             self.need_children(parent, stored)
             return [parent, *stored]
 
+    async def fire(self, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+        with _AllOrNothing(self):
+            return [*self._commit([event]), *self._accept_all(runs, ())]
+
     def _accept_all(self, new: Sequence[NewTask], jobs: Sequence[Job]) -> list[Task]:
         self.put_jobs(jobs)
         stored = [self._accept(item) for item in new]

@@ -164,8 +164,8 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service, self.clockwatch),
             last=[self.after_hooks.run],
-            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:

@@ -33,6 +33,7 @@ from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
+from orchestrator.engine.times import at_once
 from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
@@ -70,6 +71,9 @@ class RootFiles:
                 words = _GO_ON.get(known.state, "").format(known.uid[-8:])
                 hint = f"`{COMMAND} {words}" if words else ""
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}", hint=hint)
+        if spec.schedule and self.lies_in_tasks(path):
+            hint = f"Start the daemon: {COMMAND}. To run it once now, copy it out of tasks/ and name the copy."
+            raise ConflictError(f"{spec.id} has a schedule, and stays in tasks/ for its times", hint=hint)
         clock, uid = parts.clock, parts.clock.new_uid()
         now = clock.now()
         file_name = Path(path).name if self.lies_in_tasks(path) else ""
@@ -78,7 +82,7 @@ class RootFiles:
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
-        return (await parts.store.accept([NewTask(task, body, events)]))[0]
+        return (await parts.store.accept([at_once(NewTask(task, body, events), now)]))[0]
 
     def _refuse_other_files(self, path: str) -> None:
         """A mistyped name costs money: only what looks like a text for people is run."""
@@ -124,7 +128,8 @@ class RootFiles:
             show(event, current)
             asks = event.kind is EventKind.QUESTION_ASKED and not event.data.get("deadline")
             waits = asks and current is not None and current.state is State.NEEDS_INPUT
-            if event.kind is EventKind.ARCHIVED or waits:
+            template = current is not None and current.state is State.SCHEDULED
+            if event.kind is EventKind.ARCHIVED or waits or template:
                 break
         ended = await parts.store.task(task.uid)
         assert ended is not None  # nothing is ever removed from the store

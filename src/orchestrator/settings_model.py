@@ -300,6 +300,7 @@ def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
         max_budget_usd=settings.limits.max_budget_usd,
         limits=FileLimits(**limits),
         allow_commands=door in settings.proof.allow_commands_from,
+        timezone=settings.schedules.timezone,
     )
 
 

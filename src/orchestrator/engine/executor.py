@@ -28,6 +28,7 @@ from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
 from orchestrator.core.remedies import Strategies, recovered
 from orchestrator.core.retry import resumes, sent_back
 from orchestrator.core.shortage import is_shortage
+from orchestrator.core.standing import quits
 from orchestrator.core.task import Task
 from orchestrator.engine.asking import follows, going_on, heard
 from orchestrator.engine.budget import Budget
@@ -36,7 +37,7 @@ from orchestrator.engine.failing import Failing
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
-from orchestrator.engine.outcomes import bounded
+from orchestrator.engine.outcomes import bounded, ended_by_us, in_time, interruptions
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
@@ -108,7 +109,7 @@ class Executor:
         Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
         cancellation goes on.
         """
-        order = self._orders.order(task, resume=resume, budget_usd=cap_usd)
+        order = self._orders.order(task, resume=resume, budget_usd=cap_usd, now=self._clock.now())
         try:
             await self._attempt(task, order)
         finally:
@@ -213,7 +214,7 @@ class Executor:
             if isinstance(outcome, Interrupted):
                 await self._interrupted(task, order, outcome, work)
                 return
-            outcome = bounded(outcome)
+            outcome = in_time(bounded(outcome), task, self._clock.now())
             hit("finish.outcome")
             usage = outcome.report.usage
             data = {
@@ -287,8 +288,8 @@ class Executor:
 
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
         """The agent is gone already; what it left behind may still be its whole result."""
-        found = await self._agent(task).collect(order)
-        await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
+        rest = quits(self._policy().hours, self._clock.now())
+        await self._conclude(task, order, ended_by_us(await self._agent(task).collect(order), rest))
 
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
@@ -296,7 +297,7 @@ class Executor:
             await self._cancelled(current, outcome, work)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
-        times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
+        times = interruptions(before)
         if times >= self._policy().max_interruptions:
             await self._conclude(
                 task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")

@@ -25,7 +25,8 @@ class Orders:
         """Return the name of the agent that *task* runs on."""
         return task.agent or self._policy().default_agent
 
-    def order(self, task: Task, *, resume: bool, budget_usd: float = 0.0) -> WorkOrder:
+    def order(self, task: Task, *, resume: bool, budget_usd: float = 0.0, now: float = 0.0) -> WorkOrder:
+        """*now* is when an attempt starts that is to be cut to the deadline of *task*; 0.0: it does not start."""
         policy, spec = self._policy(), task.spec
         profile = self.profile(task)
         return WorkOrder(
@@ -41,7 +42,7 @@ class Orders:
             attempt_dir=f"{policy.attempts_dir}/{task.uid}.{task.attempt}",
             tools=self.type(task).tools,
             model=profile.model if task.on_agent else spec.model or profile.model,
-            timeout_s=spec.timeout_s or profile.timeout_s,
+            timeout_s=_within(task, spec.timeout_s or profile.timeout_s, now),
             max_turns=profile.max_turns if spec.max_turns is None else spec.max_turns,
             budget_usd=budget_usd,
             resume=resume,
@@ -59,6 +60,10 @@ class Orders:
         """The configured type; one that has since been removed from the configuration keeps to reading."""
         reading = TaskType(task.spec.type, tools=("Read", "Grep", "Glob"), expects_changes=False)
         return self._policy().types.get(task.spec.type, reading)
+
+
+def _within(task: Task, timeout_s: int, now: float) -> int:
+    return max(1, min(timeout_s, int(task.deadline_ts - now))) if now and task.deadline_ts else timeout_s
 
 
 def worded(

@@ -23,6 +23,7 @@ from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
@@ -194,7 +195,7 @@ class Orchestrator(Pausing):
             Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid, **by}),
             Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
         ]
-        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
         self._bell.ring()
         return accepted[0]
 
@@ -290,7 +291,7 @@ class Orchestrator(Pausing):
             self._bell.ring()
         return changed
 
-    async def _commit(self, event: Event) -> Task:
-        after = (await self._store.commit([event]))[0]
+    async def _commit(self, *events: Event) -> Task:
+        after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after

@@ -9,6 +9,7 @@ from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import render_task_file
 from orchestrator.core.text import slug
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.times import timed
 
 
 async def submit(store: Store, clock: Clock, bell: Bell, spec: TaskSpec, *, words: str, door: str, by: str) -> Task:
@@ -29,6 +30,6 @@ async def submit(store: Store, clock: Clock, bell: Bell, spec: TaskSpec, *, word
         Event(EventKind.RECEIVED, now, uid, data={"door": door, "by": by, "sha256": sha256}),
         Event(EventKind.PARSED, now, uid, data=parsed),
     ]
-    accepted = await store.accept([NewTask(Task(uid, slug(spec.id), spec, sha256, now), body, events)])
+    accepted = await store.accept([timed(NewTask(Task(uid, slug(spec.id), spec, sha256, now), body, events), now)])
     bell.ring()
     return accepted[0]
