@@ -51,7 +51,8 @@ def parts_beside(
     unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=policy, cancel=service.cancel)
     scheduling = Scheduling(store=store, clock=clock, bell=bell, policy=policy, clockwatch=clockwatch)
     repairing = Repairing(store=store, policy=policy, retry=service.retry)
-    waiting = ResourceWait(store=store, machine=ThisMachine(partial(_needs, configuration)), clock=clock, policy=policy)
+    machine = ThisMachine(partial(_needs, configuration))
+    waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=policy)
     own = (unblocking.run, scheduling.run, waiting.run, repairing.run)
     return taking.run, questions.run, status.run, cancelled.run, *own
 

@@ -32,6 +32,7 @@ from orchestrator.core.redact import Redactor
 from orchestrator.core.remedies import RecoveryRules, Strategy
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.split import SplitRules
 from orchestrator.settings import (
     VARIABLES,
     Layer,
@@ -45,6 +46,7 @@ from orchestrator.settings import (
     task_rules,
     yaml_layer,
 )
+from orchestrator.settings_split import split_rules
 from orchestrator.settings_times import hours, schedule_rules
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
@@ -172,12 +174,18 @@ class Configuration:
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
+            splits=self._splits(),
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
             recovery=_recovery(settings),
             schedules=schedule_rules(settings.schedules),
             hours=hours(settings.hours),
             retries=_policies(settings),
         )
+
+    def _splits(self) -> SplitRules:
+        settings = self.settings
+        doors = settings.proof.allow_commands_from
+        return split_rules(settings.orchestrate, default_type=settings.intake.default_type, doors=doors)
 
     def isolation(self) -> IsolationRules:
         """Return where tasks are to work."""

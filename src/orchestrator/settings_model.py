@@ -15,6 +15,7 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 from orchestrator.settings_plugins import HookSettings, RecoverySettings
+from orchestrator.settings_split import OrchestrateSettings, TypeSettings
 from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
@@ -25,7 +26,6 @@ from orchestrator.settings_types import (
     Door,
     Group,
     Number,
-    Pattern,
     Seconds,
     SeenPath,
     TypeName,
@@ -80,14 +80,6 @@ class Paths(Group):
     def state(self) -> str:
         """Database, lock and attempts."""
         return _join(self.root, ".orchestrator")
-
-
-class TypeSettings(Group):
-    """One task type. *words* are regular expressions, searched anywhere in the text, upper and lower case alike."""
-
-    tools: tuple[Annotated[str, Field(min_length=1)], ...]
-    expects_changes: bool
-    words: tuple[Pattern, ...] = ()
 
 
 class ClaudeSettings(Group):
@@ -263,6 +255,7 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    orchestrate: OrchestrateSettings
     schedules: ScheduleSettings
     hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
@@ -287,7 +280,7 @@ class Settings(Group):
 
 def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
     """Return what the reader of task files that come by *door* needs to know."""
-    types = {name: TaskType(name, one.tools, one.expects_changes, one.words) for name, one in settings.types.items()}
+    types = {name: TaskType(name, **one.model_dump()) for name, one in settings.types.items()}
     limits = {key: getattr(settings.limits, key) for key in asdict(FileLimits())}
     return TaskRules(
         types=MappingProxyType(types),

@@ -68,6 +68,10 @@ class Failing:
             return default
         return await self._remedies.instead(task, order, failure, default, budget_usd=self._budget.limit(task))
 
+    def is_last_word(self, task: Task, failure: Failed) -> bool:
+        """Return whether there would be no further try after *failure*, as far as it alone decides that."""
+        return self._decision(task, failure, 0).remedy is Remedy.GIVE_UP
+
     def _decision(self, task: Task, failure: Failed, rounds: int) -> RetryDecision:
         return decide_retry(
             failure,

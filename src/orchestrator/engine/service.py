@@ -9,19 +9,22 @@ from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError,
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, NewTask, Store
+from orchestrator.core.ports import Clock, EndedTask, Store
 from orchestrator.core.question import Question
 from orchestrator.core.retry import DAY_S
 from orchestrator.core.shelf import Shelf
 from orchestrator.core.task import Label, Task
 from orchestrator.core.work import CleanedArea, Recovered
+from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.answers import Answers
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
+from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
+from orchestrator.engine.rerunning import run_of
 from orchestrator.engine.taking import Results, require
 from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
@@ -34,7 +37,7 @@ KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come
 PIECE = 500  # of ended tasks at once
 
 
-class Orchestrator(Pausing):
+class Orchestrator(Orchestrating, Pausing):
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
@@ -119,6 +122,11 @@ class Orchestrator(Pausing):
         """What came of tasks, to be taken or left. Raises NotFoundError where no work areas are kept."""
         return require(self._results)
 
+    @property
+    def analysis(self) -> Analysis:
+        """What a job or a period says of itself, and what a batch will take."""
+        return Analysis(self._store, self._clock, self._policy, self._redact)
+
     def _shelves(self) -> Shelf:
         if self._shelf is None:
             raise ConflictError("nothing is kept of work here")
@@ -183,19 +191,9 @@ class Orchestrator(Pausing):
             )
         if old.state not in TERMINAL:
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
-        now = self._clock.now()
-        uid = self._clock.new_uid()
         spec = old.spec if budget_usd is None else replace(old.spec, budget_usd=budget_usd)
-        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], spec, old.sha256, now, rerun_of=old.uid)
-        new = replace(new, job=old.job, path=old.path)
-        if old.parent or strategy:  # it draws on the same account; a root that a person runs anew begins its own
-            new = replace(new, parent=old.parent, root=old.lineage, depth=old.depth)
-        by: dict[str, Json] = {"strategy": strategy} if strategy else {}
-        events = [
-            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid, **by}),
-            Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
-        ]
-        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
+        new = await run_of(self._store, self._clock, old, spec=spec, strategy=strategy)
+        accepted = await self._store.accept([anew(new, self._clock.now())])
         self._bell.ring()
         return accepted[0]
 
