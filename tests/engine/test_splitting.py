@@ -229,7 +229,9 @@ async def test_a_worker_that_wished_for_sub_tasks_waits_for_them_and_goes_on_in_
         await until_state(engine, task, State.SUCCEEDED)
         last = engine.agent.starts[-1]
         assert (last.task_id, last.resume) == ("t", True)
-        assert "Your sub-tasks have ended." in last.continue_prompt
+        assert last.continue_prompt.startswith(
+            "The sub-tasks of 't' have ended.\n\nDone:\n- t.one (succeeded): one\n> All is done."
+        )
 
 
 async def test_a_worker_that_was_cut_off_after_its_wish_has_wished_all_the_same(open_engine: Open) -> None:
