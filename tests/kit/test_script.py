@@ -128,3 +128,14 @@ def test_a_script_that_cannot_be_played_says_where(script: Any, complaint: str) 
 def test_a_block_that_is_no_json_is_refused() -> None:
     with pytest.raises(ScriptError, match="not JSON"):
         block_in("<<<SCRIPT {turns: [} SCRIPT>>>")
+
+
+def test_a_block_may_hold_another_one_whose_working_directory_is_its_own() -> None:
+    inner = Scenario((Answer(tools=(ToolCall("Write", {"file_path": "$CWD/a.txt"}),)),))
+    outer = Scenario((Answer(tools=(ToolCall("split", {"prompt": as_block(inner)}),)),))
+    found = block_in(f"Do it. {as_block(outer)}")
+    assert found == outer
+    assert "$CWD" not in as_block(inner)
+    (turn,) = outer.turns
+    assert isinstance(turn, Answer)
+    assert block_in(str(turn.tools[0].input["prompt"])) == inner

@@ -155,8 +155,10 @@ def block_in(text: str) -> Scenario | None:
 
 
 def as_block(scenario: Scenario) -> str:
-    """Return *scenario* as a block to put into a prompt, on one line."""
-    told = json.dumps(to_json(scenario)).replace("<", "\\u003c").replace(">", "\\u003e")  # it may hold a block itself
+    """Return *scenario* as a block to put into a prompt, on one line, also into one that a scenario gives."""
+    told = json.dumps(to_json(scenario))
+    for letter in "<>$":  # it may hold a block itself, and `$CWD` is that of who plays it in the end
+        told = told.replace(letter, f"\\u{ord(letter):04x}")
     return f"<<<SCRIPT {told} SCRIPT>>>"
 
 
