@@ -166,8 +166,8 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service, self.clockwatch),
             last=[self.after_hooks.run],
-            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
@@ -258,6 +258,7 @@ def _parts(
         policy=configuration.policy,
         redact=redact,
         root_tag=root_tag,
+        strategies=plugins.strategies(configuration),
     )
     service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)

@@ -23,6 +23,7 @@ from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.jobfile import is_job_file
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
@@ -33,9 +34,12 @@ from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
+from orchestrator.engine.ties import Ties, tied
+from orchestrator.engine.times import at_once
 from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
+PATH_CHARS = 4096  # what is longer is no path
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _GO_ON = {State.HELD: "resume {}` releases it.", State.NEEDS_INPUT: "answer {} TEXT` lets it go on."}
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
@@ -57,6 +61,27 @@ class RootFiles:
         folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
 
+    async def context(self, given: str) -> str:
+        """Return the text of the file that *given* names, else *given* itself. Raises UsageError."""
+        try:
+            there = bool(given) and len(given) < PATH_CHARS and "\n" not in given and Path(given).is_file()
+        except (OSError, ValueError):
+            there = False
+        return self._bytes(given).decode("utf-8", "replace") if there else given
+
+    async def put_new(self, folder: str, files: Sequence[tuple[str, bytes]]) -> Sequence[str]:
+        """Create all of *files*, by name, in *folder*, which is made. Raises ConflictError where one is there already:
+        then none is written."""
+        paths = [Path(folder, name) for name, _ in files]
+        if taken := [str(path) for path in paths if os.path.lexists(path)]:
+            hint = "Nothing was written. Give another folder, or move these away."
+            raise ConflictError(f"{', '.join(taken[:5])} {'is' if len(taken) == 1 else 'are'} there already", hint=hint)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path, (_, body) in zip(paths, files, strict=True):
+            with open(path, "xb") as file:  # whoever was quicker keeps his
+                file.write(body)
+        return [str(path) for path in paths]
+
     async def submit(self, parts: Parts, path: str) -> Task:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
         self._refuse_other_files(path)
@@ -70,18 +95,27 @@ class RootFiles:
                 words = _GO_ON.get(known.state, "").format(known.uid[-8:])
                 hint = f"`{COMMAND} {words}" if words else ""
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}", hint=hint)
+        if spec.schedule and self.lies_in_tasks(path):
+            hint = f"Start the daemon: {COMMAND}. To run it once now, copy it out of tasks/ and name the copy."
+            raise ConflictError(f"{spec.id} has a schedule, and stays in tasks/ for its times", hint=hint)
+        (tie,), jobs = await Ties(parts.store, parts.clock).of([spec], door="run")
+        if isinstance(tie, TaskFileError):
+            raise _found_at(path, tie)
         clock, uid = parts.clock, parts.clock.new_uid()
-        now = clock.now()
+        now, spec = clock.now(), tie.spec
         file_name = Path(path).name if self.lies_in_tasks(path) else ""
         task = Task(uid, slug(Path(path).name), spec, sha256, now, file_name=file_name)
         events = [
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
-        return (await parts.store.accept([NewTask(task, body, events)]))[0]
+        return (await parts.store.accept([at_once(tied(NewTask(task, body, events), tie), now)], jobs))[0]
 
     def _refuse_other_files(self, path: str) -> None:
         """A mistyped name costs money: only what looks like a text for people is run."""
+        if is_job_file(Path(path).name):
+            hint = f"Put it into tasks/ and start the daemon: {COMMAND}"
+            raise UsageError(f"{path} is a job of many tasks, and one file runs one task", hint=hint)
         if Path(path).suffix.lower() not in (".md", ".txt") and Path(path).exists():
             hint = "A task file ends in .task.md (or .md, .txt): rename it, or name another one."
             raise UsageError(f"{path} does not look like a task file", hint=hint)
@@ -124,14 +158,22 @@ class RootFiles:
             show(event, current)
             asks = event.kind is EventKind.QUESTION_ASKED and not event.data.get("deadline")
             waits = asks and current is not None and current.state is State.NEEDS_INPUT
-            if event.kind is EventKind.ARCHIVED or waits:
+            template = current is not None and current.state is State.SCHEDULED
+            if event.kind is EventKind.ARCHIVED or waits or template:
                 break
         ended = await parts.store.task(task.uid)
         assert ended is not None  # nothing is ever removed from the store
         return ended
 
     async def run_alone(self, parts: Parts, task: Task, signals: Signals, show: Show) -> Task | None:
-        """Run just *task*; other queued tasks stay queued. Returns None when a signal interrupted it."""
+        """Run just *task*; other queued tasks stay queued. Returns None when a signal interrupted it.
+
+        Raises ConflictError for one that waits for others: nobody would do them.
+        """
+        waits = (await parts.store.standing([task.uid])).get(task.uid, ())
+        if missing := [need.on_key for need, state in waits if state is not State.SUCCEEDED]:
+            hint = f"It is stored, and runs when they have succeeded: {COMMAND} starts the daemon."
+            raise ConflictError(f"{task.spec.id} depends on {', '.join(missing[:20])}", hint=hint)
         pool = parts.pool(only=task.uid)
 
         async def until_ended() -> None:

@@ -36,7 +36,7 @@ from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notes import NotesWanted, ProjectNote
-from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
+from orchestrator.core.work import Area, Base, CommitWords, Delivery, Isolation
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class IsolatedWorkspace:
         facts = folder.load()
         if facts is None:
             return None
-        branch = self._branch(facts)
+        branch = self._branch(facts, order)
 
         async def kept() -> Delivery:
             try:
@@ -151,7 +151,7 @@ class IsolatedWorkspace:
                 order.attempt,
                 words,
                 author=self._author(),
-                branch=branch_of(self._rules().branch, facts.name),
+                branch=branch_of(self._rules().branch, facts.name, order.branch),
                 attempt_dir=order.attempt_dir,
             )
         except GitError as error:
@@ -214,7 +214,8 @@ class IsolatedWorkspace:
         notes = await notes_of(self._git, source, str(own))
         if not Path(cwd).is_relative_to(source.top):
             notes = (f"{cwd} lies in no repository: worked in that of the target files, {source.top}", *notes)
-        return await begun_with(self._git, replace(facts, notes=notes), order.bases, author=self._author())
+        async with self._making:
+            return await begun_with(self._git, replace(facts, notes=notes), order.bases, author=self._author())
 
     def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
         own = str(folder.path / "own.git")
@@ -223,7 +224,7 @@ class IsolatedWorkspace:
     async def _filled(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
         made(folder.path)
         if new := not_yet_merged(facts, order.merges):
-            facts = await joined_with(self._git, facts, new, author=self._author())
+            facts = await self._with_sub_tasks(facts, new)
         facts = await self._fill(folder, facts, order)
         hit("prepare.area")
         return self._area(folder, facts, order)
@@ -235,7 +236,7 @@ class IsolatedWorkspace:
             facts = await self._copy(folder, facts)
         else:
             links = await make_clone(
-                self._git, folder, facts, branch=self._branch(facts), author=rules.equipment.author
+                self._git, folder, facts, branch=self._branch(facts, order), author=rules.equipment.author
             )
             facts = replace(facts, links=dict(links))
         hit("area.cloned")
@@ -267,7 +268,11 @@ class IsolatedWorkspace:
         if not (new := not_yet_merged(facts, order.merges)):
             return facts
         facts = await self._put_by(folder, facts, order)
-        return folder.save(replace(await joined_with(self._git, facts, new, author=self._author()), attempt=0))
+        return folder.save(replace(await self._with_sub_tasks(facts, new), attempt=0))
+
+    async def _with_sub_tasks(self, facts: AreaFacts, new: Sequence[Base]) -> AreaFacts:
+        async with self._making:
+            return await joined_with(self._git, facts, new, author=self._author())
 
     async def _put_by(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
         if facts.attempt and folder.is_there():
@@ -283,13 +288,13 @@ class IsolatedWorkspace:
         return AreaFolder(self._work, order.uid)
 
     def _area(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
-        area = folder.area(facts, self._branch(facts))
+        area = folder.area(facts, self._branch(facts, order))
         return replace(area, targets=placed(order.targets, facts, folder.repo))
 
-    def _branch(self, facts: AreaFacts) -> str:
+    def _branch(self, facts: AreaFacts, order: WorkOrder) -> str:
         if facts.isolation is Isolation.COPY:
             return ""
-        return facts.branch or branch_of(self._rules().branch, facts.name)
+        return facts.branch or branch_of(self._rules().branch, facts.name, order.branch)
 
     def _author(self) -> str:
         return self._rules().equipment.author

@@ -74,6 +74,11 @@ def split(con: sqlite3.Connection, events: Sequence[Event], children: Sequence[N
     return [parent, *stored]
 
 
+def fire(con: sqlite3.Connection, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+    """Store the runs of a template together with the event that tells of them; see the port."""
+    return [*commit(con, [event]), *accept(con, runs)]
+
+
 def _task_values(con: sqlite3.Connection, task: Task) -> Sequence[rows.Value]:
     line = sqlite_jobs.line_of(con, task)
     return (task.order, line, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
@@ -124,7 +129,8 @@ def revise(
     event = in_turn(event, ts)
     after = advance(before, event)
     after = replace(after, spec=task.spec, sha256=task.sha256, stamp=task.stamp)
-    after = replace(after, not_before=task.not_before, deadline_ts=task.deadline_ts, path=task.path)
+    after = replace(after, not_before=task.not_before, deadline_ts=task.deadline_ts, path=task.path, job=task.job)
+    sqlite_jobs.put_job(con, after)
     con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     con.execute(_UPDATE_ASKED, (*rows.asked_values(after), after.order))
     con.execute("UPDATE content SET spec = ?, body = ? WHERE ord = ?", (codec.text(after.spec), body, after.order))
@@ -183,7 +189,7 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 
 
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
-    agent = _text(event.data, "agent") or task.spec.agent
+    agent = _text(event.data, "agent") or task.agent
     con.execute(
         "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd)"
         " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}', ?)",

@@ -67,13 +67,18 @@ class Store(JobStore, Protocol):
     async def revise(
         self, task: Task, body: bytes, event: Event, *, then: Sequence[Event] = (), needs: Sequence[Need] = ()
     ) -> Task:
-        """Replace spec, body, sha256, stamp, times, path and needs of a task whose file is editable, and apply *event*
-        and *then* to it. Raises IllegalEventError if it is no more."""
+        """Replace spec, body, sha256, stamp, times, path, job and needs of a task whose file is editable, and apply
+        *event* and *then* to it. Raises IllegalEventError if it is no more."""
         ...
 
     async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
         """Commit *events* of a parent and store its *children* in one transaction; from now on it needs each of them.
         Returns the parent, then the children. Raises IllegalEventError like `commit`."""
+        ...
+
+    async def fire(self, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+        """Apply *event*, schedule_fired of a template, and store its *runs*, all or nothing. Returns the template, then
+        the runs. Raises IllegalEventError if somebody was first."""
         ...
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:

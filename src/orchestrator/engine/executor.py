@@ -25,8 +25,10 @@ from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
+from orchestrator.core.remedies import Strategies, recovered
 from orchestrator.core.retry import resumes, sent_back
 from orchestrator.core.shortage import is_shortage
+from orchestrator.core.standing import quits
 from orchestrator.core.task import Task
 from orchestrator.engine.asking import follows, going_on, heard
 from orchestrator.engine.budget import Budget
@@ -35,10 +37,19 @@ from orchestrator.engine.failing import Failing
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
-from orchestrator.engine.outcomes import bounded, is_cancelled, not_prepared, with_work
+from orchestrator.engine.outcomes import (
+    bounded,
+    ended_by_us,
+    in_time,
+    interruptions,
+    is_cancelled,
+    not_prepared,
+    with_work,
+)
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
+from orchestrator.engine.remedies import Remedies
 from orchestrator.engine.splits import Splits
 from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
@@ -62,6 +73,7 @@ class Executor:
         redact: Callable[[Json], Json],
         account_of: Callable[[str], str] = lambda _: "",
         root_tag: str = "",
+        strategies: Strategies | None = None,
     ) -> None:
         """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
         self._store = store
@@ -75,9 +87,10 @@ class Executor:
         self._redact = redact
         self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
+        remedies = Remedies(store=store, clock=clock, policy=policy, redact=redact, strategies=strategies)
+        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy, remedies=remedies)
         self._predecessors = Predecessors(store, clock, redact)
         self._splits = Splits(store=store, clock=clock, policy=policy, clean=self._clean)
-        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
@@ -106,7 +119,7 @@ class Executor:
         Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
         cancellation goes on.
         """
-        order = self._orders.order(task, resume=resume, budget_usd=cap_usd)
+        order = self._orders.order(task, resume=resume, budget_usd=cap_usd, now=self._clock.now())
         try:
             await self._attempt(task, order)
         finally:
@@ -216,7 +229,7 @@ class Executor:
             if isinstance(outcome, Interrupted):
                 await self._interrupted(task, order, outcome, work)
                 return
-            outcome = bounded(outcome)
+            outcome = in_time(bounded(outcome), task, self._clock.now())
             hit("finish.outcome")
             usage = outcome.report.usage
             data = {
@@ -275,7 +288,8 @@ class Executor:
             hit("finish.judged")
             return
         kind, data = await self._failing.follows(task, order, failure, sent_back(attempts))
-        await self._commit(validated, self._event(kind, order, data))
+        followed = self._event(kind, order, data)
+        await self._commit(recovered(validated, followed.data), followed)
         hit("finish.judged")
 
     async def _asked(
@@ -295,8 +309,8 @@ class Executor:
 
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
         """The agent is gone already; what it left behind may still be its whole result."""
-        found = await self._agent(task).collect(order)
-        await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
+        rest = quits(self._policy().hours, self._clock.now())
+        await self._conclude(task, order, ended_by_us(await self._agent(task).collect(order), rest))
 
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
@@ -304,7 +318,7 @@ class Executor:
             await self._cancelled(current, outcome, work)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
-        times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
+        times = interruptions(before)
         if times >= self._policy().max_interruptions:
             await self._conclude(
                 task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")

@@ -18,6 +18,7 @@ from orchestrator.core.planning import last_stage
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.rights import Rights, limits_words, refusals, why_not_at_all
+from orchestrator.core.split import wants_approval
 from orchestrator.core.split_request import read_request
 from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
@@ -143,7 +144,7 @@ class Granting:
         return replace(rights, split=rights.split or last_stage(await self._store.attempts(task.uid)) is not None)
 
     def _approved_by_a_person(self, task: Task) -> bool:
-        return self._policy().splits.approve or task.spec.approve == "plan"
+        return wants_approval(task.spec.approve, self._policy().splits)
 
 
 def _accepted(plan: Plan, mended: Sequence[str], *, approve: bool) -> str:

@@ -22,6 +22,7 @@ from orchestrator.core.ports import Clock, NewTask, Store
 from orchestrator.core.question import BY_DEFAULT, Source
 from orchestrator.core.retry import hint_for
 from orchestrator.core.rights import Rights, why_not_at_all
+from orchestrator.core.split import wants_approval
 from orchestrator.core.subtask import Plan, PlanFinding, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.work import Area
@@ -37,7 +38,6 @@ GivesUp = Callable[[Failed], bool]
 _AT_ONCE = frozenset({FailureKind.BAD_OUTPUT, FailureKind.PLAN_FAILED})  # trying again would bring the same
 _NOT_FOR_A_PLAN = frozenset({FailureKind.BUDGET, FailureKind.DAY_BUDGET, FailureKind.INTERRUPTED_TOO_OFTEN})
 _NO_PLAN = "its agent gave no plan"
-APPROVAL = "plan"  # the value of `approve` by which a task asks for it
 
 
 class Splits(Splitting):
@@ -95,15 +95,12 @@ class Splits(Splitting):
         if found.plan is None or refused:
             await case.one(refused, found.findings)
             return
-        if case.part.role is not Role.RUN_PLAN and self._wants_approval(task):
+        if case.part.role is not Role.RUN_PLAN and wants_approval(task.spec.approve, self._policy().splits):
             await case.ask(found.plan, found.findings)
             return
         kind, planned = case.part.kind, case.part.planned
         given = await self._bounds.of_children(task, kind, rights, case.attempts, planned=planned)
         await case.split(found.plan, offspring(found.plan, task.spec, given), found.findings)
-
-    def _wants_approval(self, task: Task) -> bool:
-        return task.spec.approve == APPROVAL or self._policy().splits.approve
 
     # What cases need
 

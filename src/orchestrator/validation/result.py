@@ -159,8 +159,16 @@ def _attempt_part(record: AttemptRecord, report: Mapping[str, Json]) -> dict[str
         "survivors_killed": report.get("survivors_killed", 0),
         "denials": report.get("denials", []),
         **_asked_part(record.verdict),
+        **_recovery_part(record.verdict),
         "usage": report.get("usage", {}),
     }
+
+
+def _recovery_part(verdict: Mapping[str, Json]) -> dict[str, Json]:
+    """Return which strategy decided what follows the attempt, and what; nothing where the built-in policy did."""
+    told = _mapping(verdict.get("recovery"))
+    keys = ("strategy", "from_agent", "to_agent", "why")
+    return {"recovery": {key: str(told.get(key, "")) for key in keys}} if told else {}
 
 
 def _asked_part(verdict: Mapping[str, Json]) -> dict[str, Json]:
