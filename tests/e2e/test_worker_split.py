@@ -26,7 +26,7 @@ def model() -> Iterator[ScriptedModel]:
 def writes(name: str) -> str:
     """Return the prompt of a sub-task that writes the file *name*."""
     write = ToolCall("Write", {"file_path": f"$CWD/{name}", "content": f"{name}\n"})
-    return as_block(Scenario((Answer("I write it.", (write,)), Answer("Done.")), Answer("Done.")))
+    return as_block(Scenario((Answer("I write it.", (write,)), Answer("Done.")), Answer("Done.")), packed=True)
 
 
 def test_a_worker_splits_its_task_and_its_token_is_in_no_byte_that_stays(tmp_path: Path, model: ScriptedModel) -> None:

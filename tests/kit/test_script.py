@@ -130,12 +130,13 @@ def test_a_block_that_is_no_json_is_refused() -> None:
         block_in("<<<SCRIPT {turns: [} SCRIPT>>>")
 
 
-def test_a_block_may_hold_another_one_whose_working_directory_is_its_own() -> None:
-    inner = Scenario((Answer(tools=(ToolCall("Write", {"file_path": "$CWD/a.txt"}),)),))
-    outer = Scenario((Answer(tools=(ToolCall("split", {"prompt": as_block(inner)}),)),))
-    found = block_in(f"Do it. {as_block(outer)}")
+def test_a_packed_block_may_stand_within_another_one_and_nobody_on_the_way_sees_into_it() -> None:
+    inner = Scenario((Answer("I write.", (ToolCall("Write", {"file_path": "$CWD/a", "content": "SCRIPT>>>"}),)),))
+    outer = Scenario((Answer(f"Do this. {as_block(inner, packed=True)}"),))
+    block = as_block(outer, packed=True)
+    assert "$CWD" not in block
+    found = block_in(f"Some words. {block}")
     assert found == outer
-    assert "$CWD" not in as_block(inner)
-    (turn,) = outer.turns
-    assert isinstance(turn, Answer)
-    assert block_in(str(turn.tools[0].input["prompt"])) == inner
+    assert block_in(found.turns[0].text) == inner  # type: ignore[union-attr]
+    with pytest.raises(ScriptError):
+        block_in("<<<SCRIPT base64:!!! SCRIPT>>>")
