@@ -169,7 +169,7 @@ class MemoryStore(MemoryJobs):
         if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
             self.met(after.uid)
         elif event.kind is EventKind.STARTED:
-            agent = _text(event.data, "agent") or after.spec.agent
+            agent = _text(event.data, "agent") or after.agent
             self._held.attempts[key] = AttemptRecord(
                 after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts, cap_usd=cap_in(event.data)
             )
@@ -240,7 +240,7 @@ class MemoryStore(MemoryJobs):
             for task in first.values()
             if task.state in WAITING
             and task.not_before <= now
-            and task.spec.agent not in (agents or ())
+            and task.agent not in (agents or ())
             and task.job not in jobs
             and not self._active(task.id_key)
         ]

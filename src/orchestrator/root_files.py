@@ -37,6 +37,7 @@ from orchestrator.engine.times import at_once
 from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
+PATH_CHARS = 4096  # what is longer is no path
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _GO_ON = {State.HELD: "resume {}` releases it.", State.NEEDS_INPUT: "answer {} TEXT` lets it go on."}
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
@@ -57,6 +58,27 @@ class RootFiles:
         make_folders(self._configuration.root, ("tasks",))
         folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
+
+    async def context(self, given: str) -> str:
+        """Return the text of the file that *given* names, else *given* itself. Raises UsageError."""
+        try:
+            there = bool(given) and len(given) < PATH_CHARS and "\n" not in given and Path(given).is_file()
+        except (OSError, ValueError):
+            there = False
+        return self._bytes(given).decode("utf-8", "replace") if there else given
+
+    async def put_new(self, folder: str, files: Sequence[tuple[str, bytes]]) -> Sequence[str]:
+        """Create all of *files*, by name, in *folder*, which is made. Raises ConflictError where one is there already:
+        then none is written."""
+        paths = [Path(folder, name) for name, _ in files]
+        if taken := [str(path) for path in paths if os.path.lexists(path)]:
+            hint = "Nothing was written. Give another folder, or move these away."
+            raise ConflictError(f"{', '.join(taken[:5])} {'is' if len(taken) == 1 else 'are'} there already", hint=hint)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path, (_, body) in zip(paths, files, strict=True):
+            with open(path, "xb") as file:  # whoever was quicker keeps his
+                file.write(body)
+        return [str(path) for path in paths]
 
     async def submit(self, parts: Parts, path: str) -> Task:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""

@@ -188,7 +188,7 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 
 
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
-    agent = _text(event.data, "agent") or task.spec.agent
+    agent = _text(event.data, "agent") or task.agent
     con.execute(
         "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd)"
         " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}', ?)",

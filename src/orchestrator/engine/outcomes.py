@@ -1,8 +1,8 @@
 """What is kept of how an attempt ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from orchestrator.core.attempt import (
     AgentReport,
@@ -12,8 +12,14 @@ from orchestrator.core.attempt import (
     Finished,
     Interrupted,
     Outcome,
+    WorkOrder,
+    not_begun,
 )
+from orchestrator.core.codec import to_json
+from orchestrator.core.events import Json
 from orchestrator.core.hours import QUITTING
+from orchestrator.core.lifecycle import State
+from orchestrator.core.shortage import is_shortage
 from orchestrator.core.task import Task
 from orchestrator.core.zones import shown
 
@@ -53,3 +59,20 @@ def interruptions(before: Sequence[AttemptRecord]) -> int:
     """Return how often a task was interrupted; a hold is none, nor is quitting time, which comes every day."""
     ends = [record.outcome for record in before if record.outcome.get("kind") == "interrupted"]
     return sum(not str(end.get("reason", "")).startswith(f"{QUITTING}:") for end in ends)
+
+
+def with_work(outcome: Outcome, work: Mapping[str, Json]) -> Json:
+    """Return *outcome* for the store, with what is known of its work: of a cancelled attempt there is no verdict."""
+    told = to_json(outcome)
+    return {**told, "work": work} if isinstance(told, Mapping) and work else told
+
+
+def not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
+    """Return the end of an attempt that could not begin: *what* is the place or the act that *error* is about."""
+    kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
+    return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))
+
+
+def is_cancelled(current: Task | None, order: WorkOrder) -> TypeGuard[Task]:
+    """Return whether this very attempt is to be cancelled: of a later one the end of this says nothing."""
+    return current is not None and current.state is State.CANCELLING and current.attempt == order.attempt

@@ -106,7 +106,7 @@ class Pausing:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return task.agent or self._policy().default_agent
 
     async def _pauses(self) -> Sequence[Pause]:
         return [*await self._store.pauses(), *standing(self._policy(), self._clock.now())]
