@@ -116,10 +116,8 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
                 out.say(line)
         elif task.detail:
             out.say(short(task.detail, 200))
-        for line in time_lines(task, program.now()):
+        for line in time_lines(task, program.now(), waits_for):
             out.say(line)
-        if waits_for:
-            out.say(f"not started yet: {short(waits_for, 200)}")
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
     out.say()
     for event in events:

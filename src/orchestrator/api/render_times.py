@@ -30,8 +30,8 @@ def schedule_words(task: Task) -> str:
     return short(f"{spec.schedule} ({words[:1].lower()}{words[1:]}), {zone}", 100)
 
 
-def time_lines(task: Task, now: float) -> Sequence[str]:
-    """Return when *task* will start, how often, and by when it must be done; for `show`."""
+def time_lines(task: Task, now: float, waits_for: str = "") -> Sequence[str]:
+    """Return when *task* will start, how often, by when it must be done, and why it has not started; for `show`."""
     lines = []
     if task.spec.schedule and task.state not in TERMINAL:
         lines.append(f"schedule: {schedule_words(task)}")
@@ -43,7 +43,7 @@ def time_lines(task: Task, now: float) -> Sequence[str]:
         )
     if task.deadline_ts and task.state not in TERMINAL:
         lines.append(f"deadline: {_both(task, task.deadline_ts, now)}")
-    return lines
+    return [*lines, f"not started yet: {short(waits_for, 200)}"] if waits_for else lines
 
 
 def _both(task: Task, ts: float, now: float) -> str:
