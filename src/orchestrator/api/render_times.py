@@ -30,20 +30,20 @@ def schedule_words(task: Task) -> str:
     return short(f"{spec.schedule} ({words[:1].lower()}{words[1:]}), {zone}", 100)
 
 
-def time_lines(task: Task, now: float, waits_for: str = "") -> Sequence[str]:
-    """Return when *task* will start, how often, by when it must be done, and why it has not started; for `show`."""
+def time_lines(task: Task, now: float) -> Sequence[str]:
+    """Return when *task* will start, how often, and by when it must be done; for `show`."""
     lines = []
     if task.spec.schedule and task.state not in TERMINAL:
         lines.append(f"schedule: {schedule_words(task)}")
         if task.state is State.SCHEDULED:
             lines.append(f"next run: {_both(task, task.not_before, now)}")
-    elif task.state in (State.QUEUED, State.BLOCKED, State.HELD, State.RETRY_WAIT) and task.not_before > now:
+    elif task.state in (State.QUEUED, State.HELD, State.RETRY_WAIT) and task.not_before > now:
         lines.append(
             f"{'next try' if task.state is State.RETRY_WAIT else 'starts'}: {_both(task, task.not_before, now)}"
         )
     if task.deadline_ts and task.state not in TERMINAL:
         lines.append(f"deadline: {_both(task, task.deadline_ts, now)}")
-    return [*lines, f"not started yet: {short(waits_for, 200)}"] if waits_for else lines
+    return lines
 
 
 def _both(task: Task, ts: float, now: float) -> str:
