@@ -51,11 +51,12 @@ from orchestrator.core.lint_batch import (
     question_remarks,
     repository_remarks,
 )
+from orchestrator.core.lint_times import time_remarks
 from orchestrator.core.notice import NoticeKind
 from orchestrator.core.plan import spec_paths
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.question import QuestionRules
-from orchestrator.core.task import Task
+from orchestrator.core.task import Task, id_key
 from orchestrator.diagnosis import before_bed
 from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.proof import Prover
@@ -134,7 +135,8 @@ def _read(configuration: Configuration, files: Sequence[str]) -> tuple[list[Lint
         kind = policy.types.get(spec.type)
         cwd, targets = spec.cwd or policy.base_cwd, spec_paths(spec, policy.base_cwd)
         changes = kind is not None and kind.expects_changes
-        tasks.append(LintTask(file, spec, cwd, targets, expects_changes=changes))
+        on_dependency = spec.on_dependency or policy.on_dependency
+        tasks.append(LintTask(file, spec, cwd, targets, expects_changes=changes, policy=on_dependency))
     return tasks, refused
 
 
@@ -156,8 +158,9 @@ async def _known(configuration: Configuration, tasks: Sequence[LintTask]) -> _Kn
                     if (one.state, one.sha256, one.spec.id) == (State.SUCCEEDED, digest, task.spec.id):
                         done.setdefault(task.file, one.name)
             named: dict[str, State] = {}
-            for on in {on for task in tasks for on in task.depends_on}:
-                named |= {one.spec.id: one.state for one in (await store.find(on))[:1]}
+            needed = sorted({on for task in tasks for on in task.depends_on})
+            for others in await store.namesakes([(on, "") for on in needed]):
+                named |= {id_key(one.spec.id): one.state for one in others[:1]}
             day = day_of(SystemClock().now())
             return _Known(
                 pauses=await store.pauses(),
@@ -205,6 +208,7 @@ def _agents(configuration: Configuration, tasks: Sequence[LintTask], known: _Kno
         *agent_remarks(tasks, policy.agents, policy.default_agent, known.pauses, now),
         *money_remarks(Money(policy.day_budget_usd, left, sum(caps))),
         *question_remarks(waiting, told=_is_told(configuration)),
+        *time_remarks(tasks, policy.hours, policy.schedules.timezone, now),
     ]
     return [replace(one, fix=one.fix.replace("python main.py", configuration.command)) for one in told]
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "hold",
     "tail-events",
     "check",
+    "parse",
     "create-sample",
     "clean",
     "validate-artifacts",

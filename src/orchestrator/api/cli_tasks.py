@@ -27,6 +27,7 @@ from orchestrator.api.render import (
     waiting_rows,
 )
 from orchestrator.api.render_questions import answer_command, asking_rows, question_json, question_lines
+from orchestrator.api.render_times import next_words, scheduled_rows, time_lines, times_json
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
@@ -67,6 +68,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         active_rows(look.active, since, words, now),
         asking_rows(look.asking, asked, now),
         held_rows(look.held, now, program.command),
+        scheduled_rows(look.scheduled, now),
         waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
         ended_rows(look.ended, now),
     ):
@@ -99,7 +101,7 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         waits_for = await service.waits_for(task)
         question = await service.question(task)
     if out.as_json:
-        told: dict[str, Json] = {**task_json(task), "waits_for": waits_for}
+        told: dict[str, Json] = {**task_json(task), **times_json(task), "waits_for": waits_for}
         told |= {"question": question_json(task, question)} if question else {}
         out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
@@ -114,6 +116,8 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
                 out.say(line)
         elif task.detail:
             out.say(short(task.detail, 200))
+        for line in time_lines(task, program.now()):
+            out.say(line)
         if waits_for:
             out.say(f"not started yet: {short(waits_for, 200)}")
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
@@ -145,6 +149,9 @@ async def retry(program: Program, out: Output, args: argparse.Namespace) -> int:
         task = await service.retry(args.task)
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        return ExitCode.OK
+    if task.state is State.SCHEDULED:
+        out.say(f"{call_name(task)} makes its runs again, the next one {next_words(task, program.now())}")
         return ExitCode.OK
     out.say(f"{call_name(task)} is queued again as {task.uid[-8:]}; its result will be results/{task.name}_result.json")
     if program.owner() is None:
@@ -192,6 +199,7 @@ def _status_json(
         "active": [task_json(task) for task in look.active],
         "asking": [{**task_json(task), "question": question_json(task, asked.get(task.uid))} for task in look.asking],
         "held": [task_json(task) for task in look.held],
+        "scheduled": [{**task_json(task), **times_json(task)} for task in look.scheduled],
         "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
         "budget": _budget_json(look),
         "ended": [task_json(task) for task in look.ended],
@@ -217,6 +225,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
         parts.append(f"retrying {retrying}{soon}")
     if asking := look.counts.get(State.NEEDS_INPUT, 0):
         parts.append(f"asking {asking}")
+    if templates := look.counts.get(State.SCHEDULED, 0):
+        parts.append(f"scheduled {templates}")
     if held := look.counts.get(State.HELD, 0):
         parts.append(f"held {held}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
@@ -231,7 +241,7 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
         lines.append(f"why it failed: {command} show {call_name(failed)}")
     if owner is None:
         lines.append(f"start it: {command}")
-    elif not look.active and not look.waiting and not look.ended:
+    elif not look.active and not look.waiting and not look.ended and not look.scheduled:
         lines.append(f"a first task: {command} create-sample")
     return lines
 

@@ -9,6 +9,7 @@ from orchestrator.core.lifecycle import ACTIVE, AHEAD, WAITING, State
 from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
+from orchestrator.core.standing import rests
 from orchestrator.core.task import Task
 
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
@@ -50,6 +51,7 @@ class Status:
     waits: Mapping[str, str] = field(default_factory=dict)
     budget: DayBudget | None = None
     shortage: str = ""  # what the machine lacks, so that nothing is started
+    scheduled: Sequence[Task] = ()  # templates, which make a run at each of their times
 
 
 async def look(
@@ -67,13 +69,14 @@ async def look(
         active=await store.tasks(sorted(ACTIVE), limit=1000),
         waiting=waiting[:limit],
         ended=await store.ended_last(limit=limit),
-        pauses=[*await store.pauses(), *_news(policy, [agent_of(task) for task in waiting])],
+        pauses=[*await store.pauses(), *rests(policy.hours, now), *_news(policy, [agent_of(task) for task in waiting])],
         held=await store.tasks([State.HELD], limit=limit),
         asking=await store.tasks([State.NEEDS_INPUT], limit=limit),
         last_seq=await store.last_seq(),
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
         shortage=shortage,
+        scheduled=await store.tasks([State.SCHEDULED], limit=limit),
     )
     return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
 

@@ -254,9 +254,10 @@ class Reception:
         if isinstance(decided, TaskFileError):
             await self._withdraw(name, decided, read.entry, sha256, taken)
             return
-        after, event = admission.revised(task, decided, read, ts=self._clock.now())
+        after, event, then = admission.revised(task, decided, read, ts=self._clock.now())
         try:
-            await self._store.revise(after, read.body, replace(event, data=self._without_secrets(event.data)))
+            event = replace(event, data=self._without_secrets(event.data))
+            await self._store.revise(after, read.body, event, then=then)
         except IllegalEventError:
             self.later[name] = self._clock.monotonic() + _MOVING_S
             return
@@ -307,7 +308,7 @@ class Reception:
         accepted = await self._store.accept([self._clean(one) for one in new])
         hit("accept.stored")
         for task in accepted:
-            if task.state is State.QUEUED:
+            if task.state in EDITABLE:
                 entry = entries[task.file_name]
                 self._known[task.file_name] = Known(task.uid, entry.stamp, entry)
         taken.accepted += len(new) - len(refusals)

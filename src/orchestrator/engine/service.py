@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
@@ -20,9 +21,11 @@ from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
 from orchestrator.engine.look import DayBudget, Status, look, waits
+from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
@@ -33,7 +36,7 @@ KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come
 PIECE = 500  # of ended tasks at once
 
 
-class Orchestrator(Pausing):
+class Orchestrator(Orchestrating, Pausing):
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
@@ -168,9 +171,10 @@ class Orchestrator(Pausing):
         """Return what *task* waits to be told; None when it waits for no answer."""
         return await self._answers.question(task)
 
-    async def retry(self, key: str) -> Task:
+    async def retry(self, key: str, *, strategy: str = "", budget_usd: float | None = None) -> Task:
         """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
 
+        *strategy* is the one that wants it, "" for a person; *budget_usd* what it may cost, None: the same as before.
         Of a file that was refused when it came again, the newest task of that name that did run is meant.
         Raises ConflictError when it has not ended, or was only ever rejected: then its file must be corrected.
         """
@@ -188,12 +192,17 @@ class Orchestrator(Pausing):
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
         now = self._clock.now()
         uid = self._clock.new_uid()
-        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], old.spec, old.sha256, now, rerun_of=old.uid)
+        spec = old.spec if budget_usd is None else replace(old.spec, budget_usd=budget_usd)
+        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], spec, old.sha256, now, rerun_of=old.uid)
+        new = replace(new, job=old.job, path=old.path)
+        if old.parent or strategy:  # it draws on the same account; a root that a person runs anew begins its own
+            new = replace(new, parent=old.parent, root=old.lineage, depth=old.depth)
+        by: dict[str, Json] = {"strategy": strategy} if strategy else {}
         events = [
-            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid}),
+            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid, **by}),
             Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
         ]
-        accepted = await self._store.accept([NewTask(new, await self._store.body(old.uid), events)])
+        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
         self._bell.ring()
         return accepted[0]
 
@@ -289,7 +298,7 @@ class Orchestrator(Pausing):
             self._bell.ring()
         return changed
 
-    async def _commit(self, event: Event) -> Task:
-        after = (await self._store.commit([event]))[0]
+    async def _commit(self, *events: Event) -> Task:
+        after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after
