@@ -90,6 +90,7 @@ class MemoryStore(MemoryJobs):
             event = self._in_turn(event)
             after = replace(advance(before, event), spec=task.spec, sha256=task.sha256, stamp=task.stamp)
             after = replace(after, not_before=task.not_before, deadline_ts=task.deadline_ts, path=task.path)
+            after = self.in_job(after, task.job)
             self._held.tasks[task.uid] = after
             self._held.bodies[task.uid] = body
             self._append(event)

@@ -37,6 +37,11 @@ class MemoryJobs:
             self._held.jobs.setdefault(job.uid, job)
             self._held.lines.setdefault(job.uid, len(self._held.tasks) + 1)
 
+    def in_job(self, task: Task, job: str) -> Task:
+        if job and job not in self._held.jobs:
+            raise ConflictError(f"there is no job {job}")
+        return replace(task, job=job)
+
     def line(self, task: Task) -> int:
         return int(self._held.lines[task.job]) if task.job else task.order
 

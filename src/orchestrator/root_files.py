@@ -23,6 +23,7 @@ from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
+from orchestrator.core.jobfile import is_job_file
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
@@ -33,6 +34,7 @@ from orchestrator.core.text import printable, slug
 from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
+from orchestrator.engine.ties import Ties, tied
 from orchestrator.engine.times import at_once
 from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
@@ -96,18 +98,24 @@ class RootFiles:
         if spec.schedule and self.lies_in_tasks(path):
             hint = f"Start the daemon: {COMMAND}. To run it once now, copy it out of tasks/ and name the copy."
             raise ConflictError(f"{spec.id} has a schedule, and stays in tasks/ for its times", hint=hint)
+        (tie,), jobs = await Ties(parts.store, parts.clock).of([spec], door="run")
+        if isinstance(tie, TaskFileError):
+            raise _found_at(path, tie)
         clock, uid = parts.clock, parts.clock.new_uid()
-        now = clock.now()
+        now, spec = clock.now(), tie.spec
         file_name = Path(path).name if self.lies_in_tasks(path) else ""
         task = Task(uid, slug(Path(path).name), spec, sha256, now, file_name=file_name)
         events = [
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
-        return (await parts.store.accept([at_once(NewTask(task, body, events), now)]))[0]
+        return (await parts.store.accept([at_once(tied(NewTask(task, body, events), tie), now)], jobs))[0]
 
     def _refuse_other_files(self, path: str) -> None:
         """A mistyped name costs money: only what looks like a text for people is run."""
+        if is_job_file(Path(path).name):
+            hint = f"Put it into tasks/ and start the daemon: {COMMAND}"
+            raise UsageError(f"{path} is a job of many tasks, and one file runs one task", hint=hint)
         if Path(path).suffix.lower() not in (".md", ".txt") and Path(path).exists():
             hint = "A task file ends in .task.md (or .md, .txt): rename it, or name another one."
             raise UsageError(f"{path} does not look like a task file", hint=hint)
@@ -158,7 +166,14 @@ class RootFiles:
         return ended
 
     async def run_alone(self, parts: Parts, task: Task, signals: Signals, show: Show) -> Task | None:
-        """Run just *task*; other queued tasks stay queued. Returns None when a signal interrupted it."""
+        """Run just *task*; other queued tasks stay queued. Returns None when a signal interrupted it.
+
+        Raises ConflictError for one that waits for others: nobody would do them.
+        """
+        waits = (await parts.store.standing([task.uid])).get(task.uid, ())
+        if missing := [need.on_key for need, state in waits if state is not State.SUCCEEDED]:
+            hint = f"It is stored, and runs when they have succeeded: {COMMAND} starts the daemon."
+            raise ConflictError(f"{task.spec.id} depends on {', '.join(missing[:20])}", hint=hint)
         pool = parts.pool(only=task.uid)
 
         async def until_ended() -> None:

@@ -85,6 +85,23 @@ async def test_a_branch_of_the_persons_is_never_moved(tmp_path: Path, top: Path)
     assert git(top, "rev-parse", "orchestrator/hello") == theirs
 
 
+@pytest.mark.parametrize(("taken", "comes_as"), [(False, "feature/auth"), (True, "feature/auth-aaaaaaaa")])
+async def test_a_branch_that_the_task_names_is_used_unless_it_is_taken(
+    tmp_path: Path, top: Path, taken: bool, comes_as: str
+) -> None:
+    if taken:
+        git(top, "branch", "feature/auth")
+    rig = Rig(tmp_path)
+    order = replace(rig.order(top), branch="feature/auth")
+    area = await rig.space.prepare(order, str(tmp_path), fresh=True)
+    assert area.branch == "feature/auth"
+    (Path(area.root) / "app.py").write_text("answer = 42\n")
+    await rig.space.keep(order)
+    made = await rig.space.deliver(order, WORDS)
+    assert made is not None
+    assert (made.delivered, made.branch) == (True, comes_as)
+
+
 async def test_where_the_person_has_a_branch_in_place_of_the_folder_another_name_is_found(
     tmp_path: Path, top: Path
 ) -> None:

@@ -156,3 +156,8 @@ class Rig:
         """Every file under `tasks/` by its path there, error files left out."""
         found = [path for path in self.tasks_path.rglob("*") if path.is_file() and path.suffix != ".json"]
         return {str(path.relative_to(self.tasks_path)): path.read_bytes() for path in found}
+
+    def files_of_all(self) -> dict[str, bytes]:
+        """Every file under `tasks/` by its path there."""
+        found = [path for path in self.tasks_path.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.tasks_path)): path.read_bytes() for path in found}

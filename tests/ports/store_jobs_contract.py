@@ -181,6 +181,17 @@ class StoreJobsContract:
         assert after.state is State.QUEUED
         assert await store.open_needs() == []
 
+    async def test_an_edited_file_may_change_the_job(self, store: Store) -> None:
+        job = a_job(90)
+        await store.accept([], [job])
+        (task, _) = await store.accept([new(1), new(2)])
+        after = await store.revise(replace(task, job=job.uid), b"new", event(K.UPDATED, task))
+        assert (after.job, uids(await store.job_tasks(job.uid))) == (job.uid, [1])
+        after = await store.revise(replace(after, job=""), b"newer", event(K.UPDATED, after))
+        assert (after.job, uids(await store.job_tasks(job.uid))) == ("", [])
+        with pytest.raises(ConflictError):
+            await store.revise(replace(after, job="no such job"), b"newest", event(K.UPDATED, after))
+
     async def test_templates_and_deadlines_are_found_when_their_time_has_come(self, store: Store) -> None:
         plain = new(1)
         scheduled = Event(K.SCHEDULED, 1.0, plain.task.uid, data={"not_before": 30.0})

@@ -118,18 +118,7 @@ def _task_commands(commands: Commands) -> None:
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     workflow = "its state as a workflow, how far it is, and its history"
     one.add_argument("--workflow", action="store_const", dest="run", const=cli_workflow.show, help=workflow)
-    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
-    one = _add(commands, "report", cli_analytics.report_or_figures, report, "report --since 12h")
-    when = one.add_mutually_exclusive_group()
-    when.add_argument(
-        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
-    )
-    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
-    when.add_argument(
-        "--job", default="", metavar="JOB", help="where the time and money of a job went: docs/analytics.md"
-    )
-    one.add_argument("--analytics", action="store_true", help="the same figures on what ended since WHEN")
-    one.add_argument("--html", action="store_true", help="such figures as a page with timeline and dependency graph")
+    _report_command(commands)
     one = _add(commands, "cancel", cli_tasks.cancel, "cancel a task, running or not", "cancel fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
@@ -153,6 +142,21 @@ def _task_commands(commands: Commands) -> None:
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
     events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _report_command(commands: Commands) -> None:
+    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
+    one = _add(commands, "report", cli_analytics.report_or_figures, report, "report --since 12h")
+    when = one.add_mutually_exclusive_group()
+    when.add_argument(
+        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
+    )
+    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
+    when.add_argument(
+        "--job", default="", metavar="JOB", help="where the time and money of a job went: docs/analytics.md"
+    )
+    one.add_argument("--analytics", action="store_true", help="the same figures on what ended since WHEN")
+    one.add_argument("--html", action="store_true", help="such figures as a page with timeline and dependency graph")
 
 
 def _plan_commands(commands: Commands) -> None:

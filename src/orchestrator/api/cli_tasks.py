@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -106,25 +106,29 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    if task.state is State.REJECTED:
-        for event in events:
-            if event.kind is EventKind.REJECTED:
-                out.say(refusal_text(event))
-    else:
-        if question is not None:
-            for line in question_lines(task, question, program.command, program.now()):
-                out.say(line)
-        elif task.detail:
-            out.say(short(task.detail, 200))
-        for line in time_lines(task, program.now()):
-            out.say(line)
-        if waits_for:
-            out.say(f"not started yet: {short(waits_for, 200)}")
-        out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    for line in _standing(program, task, events, question, waits_for):
+        out.say(line)
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
+
+
+def _standing(
+    program: Program, task: Task, events: Sequence[Event], question: Question | None, waits_for: str
+) -> Iterator[str]:
+    """Yield the lines on a task that has not ended, or that was refused."""
+    if task.state is State.REJECTED:
+        yield from (refusal_text(event) for event in events if event.kind is EventKind.REJECTED)
+        return
+    if question is not None:
+        yield from question_lines(task, question, program.command, program.now())
+    elif task.detail:
+        yield short(task.detail, 200)
+    yield from time_lines(task, program.now())
+    if waits_for:
+        yield f"not started yet: {short(waits_for, 200)}"
+    yield f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}"
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:

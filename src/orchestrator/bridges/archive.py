@@ -32,6 +32,7 @@ from orchestrator.core.task import FileStamp, Task
 from orchestrator.core.torn import is_torn
 
 SUFFIX = ".task.md"
+SUFFIXES = (SUFFIX, ".job.md", ".tasks.json", ".json")  # and those of files of many tasks
 RUNNING, PROCESSED, FAILED = "running", "processed", "failed"
 REJECTS = "rejects"
 _EDITED = ".edited"
@@ -53,7 +54,7 @@ def beside(name: str, suffix: str) -> str:
 
 def second_name(name: str, uid: str) -> str:
     """Return the name for a file whose own name is taken: `x.task.md` becomes `x-<uid8>.task.md`."""
-    stem = name.removesuffix(SUFFIX)
+    stem = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
     return fitted(stem, f"-{uid[-8:]}{name[len(stem) :]}")
 
 

@@ -88,9 +88,10 @@ async def commit_at(git: Git, where: str, ref: str) -> str:
     return await git.says("rev-parse", "-q", "--verify", f"{ref}^{{commit}}", cwd=where)
 
 
-def branch_of(pattern: str, name: str) -> str:
-    """Return the branch for a task by the configured pattern, in which {name} stands for the task's name."""
-    return pattern.replace("{name}", ref_part(name))
+def branch_of(pattern: str, name: str, wanted: str = "") -> str:
+    """Return the branch for a task: the one *wanted* by its file, else by the configured pattern, in which {name}
+    stands for the task's name."""
+    return wanted or pattern.replace("{name}", ref_part(name))
 
 
 async def put_branch(git: Git, facts: AreaFacts, commit: str, wanted: str) -> str:

@@ -65,7 +65,7 @@ class GitTaking:
         async def delivered() -> Delivery:
             await own_again(self._git, facts)
             rules = self._rules()
-            branch = branch_of(rules.branch, facts.name)
+            branch = branch_of(rules.branch, facts.name, task.spec.branch)
             given = {"author": rules.equipment.author, "branch": branch, "attempt_dir": attempt_dir}
             return await deliver(self._git, folder, facts, task.attempt, words, **given)
 

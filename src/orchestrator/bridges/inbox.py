@@ -37,6 +37,7 @@ from orchestrator.bridges.files import (
 from orchestrator.bridges.settled import RECENT_NS, Lease, read_settled, stamp_of, take_lease
 from orchestrator.core.errors import ConflictError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.jobfile import is_job_file
 from orchestrator.core.ports import FileBytes, InboxEntry, InboxScan, NotReady
 from orchestrator.core.sync_names import is_conflict, is_temporary
 from orchestrator.core.task import FileStamp, Task
@@ -128,7 +129,7 @@ class TaskFolder:
 
     def _sort_in(self, item: "os.DirEntry[str]", entries: dict[str, InboxEntry], ignored: dict[str, str]) -> None:
         name = item.name
-        if not is_task_name(name):
+        if not (is_task_name(name) or is_job_file(name)):
             if is_task_name(name.lower()):
                 ignored[name] = "suffix_case"
             elif is_conflict(name, "task"):

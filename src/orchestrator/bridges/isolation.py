@@ -116,7 +116,7 @@ class IsolatedWorkspace:
         facts = folder.load()
         if facts is None:
             return None
-        branch = self._branch(facts)
+        branch = self._branch(facts, order)
 
         async def kept() -> Delivery:
             try:
@@ -151,7 +151,7 @@ class IsolatedWorkspace:
                 order.attempt,
                 words,
                 author=self._author(),
-                branch=branch_of(self._rules().branch, facts.name),
+                branch=branch_of(self._rules().branch, facts.name, order.branch),
                 attempt_dir=order.attempt_dir,
             )
         except GitError as error:
@@ -236,7 +236,7 @@ class IsolatedWorkspace:
             facts = await self._copy(folder, facts)
         else:
             links = await make_clone(
-                self._git, folder, facts, branch=self._branch(facts), author=rules.equipment.author
+                self._git, folder, facts, branch=self._branch(facts, order), author=rules.equipment.author
             )
             facts = replace(facts, links=dict(links))
         hit("area.cloned")
@@ -288,13 +288,13 @@ class IsolatedWorkspace:
         return AreaFolder(self._work, order.uid)
 
     def _area(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
-        area = folder.area(facts, self._branch(facts))
+        area = folder.area(facts, self._branch(facts, order))
         return replace(area, targets=placed(order.targets, facts, folder.repo))
 
-    def _branch(self, facts: AreaFacts) -> str:
+    def _branch(self, facts: AreaFacts, order: WorkOrder) -> str:
         if facts.isolation is Isolation.COPY:
             return ""
-        return facts.branch or branch_of(self._rules().branch, facts.name)
+        return facts.branch or branch_of(self._rules().branch, facts.name, order.branch)
 
     def _author(self) -> str:
         return self._rules().equipment.author

@@ -87,6 +87,11 @@ def line_of(con: sqlite3.Connection, task: Task) -> int:
     return int(found[0])
 
 
+def put_job(con: sqlite3.Connection, task: Task) -> None:
+    """Let *task* belong to its job, and stand in line with it."""
+    con.execute("UPDATE task SET job = ?, line = ? WHERE ord = ?", (task.job, line_of(con, task), task.order))
+
+
 def put_needs(con: sqlite3.Connection, task: Task, needs: Iterable[Need]) -> None:
     """Replace the unmet needs of *task* by *needs*; one without a uid is of the newest task of that id."""
     con.execute("DELETE FROM need WHERE uid = ? AND met = 0 AND kind = 'after'", (task.uid,))

@@ -189,6 +189,7 @@ class WorkOrder:
     merges: tuple[Base, ...] = ()  # results of its sub-tasks, to be merged onto its own work
     tool: ToolAccess | None = None  # by which it may split its own task
     told: str = ""  # what its agent is told of these tasks
+    branch: str = ""  # the name that its file wants for the branch of its result; "": as configured
 
     @property
     def mark(self) -> str:

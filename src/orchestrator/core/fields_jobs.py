@@ -5,7 +5,7 @@ Ids are written as a list or as words with commas between them.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.dependencies import DependencyPolicy
@@ -155,3 +155,13 @@ def written(spec: TaskSpec) -> dict[str, Any]:
         **{key: value for key in texts if (value := getattr(spec, key))},
         **{key: value for key in numbers if (value := getattr(spec, key)) is not None},
     }
+
+
+JOB_FIELDS: Mapping[str, Callable[[Given], Read]] = {
+    "depends_on": depends_on_field,
+    "on_dependency": on_dependency_field,
+    "job": job_field,
+    "branch": branch_field,
+    "tree_budget_usd": tree_budget_field,
+    "approve": approve_field,
+}

@@ -67,8 +67,8 @@ class Store(JobStore, Protocol):
     async def revise(
         self, task: Task, body: bytes, event: Event, *, then: Sequence[Event] = (), needs: Sequence[Need] = ()
     ) -> Task:
-        """Replace spec, body, sha256, stamp, times, path and needs of a task whose file is editable, and apply *event*
-        and *then* to it. Raises IllegalEventError if it is no more."""
+        """Replace spec, body, sha256, stamp, times, path, job and needs of a task whose file is editable, and apply
+        *event* and *then* to it. Raises IllegalEventError if it is no more."""
         ...
 
     async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.jobfile import is_job_file
 from orchestrator.core.lifecycle import EDITABLE
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, InboxScan, Store, Targets, TextReader, Watch
 from orchestrator.core.task import Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable
 from orchestrator.engine.absence import Absence, Known, is_mass
+from orchestrator.engine.job_intake import JobIntake
 from orchestrator.engine.reception import Parse, Reception, Taken
+from orchestrator.engine.ties import Ties
 
 __all__ = ["Intake", "IntakeLimits", "Parse", "ScanOutcome"]
 
@@ -65,8 +68,8 @@ class ScanOutcome:
 class Intake:
     """Takes task files in. *parse* turns bytes, file name and rules into a TaskSpec or raises TaskFileError.
 
-    *words* reads what has no format. *rules* and *limits* are asked again for every scan; *free_bytes* returns the free
-    space where store and artifacts lie.
+    *words* reads what has no format, *max_workers* is what a job runs at once that says nothing of it. *rules* and
+    *limits* are asked again for every scan; *free_bytes* returns the free space where store and artifacts lie.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Intake:
         redact: Callable[[Json], Json],
         limits: Callable[[], IntakeLimits] = IntakeLimits,
         words: TextReader | None = None,
+        max_workers: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._inbox = inbox
@@ -93,7 +97,10 @@ class Intake:
         self._limits_now = limits
         self._known: dict[str, Known] = {}
         self._absence = Absence()
-        self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact, words)
+        ties = Ties(store, clock, max_workers)
+        self._reception = Reception(store, inbox, clock, self._known, parse, targets, redact, words, ties)
+        with_jobs = (store, inbox, clock, self._known, self._reception, self._reception.without_secrets)
+        self._jobs = JobIntake(*with_jobs, max_workers=max_workers)
         self._seeded = False
         self._identity: tuple[int, int] | None = None
         self._paused = ""
@@ -165,12 +172,15 @@ class Intake:
         await self._tell_ignored(scan)
         outcome = ScanOutcome(seen=len(scan.entries))
         rules, words = self._rules(), list[tuple[FileBytes, TaskSpec]]()
-        for batch in self._batches(self._fresh(scan)):
+        fresh = self._fresh(scan)
+        for batch in self._batches([entry for entry in fresh if not is_job_file(entry.file_name)]):
             if self._free_bytes() < self._limits.min_free_bytes:
                 return await self._pause("disk", f"less than {self._limits.min_free_bytes} bytes are free")
             found = await self._reception.take(batch, rules)
             outcome.add(found)
             words += found.words
+        if jobs := [entry for entry in fresh if is_job_file(entry.file_name)]:
+            outcome.add(await self._jobs.take(jobs, rules))
         if words:  # last, as a model takes its time
             outcome.add(await self._reception.take_words(words, rules, self._stop))
         outcome.cancelled = await self._cancel_removed()

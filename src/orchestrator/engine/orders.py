@@ -50,6 +50,7 @@ class Orders:
             root_tag=self._root_tag,
             name=task.name,
             targets=spec.target_files,
+            branch=spec.branch,
         )
 
     def profile(self, task: Task) -> AgentProfile:

@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from typing import TypeAlias
 
 from orchestrator.core.errors import IllegalEventError, TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import EDITABLE, TERMINAL, State
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, NotReady, Store, Targets, TextReader
-from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec, id_key
+from orchestrator.core.task import FileStamp, Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable
 from orchestrator.engine import admission
 from orchestrator.engine.absence import Known
+from orchestrator.engine.admitting import DOOR, Admitting
+from orchestrator.engine.ties import Tie, Ties, retied
 from orchestrator.engine.words import apart, by_model
 
 EMPTY_WAIT_S = 2.0
@@ -26,6 +29,7 @@ _SLOWEST_RETRY_S = 0.5
 _REMEMBERED = 10_000
 
 Parse = Callable[[bytes, str, TaskRules], TaskSpec]
+Refusals: TypeAlias = dict[str, tuple[TaskFileError, InboxEntry, bytes | None]]  # by name; None: never read
 
 
 class Standing(Enum):
@@ -71,7 +75,10 @@ class Reception:
         targets: Targets,
         redact: Callable[[Json], Json],
         words: TextReader | None = None,
+        ties: Ties | None = None,
     ) -> None:
+        self._ties = ties or Ties(store, clock)
+        self._admitting = Admitting(store, clock, self._ties)
         self._words = words
         self._redact = redact
         self._store = store
@@ -100,17 +107,7 @@ class Reception:
 
     async def take(self, entries: Sequence[InboxEntry], rules: TaskRules) -> Taken:
         """Take in a batch; what is not ready is put into *later*."""
-        by_name = {entry.file_name: entry for entry in entries}
-        reads = await self._inbox.read(list(by_name), limit=rules.limits.file_bytes)
-        hit("accept.read")
-        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]] = {}
-        complete: list[FileBytes] = []
-        for name, entry in by_name.items():
-            match self._judged(name, entry, reads[name]):
-                case FileBytes() as read:
-                    complete.append(read)
-                case TaskFileError() as error:
-                    refusals[name] = (error, entry, None)
+        complete, refusals = await self.settled(entries, rules.limits.file_bytes)
         specs = await self._parsed(complete, rules)
         taken = Taken()
         fresh: list[tuple[FileBytes, TaskSpec | TaskFileError]] = []
@@ -129,6 +126,25 @@ class Reception:
         plain, taken.words = apart(fresh) if self._words and self._words.wanted else (fresh, ())
         await self._store_all(plain, refusals, taken)
         return taken
+
+    async def settled(self, entries: Sequence[InboxEntry], limit: int) -> tuple[list[FileBytes], Refusals]:
+        """Return what of *entries* is there to be read whole, and what can never be; the rest is put into *later*."""
+        by_name = {entry.file_name: entry for entry in entries}
+        reads = await self._inbox.read(list(by_name), limit=limit)
+        hit("accept.read")
+        refusals: Refusals = {}
+        complete: list[FileBytes] = []
+        for name, entry in by_name.items():
+            match self._judged(name, entry, reads[name]):
+                case FileBytes() as read:
+                    complete.append(read)
+                case TaskFileError() as error:
+                    refusals[name] = (error, entry, None)
+        return complete, refusals
+
+    async def refuse(self, refusals: Refusals, taken: Taken) -> None:
+        """Put files aside, each with its reason beside it."""
+        await self._store_all((), refusals, taken)
 
     async def take_words(
         self, words: Sequence[tuple[FileBytes, TaskSpec]], rules: TaskRules, stop: asyncio.Event
@@ -250,21 +266,23 @@ class Reception:
         if sha256 == task.sha256:
             known.stamp, known.entry = read.entry.stamp, read.entry
             return
-        decided = await self._placed(spec, sha256, task)
-        if isinstance(decided, TaskFileError):
-            await self._withdraw(name, decided, read.entry, sha256, taken)
+        tie = await self._placed(spec, sha256, task)
+        if isinstance(tie, TaskFileError):
+            await self._withdraw(name, tie, read.entry, sha256, taken)
             return
-        after, event, then = admission.revised(task, decided, read, ts=self._clock.now())
+        after, event, edited = admission.revised(task, tie.spec, read, ts=self._clock.now())
+        stands = replace(task, state=State.QUEUED) if edited else task  # a template that is one no more
+        needs, then = await retied(self._store, stands, tie, self._clock.now())
+        after, event = replace(after, job=tie.job), replace(event, data=self.without_secrets(event.data))
         try:
-            event = replace(event, data=self._without_secrets(event.data))
-            await self._store.revise(after, read.body, event, then=then)
+            await self._store.revise(after, read.body, event, then=[*edited, *then], needs=needs)
         except IllegalEventError:
             self.later[name] = self._clock.monotonic() + _MOVING_S
             return
         known.stamp, known.entry = read.entry.stamp, read.entry
         taken.updated += 1
 
-    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> TaskSpec | TaskFileError:
+    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> Tie | TaskFileError:
         if isinstance(spec, TaskFileError):
             return spec
         (found,) = await self._store.namesakes([(spec.id, sha256)])
@@ -273,7 +291,10 @@ class Reception:
             admission.among(spec, sha256, others)
         except TaskFileError as error:
             return error
-        return spec
+        (tie,), jobs = await self._ties.of([spec], door=DOOR, besides=task.uid)
+        if jobs:
+            await self._store.accept((), jobs)
+        return tie
 
     async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
         """End a queued task whose edited file is refused: what its author no longer wants is not run."""
@@ -287,7 +308,7 @@ class Reception:
     async def _store_all(
         self,
         fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]],
-        refusals: dict[str, tuple[TaskFileError, InboxEntry, bytes | None]],
+        refusals: Refusals,
         taken: Taken,
     ) -> None:
         """Store what is new in one transaction.
@@ -296,7 +317,8 @@ class Reception:
         other order would leave a file that is read, and refused, once more.
         """
         new: list[NewTask] = []
-        for read, decided in await self._admitted(fresh):
+        admitted, jobs = await self._admitting.decide(fresh)
+        for read, decided in admitted:
             if isinstance(decided, TaskFileError):
                 refusals[read.entry.file_name] = (decided, read.entry, read.body)
             else:
@@ -305,7 +327,7 @@ class Reception:
         if not new:
             return
         entries = {read.entry.file_name: read.entry for read, _ in fresh}
-        accepted = await self._store.accept([self._clean(one) for one in new])
+        accepted = await self._store.accept([self._clean(one) for one in new], jobs)
         hit("accept.stored")
         for task in accepted:
             if task.state in EDITABLE:
@@ -321,43 +343,12 @@ class Reception:
         hit("refuse.moved")
         return replace(new, events=[*new.events, self._archived(uid, note)])
 
-    async def _admitted(
-        self, fresh: Sequence[tuple[FileBytes, TaskSpec | TaskFileError]]
-    ) -> Sequence[tuple[FileBytes, NewTask | TaskFileError]]:
-        """Decide on a batch in order; each task has to respect those before it. One question to the store for all."""
-        good = [(read, spec) for read, spec in fresh if isinstance(spec, TaskSpec)]
-        digests = {read.entry.file_name: admission.digest(read.body) for read, _ in good}
-        found = await self._store.namesakes([(spec.id, digests[read.entry.file_name]) for read, spec in good])
-        stored = {read.entry.file_name: others for (read, _), others in zip(good, found, strict=True)}
-        newest: dict[str, Task] = {}  # of this batch, by the key of its id
-        decided: list[tuple[FileBytes, NewTask | TaskFileError]] = []
-        for read, spec in fresh:
-            if isinstance(spec, TaskFileError):
-                decided.append((read, spec))
-            else:
-                name = read.entry.file_name
-                decided.append((read, self._admit(read, spec, digests[name], stored[name], newest)))
-        return decided
-
-    def _admit(
-        self, read: FileBytes, spec: TaskSpec, sha256: str, stored: Sequence[Task], newest: dict[str, Task]
-    ) -> NewTask | TaskFileError:
-        key = id_key(spec.id)
-        others = [newest[key], *stored] if key in newest else stored
-        try:
-            behind = admission.among(spec, sha256, others)
-        except TaskFileError as error:
-            return error
-        new = admission.accepted(spec, read, sha256, uid=self._clock.new_uid(), ts=self._clock.now(), behind=behind)
-        newest[key] = new.task
-        return new
-
     def _clean(self, new: NewTask) -> NewTask:
         """No secret that stands in a task file gets into an event; the file itself stays as it is."""
-        return replace(new, events=[replace(event, data=self._without_secrets(event.data)) for event in new.events])
+        return replace(new, events=[replace(event, data=self.without_secrets(event.data)) for event in new.events])
 
     def _cleaned(self, error: TaskFileError) -> TaskFileError:
-        said = self._without_secrets(
+        said = self.without_secrets(
             {
                 "message": error.message,
                 "field": error.field,
@@ -370,7 +361,8 @@ class Reception:
         place = {"file": error.file, "line": error.line, "column": error.column}
         return TaskFileError(error.reason, words.pop("message"), **words, **place)  # type: ignore[arg-type]
 
-    def _without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+    def without_secrets(self, data: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return *data* as it may stand in an event."""
         clean = self._redact(data)
         return clean if isinstance(clean, Mapping) else {}
 

@@ -9,7 +9,7 @@ from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError,
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.ports import Clock, EndedTask, NewTask, Store
+from orchestrator.core.ports import Clock, EndedTask, Store
 from orchestrator.core.question import Question
 from orchestrator.core.retry import DAY_S
 from orchestrator.core.shelf import Shelf
@@ -24,6 +24,7 @@ from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
+from orchestrator.engine.rerunning import run_of
 from orchestrator.engine.taking import Results, require
 from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
@@ -190,19 +191,9 @@ class Orchestrator(Orchestrating, Pausing):
             )
         if old.state not in TERMINAL:
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
-        now = self._clock.now()
-        uid = self._clock.new_uid()
         spec = old.spec if budget_usd is None else replace(old.spec, budget_usd=budget_usd)
-        new = Task(uid, old.name.partition(f".{old.uid[-8:]}")[0], spec, old.sha256, now, rerun_of=old.uid)
-        new = replace(new, job=old.job, path=old.path)
-        if old.parent or strategy:  # it draws on the same account; a root that a person runs anew begins its own
-            new = replace(new, parent=old.parent, root=old.lineage, depth=old.depth)
-        by: dict[str, Json] = {"strategy": strategy} if strategy else {}
-        events = [
-            Event(EventKind.RECEIVED, now, uid, data={"door": "retry", "rerun_of": old.uid, **by}),
-            Event(EventKind.PARSED, now, uid, data={"type": old.spec.type, "priority": old.spec.priority.value}),
-        ]
-        accepted = await self._store.accept([anew(NewTask(new, await self._store.body(old.uid), events), now)])
+        new = await run_of(self._store, self._clock, old, spec=spec, strategy=strategy)
+        accepted = await self._store.accept([anew(new, self._clock.now())])
         self._bell.ring()
         return accepted[0]
 

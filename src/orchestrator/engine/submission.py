@@ -3,6 +3,7 @@
 import hashlib
 
 from orchestrator.core.codec import to_json
+from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.job import Job
 from orchestrator.core.ports import Clock, NewTask, Store
@@ -10,6 +11,7 @@ from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.taskfile import render_task_file
 from orchestrator.core.text import slug
 from orchestrator.engine.bell import Bell
+from orchestrator.engine.ties import Ties, tied
 from orchestrator.engine.times import timed
 
 NO_UID = TaskUid("")
@@ -29,8 +31,12 @@ async def submit(
 ) -> Task:
     """Accept *spec*, which *by* asked for through *door* in these *words*. Returns the task as it is stored.
 
-    *uid* "" is a fresh one; *job* is a new one that it belongs to.
+    *uid* "" is a fresh one; *job* is a new one that it belongs to. Raises TaskFileError dependency_cycle.
     """
+    (tie,), jobs = await Ties(store, clock).of([spec], door=door)
+    if isinstance(tie, TaskFileError):
+        raise tie
+    spec = tie.spec
     try:
         body = render_task_file(spec).encode("utf-8", "surrogatepass")
     except ValueError:  # no task file says it: then the words themselves are kept
@@ -48,6 +54,7 @@ async def submit(
         Event(EventKind.PARSED, now, uid, data=parsed),
     ]
     task = Task(uid, slug(spec.id), spec, sha256, now, job=job.uid if job else "")
-    accepted = await store.accept([timed(NewTask(task, body, events), now)], [job] if job else [])
+    new = timed(tied(NewTask(task, body, events), tie), now)
+    accepted = await store.accept([new], [*jobs, job] if job else jobs)
     bell.ring()
     return accepted[0]

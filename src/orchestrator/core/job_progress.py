@@ -1,0 +1,55 @@
+"""How far a job has come: a fold over its tasks, in which one that was run again counts by its last run."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.job import JobState, job_state
+from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
+from orchestrator.core.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Numbers of tasks. *waiting* are those that have neither begun nor ended, however they wait."""
+
+    state: JobState
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.failed + self.cancelled
+
+
+def last_runs(tasks: Iterable[Task]) -> Sequence[Task]:
+    """Return *tasks*, oldest first, without those that were run again, be it by a retry or by a corrected file of the
+    same id; sub-tasks of different tasks may have the same id. What was refused is no run."""
+    newest: dict[tuple[str, str], Task] = {}
+    again: set[str] = set()
+    for task in sorted(tasks, key=lambda one: one.order):
+        if task.state is not State.REJECTED:
+            newest[task.parent, task.id_key] = task
+            again.add(task.rerun_of)
+    return sorted((task for task in newest.values() if task.uid not in again), key=lambda one: one.order)
+
+
+def progress_of(tasks: Iterable[Task]) -> Progress:
+    """Return how far a job of *tasks*, runs anew among them, has come."""
+    counts = Counter(task.state for task in last_runs(tasks))
+    total = counts.total()
+    running = sum(counts[state] for state in ACTIVE)
+    ended = sum(counts[state] for state in TERMINAL)
+    return Progress(
+        state=job_state(counts),
+        total=total,
+        succeeded=counts[State.SUCCEEDED],
+        failed=counts[State.FAILED],
+        cancelled=counts[State.CANCELLED],
+        running=running,
+        waiting=total - running - ended,
+    )
