@@ -66,6 +66,15 @@ async def test_a_file_is_linted_only_where_that_is_asked_for(world: World) -> No
     assert world.linted == [(("a.md",), False, 5.0)]
 
 
+async def test_a_file_of_many_tasks_is_read_as_a_job(world: World) -> None:
+    world.files["a"] = TASK.spec
+    world.files["b"] = replace(TASK.spec, id="b", depends_on=("a",))
+    code, text, _ = await world.call("check", "tasks.json")
+    assert (code, text) == (0, "tasks.json: ok, the job night of 2 tasks\n  a: T\n  b (after a): T\n")
+    (row,) = (await world.json("check", "night.job.md"))["files"]
+    assert (row["ok"], row["job"], [one["id"] for one in row["tasks"]]) == (True, "night", ["a", "b"])
+
+
 async def test_without_running_it_says_how_to_run(world: World) -> None:
     world.lint = LintReport((TASK,), (), ())
     text = (await world.call("check", "tasks", "--no-run"))[1]
