@@ -41,7 +41,7 @@ async def test_a_folder_is_linted_and_its_report_is_grouped_with_what_to_type(wo
         "tasks/a.task.md\n"
         "  NOTE  line 9: a criterion is in words\n"
         "\n"
-        "3 files, 1 of them without a remark.\n"
+        "3 tasks, 1 of them without a remark.\n"
         "Checks run on the base: 3, 1 not run, in 2.3s.\n"
         "failures: 1, warnings: 1\n"
     )
