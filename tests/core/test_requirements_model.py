@@ -53,8 +53,9 @@ def test_only_files_that_stand_in_the_text_and_technologies_that_are_known_or_na
 
 
 def test_a_type_or_level_that_is_none_of_ours_is_read_by_rules() -> None:
-    (one,) = read(answer({**ITEM, "type": "shell", "complexity": "enormous"})).items
-    assert (one.type, one.complexity) == ("code-generation", "medium")
+    for kind, level in (("shell", "enormous"), (["fix"], {"high": 1}), (None, True)):
+        (one,) = read(answer({**ITEM, "type": kind, "complexity": level})).items
+        assert (one.type, one.complexity) == ("code-generation", "medium")
 
 
 def test_an_order_keeps_words_that_stand_there_and_says_whose_the_others_are() -> None:
