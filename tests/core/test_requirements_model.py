@@ -105,7 +105,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(ITEM, JSON)), max_size=4), ROWS, JSON)
 def test_whatever_it_answers_the_result_is_whole_and_has_no_circle(items: Any, links: Any, risks: Any) -> None:
     found = requirements_in(answer(*items, dependencies=links, risks=[risks]), "m", TEXT, RULES)
@@ -151,6 +151,7 @@ def test_equal_titles_get_ids_of_their_own() -> None:
     assert [one.id for one in specs("- Fix it now\n- Fix it now")] == ["fix-it-now", "fix-it-now-2"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["- ", "# ", "**Context:**", "Add a page", "\n", "```", "---", "fix the bug. "]), max_size=9
