@@ -154,6 +154,7 @@ class Configuration:
             notes=_notes(settings),
         )
         return RunPolicy(
+            on_dependency=settings.jobs.on_dependency,
             slots=settings.pool.max_concurrent_tasks,
             agents=MappingProxyType({"claude": profile, "local": _local(profile, settings)}),
             default_agent="claude",

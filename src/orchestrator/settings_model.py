@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
+from orchestrator.settings_jobs import JobSettings
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
@@ -272,6 +273,7 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    jobs: JobSettings
     schedules: ScheduleSettings
     hours: HourSettings
     retries: dict[FailureKind, RetrySettings]

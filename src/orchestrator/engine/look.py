@@ -10,6 +10,7 @@ from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, t
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.task import Task
+from orchestrator.engine.job_places import JobPlaces
 
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 RESERVED = "what is left of the day's budget is reserved by what runs"
@@ -95,7 +96,8 @@ async def waits(
     """Return by uid why each of *waiting* has not been started, by the very function that decides it."""
     running = [(task.uid, agent_of(task), task.id_key) for task in found.active]
     places = {name: agent.places for name, agent in policy.agents.items() if agent.places}
-    capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd))
+    per_job = await JobPlaces(store).left(found.active, waiting)
+    capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd), per_job)
     targets = partial(target_paths, base_cwd=policy.base_cwd)
     pauses = [*found.pauses, *switched_off(policy.agents)]
     chosen = plan(waiting, now=now, capacity=capacity, pauses=pauses, agent_of=agent_of, targets_of=targets)
