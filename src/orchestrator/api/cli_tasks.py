@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from orchestrator.api.cli_jobs import family_json, family_lines
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program
 from orchestrator.api.render import (
@@ -68,6 +69,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         asking_rows(look.asking, asked, now),
         held_rows(look.held, now, program.command),
         waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
+        waiting_rows(look.blocked, now, waits=look.waits),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -97,9 +99,10 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
             return ExitCode.OK
         events = await service.recent_events(lines=10, key=task.uid)
         waits_for = await service.waits_for(task)
+        family = await service.family(task)
         question = await service.question(task)
     if out.as_json:
-        told: dict[str, Json] = {**task_json(task), "waits_for": waits_for}
+        told: dict[str, Json] = {**task_json(task), "waits_for": waits_for, **family_json(family)}
         told |= {"question": question_json(task, question)} if question else {}
         out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
@@ -117,6 +120,8 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         if waits_for:
             out.say(f"not started yet: {short(waits_for, 200)}")
         out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
+    for line in family_lines(task, family):
+        out.say(line)
     out.say()
     for event in events:
         out.say(event_text(event, task))
@@ -193,6 +198,7 @@ def _status_json(
         "asking": [{**task_json(task), "question": question_json(task, asked.get(task.uid))} for task in look.asking],
         "held": [task_json(task) for task in look.held],
         "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
+        "blocked": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.blocked],
         "budget": _budget_json(look),
         "ended": [task_json(task) for task in look.ended],
         "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
@@ -217,6 +223,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
         parts.append(f"retrying {retrying}{soon}")
     if asking := look.counts.get(State.NEEDS_INPUT, 0):
         parts.append(f"asking {asking}")
+    if blocked := look.counts.get(State.BLOCKED, 0) + look.counts.get(State.SPLIT, 0):
+        parts.append(f"blocked {blocked}")
     if held := look.counts.get(State.HELD, 0):
         parts.append(f"held {held}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)

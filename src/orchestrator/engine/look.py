@@ -11,6 +11,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.job_places import JobPlaces
+from orchestrator.engine.jobs import waits_words
 
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 RESERVED = "what is left of the day's budget is reserved by what runs"
@@ -51,6 +52,7 @@ class Status:
     waits: Mapping[str, str] = field(default_factory=dict)
     budget: DayBudget | None = None
     shortage: str = ""  # what the machine lacks, so that nothing is started
+    blocked: Sequence[Task] = ()  # those that wait for other tasks; *waits* says for which
 
 
 async def look(
@@ -75,8 +77,10 @@ async def look(
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
         shortage=shortage,
+        blocked=await store.blocked(limit=limit),
     )
-    return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
+    reasons = await waits(store, policy, now, agent_of, found.waiting, found)
+    return replace(found, waits={**reasons, **{task.uid: await waits_words(store, task) for task in found.blocked}})
 
 
 def _news(policy: RunPolicy, waited_for: Collection[str]) -> Sequence[Pause]:
