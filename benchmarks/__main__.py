@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import acceptance, backlog, durability, isolation, latency, throughput
+from benchmarks import acceptance, backlog, durability, isolation, jobs, latency, throughput
 from benchmarks.chart import svg
 from benchmarks.document import as_json, markdown, with_added
 from benchmarks.figures import Figure
@@ -37,6 +37,7 @@ class Sizes:
     launches: int
     durability: durability.Sizes
     isolation: tuple[isolation.Size, ...]
+    jobs: jobs.Size
     patience_s: float  # how long to wait for a quiet machine before each benchmark
 
 
@@ -51,6 +52,7 @@ FULL = Sizes(
     5,
     durability.Sizes(2_000, 100, 4, 100),
     (isolation.Size(*_SMALL, 20), isolation.Size(*_MIDDLE, 7), isolation.Size(*_LARGE, 5)),
+    jobs.Size(tasks=10_000, depth=5, rounds=25),
     120.0,
 )
 QUICK = Sizes(
@@ -63,9 +65,10 @@ QUICK = Sizes(
     1,
     durability.Sizes(500, 20, 1, 10),
     (isolation.Size(*_SMALL, 3),),
+    jobs.Size(tasks=2_000, depth=4, rounds=3),
     0.0,
 )
-NAMES = ("latency", "acceptance", "throughput", "durability", "isolation", "backlog")
+NAMES = ("latency", "acceptance", "throughput", "durability", "isolation", "jobs", "backlog")
 
 
 def main(argv: Sequence[str] | None = None, sizes: Sizes = FULL) -> int:
@@ -135,6 +138,8 @@ def _plan(folder: Path, names: Sequence[str], sizes: Sizes, huey: Huey) -> Itera
         yield "durability", partial(durability.measure, folder / "durability", sizes.durability)
     if "isolation" in names:
         yield "isolation", partial(isolation.measure, folder / "isolation", sizes.isolation)
+    if "jobs" in names:
+        yield "jobs", partial(jobs.measure, folder / "jobs", sizes.jobs)
     if "backlog" in names:
         yield "backlog", partial(backlog.measure, folder / "backlog", sizes.backlog, sizes.launches, huey)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "src"))
 
-from orchestrator.core import attempt, errors, events, lifecycle, workflow  # noqa: E402 - the package lies in src
+from orchestrator.core import attempt, errors, events, lifecycle, remedies, workflow  # noqa: E402 - the package lies in src
 
 NOTICE = "<!-- Written by docs/generate.py from the code; a test fails when it is stale. -->"
 REASONS = "orchestrator.core.reasons"
@@ -163,7 +163,7 @@ def errors_page() -> str:
         "",
         table(("code", "exit status", "HTTP", "meaning"), *map(error_row, known_errors())),
         *section("Exit statuses", ("status", "name", "meaning"), exit_rows),
-        *section("Kinds of failure", ("kind", "meaning"), failure_rows),
+        *section("Kinds of failure", ("kind", "class", "meaning"), failure_rows),
     ]
     if importlib.util.find_spec(REASONS):
         parts += section("Why a task file is refused", ("reason", "meaning: because", "what to do"), reason_rows)
@@ -192,7 +192,7 @@ def exit_rows() -> Iterator[tuple[object, ...]]:
 
 def failure_rows() -> Iterator[tuple[object, ...]]:
     said = comments(attempt.FailureKind)
-    return ((f"`{kind}`", said[kind.name]) for kind in attempt.FailureKind)
+    return ((f"`{kind}`", remedies.CLASS_OF[kind].value, said[kind.name]) for kind in attempt.FailureKind)
 
 
 def reason_rows() -> Iterator[tuple[object, ...]]:

@@ -70,6 +70,10 @@ class MemoryStore(MemoryJobs):
             self.need_children(parent, stored)
             return [parent, *stored]
 
+    async def fire(self, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+        with _AllOrNothing(self):
+            return [*self._commit([event]), *self._accept_all(runs, ())]
+
     def _accept_all(self, new: Sequence[NewTask], jobs: Sequence[Job]) -> list[Task]:
         self.put_jobs(jobs)
         stored = [self._accept(item) for item in new]
@@ -166,7 +170,7 @@ class MemoryStore(MemoryJobs):
         if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
             self.met(after.uid)
         elif event.kind is EventKind.STARTED:
-            agent = _text(event.data, "agent") or after.spec.agent
+            agent = _text(event.data, "agent") or after.agent
             self._held.attempts[key] = AttemptRecord(
                 after.uid, after.attempt, after.epoch, agent, after.session_id, event.ts, cap_usd=cap_in(event.data)
             )
@@ -237,7 +241,7 @@ class MemoryStore(MemoryJobs):
             for task in first.values()
             if task.state in WAITING
             and task.not_before <= now
-            and task.spec.agent not in (agents or ())
+            and task.agent not in (agents or ())
             and task.job not in jobs
             and not self._active(task.id_key)
         ]

@@ -140,7 +140,8 @@ def events(root: Path) -> list[dict[str, Any]]:
 def left_running(root: Path) -> list[str]:
     """Return the marks of processes that attempts and checks of this root left running."""
     mine = {path.name.encode() for path in (root / ".orchestrator" / "attempts").iterdir()}
-    mine |= {path.name.replace("-", ".", 1).encode() for path in (root / ".orchestrator" / "tmp").glob("check-*")}
+    kept = (root / ".orchestrator" / "tmp").glob("*-*")
+    mine |= {path.name.replace("-", ".", 1).encode() for path in kept}
     found = []
     for process in Path("/proc").iterdir():
         try:

@@ -24,6 +24,7 @@ from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.hooks import Hooks
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import NewTask, Opinions, Workspace
+from orchestrator.core.remedies import Strategies
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.engine.after_hooks import AfterHooks
@@ -148,6 +149,7 @@ def open_engine(tmp_path: Path) -> Open:
         agent: FakeAgent | None = None,
         *,
         opinions: Opinions | None = None,
+        strategies: Strategies | None = None,
         workspace: Workspace | None = None,
         examiner: Examiner | None = None,
         **changes: object,
@@ -170,14 +172,8 @@ def open_engine(tmp_path: Path) -> Open:
         )
         async with open_store(tmp_path / ".orchestrator" / "test.db") as store:
             changed = replace(policy, **changes)  # type: ignore[arg-type]
-            yield _engine(
-                tmp_path,
-                store,
-                agent or FakeAgent(),
-                changed,
-                workspace,
-                examiner or plain_examiner(tmp_path / "commits", opinions),
-            )
+            given = (workspace, examiner or plain_examiner(tmp_path / "commits", opinions), strategies)
+            yield _engine(tmp_path, store, agent or FakeAgent(), changed, *given)
 
     return opened
 
@@ -189,19 +185,21 @@ def _engine(
     policy: RunPolicy,
     workspace: Workspace | None,
     examiner: Examiner,
+    strategies: Strategies | None,
 ) -> Engine:
     clock, bell = SystemClock(), Bell()
     inbox = TaskFolder(root, state=root / ".orchestrator")
     engine = Engine(root, store, agent, policy, clock, bell, inbox, None, None, None, None)  # type: ignore[arg-type]
     engine.executor = Executor(
         store=store,
-        agents={"claude": agent},
+        agents={"claude": agent, "local": agent},
         inbox=inbox,
         examiner=examiner,
         workspace=workspace or InPlaceWorkspace(base_cwd=lambda: root / "work", own=frozenset()),
         clock=clock,
         policy=lambda: engine.policy,
         redact=lambda value: value,
+        strategies=strategies,
     )
     engine.projector = Projector(
         store=store,

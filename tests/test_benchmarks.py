@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from benchmarks import durability, isolation
+from benchmarks import durability, isolation, jobs
 from benchmarks.__main__ import Sizes, main
 from benchmarks.document import markdown, with_added
 from benchmarks.figures import Figure, Ratio, Series
@@ -22,11 +22,14 @@ TINY = Sizes(
     launches=1,
     durability=durability.Sizes(files=5, tasks=2, rounds=1, attempts=2),
     isolation=(isolation.Size(files=12, file_bytes=4096, rounds=1),),
+    jobs=jobs.Size(tasks=150, depth=2, rounds=1),
     patience_s=0.0,
 )
 PRICES = ["durability-acceptance", "durability-tasks", "durability-attempt"]
 ISOLATION = ["isolation-0.0492MB", "isolation-disk"]
-KEYS = ["latency", "acceptance-5", "throughput-2", *PRICES, *ISOLATION, "memory-rss", "memory-pss", "start-up"]
+PLANS = ["plan-job", "plan-job-memory", "plan-tree", "plan-tree-memory"]
+JOBS = [*PLANS, "figures-job", "figures-job-memory", "forecast-job"]
+KEYS = ["latency", "acceptance-5", "throughput-2", *PRICES, *ISOLATION, *JOBS, "memory-rss", "memory-pss", "start-up"]
 
 
 @pytest.mark.timeout(300)

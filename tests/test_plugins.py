@@ -1,6 +1,7 @@
-"""Hooks as configured: commands and Python entry points, what they see, and what doctor says of them."""
+"""Hooks and strategies as configured: commands and entry points, what they see, and what doctor says of them."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from tests.plugin_kit import install
 
 from orchestrator import plugins
 from orchestrator.configuration import Configuration
+from orchestrator.core.attempt import FailureKind
+from orchestrator.core.errors import ConfigError
 from orchestrator.core.finding import Level
 from orchestrator.core.hooks import When
+from orchestrator.core.remedies import Act, Choice, Facts, Strategy, StrategyError, Use
 
 TASK = {"id": "fix_db", "uid": "u"}
 SOURCE = """
@@ -43,31 +47,37 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(install(tmp_path / "site", "shop_hooks", SOURCE, {plugins.HOOKS: names})))
 
 
-def configured(tmp_path: Path, hooks: Mapping[str, object], **environ: str) -> Configuration:
+def configured(
+    tmp_path: Path,
+    hooks: Mapping[str, object],
+    *,
+    recovery: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Configuration:
     root = tmp_path / "root"
     (root / "config").mkdir(parents=True)
     (root / ".orchestrator" / "tmp").mkdir(parents=True)
-    (root / "config" / "orchestrator.yaml").write_text(json.dumps({"hooks": hooks}))
-    return Configuration(root, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **environ})
+    (root / "config" / "orchestrator.yaml").write_text(json.dumps({"hooks": hooks, "recovery": recovery or {}}))
+    return Configuration(root, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **(environ or {})})
 
 
 async def refusal(configuration: Configuration, task_id: str) -> str:
     ran = await plugins.hooks(configuration).before({**TASK, "id": task_id})
-    return "" if ran is None else f"{ran.name}: {ran.words.splitlines()[-1]}"
+    return "" if ran is None else f"{ran.name}: {ran.words}"
 
 
 @pytest.mark.usefixtures("installed")
 async def test_a_python_hook_refuses_by_an_exception_or_by_false(tmp_path: Path) -> None:
     configuration = configured(tmp_path, {"plugins": ["mine"]})
     assert await refusal(configuration, "good") == ""
-    assert await refusal(configuration, "bad") == "mine: ValueError: not on a Friday"
+    assert (await refusal(configuration, "bad")).startswith("mine: exit code 1: ValueError: not on a Friday (")
     assert await refusal(configuration, "false") == "mine: exit code 1: before_task returned False"
 
 
 @pytest.mark.usefixtures("installed")
 async def test_a_class_with_asynchronous_methods_is_a_hook_too(tmp_path: Path) -> None:
     configuration = configured(tmp_path, {"plugins": ["cls"]})
-    assert await refusal(configuration, "bad") == "cls: ValueError: the class says no"
+    assert (await refusal(configuration, "bad")).startswith("cls: exit code 1: ValueError: the class says no (")
     (ran,) = await plugins.hooks(configuration).after(TASK, {"status": "failed"})
     assert ran.ok, "it has no after_task, and that is no failure"
 
@@ -96,7 +106,7 @@ async def test_a_hook_sees_what_is_listed_and_never_a_credential(tmp_path: Path)
         "OTHER": "x",
         "SHOP_TOKEN": "tok-tok-tok",
     }
-    configuration = configured(tmp_path, hooks, SHOP="blue", **secret)
+    configuration = configured(tmp_path, hooks, environ={"SHOP": "blue", **secret})
     assert await refusal(configuration, "good") == ""
     seen = (configuration.root / "env").read_text()
     assert "SHOP=blue" in seen
@@ -127,3 +137,86 @@ async def test_doctor_names_what_is_configured_and_cannot_be_run(tmp_path: Path)
 
 async def test_where_nothing_is_configured_doctor_says_nothing(tmp_path: Path) -> None:
     assert await plugins.findings(configured(tmp_path, {})) == []
+
+
+OWN = """
+import threading
+from orchestrator.core.remedies import Act, Choice
+
+def careful(facts):
+    return Choice(Act.GIVE_UP, why=facts.kind)
+
+def breaks(facts):
+    raise KeyError(facts.task_id)
+
+def leaves(facts):
+    raise SystemExit(3)
+
+def hangs(facts):
+    threading.Event().wait()
+
+number = 3
+"""
+FACTS = Facts("t", "u", "fix", "claude", "crash", "agent", "", 1, 1, gives_up=False)
+
+
+@pytest.fixture
+def strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> plugins.RegisteredStrategies:
+    names = {name: f"shop_own:{name}" for name in ("careful", "breaks", "leaves", "hangs", "number")}
+    monkeypatch.syspath_prepend(str(install(tmp_path / "own", "shop_own", OWN, {plugins.RECOVERY: names})))
+    return plugins.RegisteredStrategies(lambda: 0.2)
+
+
+async def test_a_registered_strategy_is_asked_with_the_facts(strategies: plugins.RegisteredStrategies) -> None:
+    assert await strategies.ask("careful", FACTS) == Choice(Act.GIVE_UP, why="crash")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("breaks", "KeyError('t')"),
+        ("leaves", "SystemExit(3)"),
+        ("number", "it is no callable"),
+        ("other", "no entry point of the group orchestrator.recovery is called other"),
+    ],
+)
+async def test_whatever_a_strategy_does_is_an_answer_that_says_so(
+    strategies: plugins.RegisteredStrategies, name: str, said: str
+) -> None:
+    with pytest.raises(StrategyError, match=re.escape(said)):
+        await strategies.ask(name, FACTS)
+
+
+async def test_a_strategy_that_hangs_is_waited_for_once_and_the_others_go_on(
+    strategies: plugins.RegisteredStrategies,
+) -> None:
+    with pytest.raises(StrategyError, match=r"did not answer within 0\.2 s"):
+        await strategies.ask("hangs", FACTS)
+    with pytest.raises(StrategyError, match="still works on an earlier answer"):
+        await strategies.ask("hangs", FACTS)
+    assert await strategies.ask("careful", FACTS) == Choice(Act.GIVE_UP, why="crash")
+
+
+async def test_doctor_names_a_strategy_that_is_configured_and_cannot_be_loaded(
+    tmp_path: Path, strategies: plugins.RegisteredStrategies
+) -> None:
+    rows = {"agent": ["backoff", "careful", "number", {"use": "other", "times": 2}]}
+    found = await plugins.findings(configured(tmp_path, {}, recovery={"strategies": rows}))
+    assert [(one.group, one.name, one.level) for one in found] == [
+        ("recovery", "careful", Level.PASS),
+        ("recovery", "number", Level.FAIL),
+        ("recovery", "other", Level.FAIL),
+    ]
+
+
+def test_the_settings_say_what_is_asked_in_which_order_with_which_bounds(tmp_path: Path) -> None:
+    rows = {"agent": ["backoff", {"use": "reassignment", "to": ["local"]}], "killed": [{"use": "x", "up_to": "2h"}]}
+    policy = configured(tmp_path, {}, recovery={"strategies": rows, "timeout_s": 2}).policy().recovery
+    assert policy.of(FailureKind.CRASH) == (Strategy(Use.BACKOFF), Strategy(Use.REASSIGNMENT, ("local",)))
+    assert policy.of(FailureKind.KILLED) == (Strategy("x", up_to_s=7200.0),)
+    assert policy.timeout_s == 2
+
+
+def test_a_misspelt_kind_or_class_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"netwrok .*: unknown; did you mean recovery\.strategies\.network\?"):
+        configured(tmp_path, {}, recovery={"strategies": {"netwrok": ["backoff"]}})

@@ -299,13 +299,13 @@ def test_settings_cannot_be_changed_afterwards() -> None:
         load().settings.pool.max_concurrent_tasks = 9
 
 
-def test_a_type_of_ones_own_stands_beside_the_eight() -> None:
+def test_a_type_of_ones_own_stands_beside_those_of_the_program() -> None:
     rules = task_rules(
         load("types: {translate: {tools: [Read, Write], expects_changes: true, words: [translat]}}").settings
     )
     assert tuple(rules.types) == (
         "fix", "code_review", "analyze", "summarize", "code-generation", "code-optimization", "debugging",
-        "documentation", "translate",
+        "documentation", "orchestrate", "translate",
     )  # fmt: skip
     assert rules.types["translate"].words == ("translat",)
     assert rules.agents == ("claude", "local")

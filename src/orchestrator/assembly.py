@@ -18,6 +18,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.repair_report import RepairReport
+from orchestrator.core.requirements import Requirements
 from orchestrator.core.service import ServiceState
 from orchestrator.engine.service import Orchestrator
 from orchestrator.root_files import RootFiles
@@ -38,8 +39,12 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         components=partial(_components, configuration),
         findings=partial(_findings, configuration),
         repair=partial(_repair, configuration),
+        task_files=_task_files,
         check_file=files.check,
         lint=partial(_lint, configuration),
+        context=files.context,
+        parse=partial(_parse, configuration),
+        put_files=files.put_new,
         put_task=files.put,
         run_daemon=partial(run_daemon, configuration, out.note),
         run_file=partial(run_file, configuration, out.note),
@@ -82,6 +87,18 @@ async def _lint(configuration: Configuration, paths: Sequence[str], run: bool, s
     from orchestrator.linting import lint
 
     return await lint(configuration, paths, run=run, seconds=seconds)
+
+
+def _task_files(paths: Sequence[str]) -> Sequence[str]:
+    from orchestrator.linting import task_files
+
+    return task_files(paths)
+
+
+async def _parse(configuration: Configuration, text: str, context: str, ask: bool) -> Requirements:
+    from orchestrator.language import requirements_of
+
+    return await requirements_of(configuration, text, context, ask=ask)
 
 
 async def _repair(configuration: Configuration) -> RepairReport:

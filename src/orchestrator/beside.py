@@ -6,12 +6,17 @@ from functools import partial
 
 from orchestrator.bridges.cancelled_folder import CancelledFolder
 from orchestrator.bridges.files import ArtifactFiles
+from orchestrator.bridges.machine import Needs, ThisMachine
 from orchestrator.bridges.waiting_folder import WaitingFolder
 from orchestrator.configuration import Configuration
 from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
+from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.questions import Questions
+from orchestrator.engine.repairing import Repairing
+from orchestrator.engine.resource_wait import ResourceWait
+from orchestrator.engine.scheduling import Scheduling
 from orchestrator.engine.self_taking import SelfTaking
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.status_files import StatusFiles
@@ -21,7 +26,7 @@ Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
 def parts_beside(
-    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator
+    configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator, clockwatch: ClockWatch
 ) -> tuple[Part, ...]:
     """Return the parts of this root, each run until it is told to stop."""
     taking = SelfTaking(store=store, bell=bell, policy=configuration.policy, results=service.results)
@@ -42,8 +47,19 @@ def parts_beside(
         command=configuration.command,
     )
     cancelled = CancelledByFile(store=store, files=CancelledFolder(configuration.root), cancel=service.cancel)
-    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=configuration.policy, cancel=service.cancel)
-    return taking.run, questions.run, status.run, cancelled.run, unblocking.run
+    policy = configuration.policy
+    unblocking = Unblocking(store=store, clock=clock, bell=bell, policy=policy, cancel=service.cancel)
+    scheduling = Scheduling(store=store, clock=clock, bell=bell, policy=policy, clockwatch=clockwatch)
+    repairing = Repairing(store=store, policy=policy, retry=service.retry)
+    machine = ThisMachine(partial(_needs, configuration))
+    waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=policy)
+    own = (unblocking.run, scheduling.run, waiting.run, repairing.run)
+    return taking.run, questions.run, status.run, cancelled.run, *own
+
+
+def _needs(configuration: Configuration) -> Needs:
+    settings = configuration.settings
+    return Needs(configuration.root, settings.intake.min_free_bytes, settings.recovery.free_memory_bytes)
 
 
 def _status_every_s(configuration: Configuration) -> float:

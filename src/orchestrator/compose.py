@@ -48,6 +48,7 @@ from orchestrator.live_claude import LiveClaude
 from orchestrator.notifying import Notices, notices_of
 from orchestrator.proving import examiner, prove_again
 from orchestrator.settings import task_rules
+from orchestrator.worker_splits import WorkerSplits
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Parts:
     notices: Notices
     gate: Gate
     after_hooks: AfterHooks
+    tool: WorkerSplits
 
     def pool(self, *, only: TaskUid | None = None, kept: Callable[[Task], bool] = lambda _: False) -> Pool:
         """Return a pool for all tasks, or for one."""
@@ -165,8 +167,8 @@ class Parts:
             still_owner=still_owner,
             disk_refused=refused,
             telling=self.notices.telling,
+            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service, self.clockwatch),
             last=[self.after_hooks.run],
-            beside=parts_beside(self.configuration, self.store, self.clock, self.bell, self.service),
         )
 
     async def recover(self, journal: StartJournal, start: Start, *, prove: bool = True) -> int:
@@ -221,7 +223,11 @@ async def opened(
         async with open_store(path, checkpoint=daemon, committed=bell.ring) as store:
             if daemon:
                 await store.arrive(socket.gethostname(), clock.now())
-            yield _parts(configuration, store, clock, bell, agent, await store.root_tag())
+            parts = _parts(configuration, store, clock, bell, agent, await store.root_tag())
+            try:
+                yield parts
+            finally:
+                await parts.tool.stop()
 
 
 @contextmanager
@@ -241,9 +247,10 @@ def _parts(
     inbox = TaskFolder(root, state=state, settle_s=configuration.settings.intake.settle_s)
     artifacts, claude, redact = ArtifactFiles(root), LiveClaude(configuration, clock), configuration.redacted
     known = agents.by_name(configuration, claude, clock.new_session_id, agent)
+    tool = WorkerSplits(configuration, store, clock)
     executor = Executor(
         store=store,
-        agents=known,
+        agents=tool.offered_to(known),
         account_of=lambda name: claude.account() if name == agents.CLAUDE else "",
         inbox=inbox,
         workspace=repositories.workspace(configuration, _own(configuration)),
@@ -252,6 +259,7 @@ def _parts(
         policy=configuration.policy,
         redact=redact,
         root_tag=root_tag,
+        strategies=plugins.strategies(configuration),
     )
     service = _service(configuration, store, clock, bell, claude)
     notices = notices_of(configuration, store, clock, bell)
@@ -268,7 +276,7 @@ def _parts(
     )
     watch = ClockWatch(store=store, clock=clock, policy=configuration.policy)
     hooked = _hooked(configuration, store, clock, bell, executor)
-    made = (inbox, artifacts, executor, claude, projector, watch, notices, *hooked)
+    made = (inbox, artifacts, executor, claude, projector, watch, notices, *hooked, tool)
     return Parts(configuration, store, clock, bell, service, *made)
 
 

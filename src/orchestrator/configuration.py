@@ -29,8 +29,10 @@ from orchestrator.core.notes import NotesWanted
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.question import QuestionRules
 from orchestrator.core.redact import Redactor
+from orchestrator.core.remedies import RecoveryRules, Strategy
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import POLICIES, RetryPolicy
+from orchestrator.core.split import SplitRules
 from orchestrator.settings import (
     VARIABLES,
     Layer,
@@ -44,6 +46,7 @@ from orchestrator.settings import (
     task_rules,
     yaml_layer,
 )
+from orchestrator.settings_split import split_rules
 from orchestrator.settings_times import hours, schedule_rules
 
 # What the agents' own provider needs is a secret too, though it is no setting of ours.
@@ -152,6 +155,7 @@ class Configuration:
             enabled=claude.enabled,
             headroom_percent=claude.headroom_percent,
             notes=_notes(settings),
+            takes_over=claude.takes_over,
         )
         return RunPolicy(
             on_dependency=settings.jobs.on_dependency,
@@ -171,11 +175,18 @@ class Configuration:
             keep_days=settings.isolation.keep_days,
             take=settings.taking.when_proven,
             remote=settings.taking.remote,
+            splits=self._splits(),
             questions=QuestionRules(settings.questions.if_unanswered, settings.questions.answer_within),
+            recovery=_recovery(settings),
             schedules=schedule_rules(settings.schedules),
             hours=hours(settings.hours),
             retries=_policies(settings),
         )
+
+    def _splits(self) -> SplitRules:
+        settings = self.settings
+        doors = settings.proof.allow_commands_from
+        return split_rules(settings.orchestrate, default_type=settings.intake.default_type, doors=doors)
 
     def isolation(self) -> IsolationRules:
         """Return where tasks are to work."""
@@ -315,7 +326,16 @@ def _local(profile: AgentProfile, settings: Settings) -> AgentProfile:
     """Return the agent on a local model: held like the other, and no allowance or money to spare."""
     local = settings.agents.local
     chosen = replace(profile, name="local", model=local.model, enabled=local.enabled, timeout_s=local.timeout_s)
-    return replace(chosen, budget_usd=0.0, headroom_percent=100.0, spare=True)
+    return replace(chosen, budget_usd=0.0, headroom_percent=100.0, spare=True, takes_over=local.takes_over)
+
+
+def _recovery(settings: Settings) -> RecoveryRules:
+    chosen = settings.recovery
+    strategies = {
+        key: tuple(Strategy(one.use, one.to, one.times, one.up_to) for one in row)
+        for key, row in chosen.strategies.items()
+    }
+    return RecoveryRules(MappingProxyType(strategies), chosen.timeout_s, chosen.free_memory_bytes)
 
 
 def _notes(settings: Settings) -> NotesWanted:

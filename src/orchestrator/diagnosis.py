@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator import chatting, notifying, plugins
+from orchestrator import chatting, notifying, plugins, worker_splits
 from orchestrator.api.program import Component
 from orchestrator.bridges.claude_command import confinement, environment, refusal
 from orchestrator.bridges.claude_find import Finder, Source, auth_status
@@ -67,7 +67,7 @@ async def findings(configuration: Configuration) -> Sequence[Finding]:
     )
     held = container_finding(container, partial(shutil.which, path=environ.get("PATH", os.defpath)))
     told = [*await chatting.findings(configuration), *await _notify_findings(configuration)]
-    told += await plugins.findings(configuration)
+    told += [*worker_splits.findings(configuration), *await plugins.findings(configuration)]
     whole = [*_invalid(configuration), *found, held, await _trial_finding(configuration, container), *told]
     groups = list(dict.fromkeys(one.group for one in whole))
     whole.sort(key=lambda one: groups.index(one.group))

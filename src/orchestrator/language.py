@@ -4,7 +4,10 @@ import time
 
 from orchestrator.bridges.ollama import OllamaConfig
 from orchestrator.bridges.ollama_readers import OllamaReader, OllamaSummarizer
+from orchestrator.bridges.ollama_requirements import requirements
 from orchestrator.configuration import Configuration
+from orchestrator.core.requirements import Requirements
+from orchestrator.settings import task_rules
 
 
 def reader(configuration: Configuration) -> OllamaReader:
@@ -14,6 +17,12 @@ def reader(configuration: Configuration) -> OllamaReader:
         return configuration.ollama() if configuration.settings.ollama.reader else None
 
     return OllamaReader(wanted, redact=lambda text: configuration.redactor.text(text), monotonic=time.monotonic)
+
+
+async def requirements_of(configuration: Configuration, text: str, context: str, *, ask: bool) -> Requirements:
+    """Return what *text* asks for: with *ask* as the model reads it that is configured to read words, else by rules."""
+    wanted = configuration.ollama() if ask and configuration.settings.ollama.reader else None
+    return await requirements(wanted, text, context, task_rules(configuration.settings), configuration.redactor.text)
 
 
 def summarizer(configuration: Configuration) -> OllamaSummarizer:

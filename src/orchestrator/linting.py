@@ -24,7 +24,7 @@ from orchestrator.compose import DATABASE
 from orchestrator.configuration import Configuration
 from orchestrator.core.budget import Spending, day_of
 from orchestrator.core.errors import StoreError, TaskFileError, UsageError
-from orchestrator.core.events import TaskUid
+from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.lint import (
     Checked,
@@ -51,12 +51,14 @@ from orchestrator.core.lint_batch import (
     question_remarks,
     repository_remarks,
 )
+from orchestrator.core.lint_times import time_remarks
 from orchestrator.core.notice import NoticeKind
 from orchestrator.core.plan import spec_paths
-from orchestrator.core.ports import Pause
+from orchestrator.core.ports import Pause, Store
 from orchestrator.core.question import QuestionRules
-from orchestrator.core.task import Task
+from orchestrator.core.task import Task, id_key
 from orchestrator.diagnosis import before_bed
+from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.proof import Prover
 from orchestrator.live_claude import choose_container
 from orchestrator.proving import checks_in
@@ -76,6 +78,7 @@ class _Known:
     named: Mapping[str, State] = field(default_factory=dict)
     done: Mapping[str, str] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    forecast: Mapping[str, Json] | None = None
 
 
 async def lint(configuration: Configuration, paths: Sequence[str], *, run: bool, seconds: float) -> LintReport:
@@ -99,7 +102,7 @@ async def lint(configuration: Configuration, paths: Sequence[str], *, run: bool,
     remarks += [*_agents(configuration, tasks, known), *finding_remarks(await before_bed(configuration))]
     done, skipped = counted(checked)
     spent = time.monotonic() - began
-    return LintReport(tuple(tasks), tuple(refused), sorted_remarks(remarks), done, skipped, spent)
+    return LintReport(tuple(tasks), tuple(refused), sorted_remarks(remarks), done, skipped, spent, known.forecast)
 
 
 def task_files(paths: Sequence[str]) -> list[str]:
@@ -132,7 +135,8 @@ def _read(configuration: Configuration, files: Sequence[str]) -> tuple[list[Lint
         kind = policy.types.get(spec.type)
         cwd, targets = spec.cwd or policy.base_cwd, spec_paths(spec, policy.base_cwd)
         changes = kind is not None and kind.expects_changes
-        tasks.append(LintTask(file, spec, cwd, targets, expects_changes=changes))
+        on_dependency = spec.on_dependency or policy.on_dependency
+        tasks.append(LintTask(file, spec, cwd, targets, expects_changes=changes, policy=on_dependency))
     return tasks, refused
 
 
@@ -154,8 +158,9 @@ async def _known(configuration: Configuration, tasks: Sequence[LintTask]) -> _Kn
                     if (one.state, one.sha256, one.spec.id) == (State.SUCCEEDED, digest, task.spec.id):
                         done.setdefault(task.file, one.name)
             named: dict[str, State] = {}
-            for on in {on for task in tasks for on in task.depends_on}:
-                named |= {one.spec.id: one.state for one in (await store.find(on))[:1]}
+            needed = sorted({on for task in tasks for on in task.depends_on})
+            for others in await store.namesakes([(on, "") for on in needed]):
+                named |= {id_key(one.spec.id): one.state for one in others[:1]}
             day = day_of(SystemClock().now())
             return _Known(
                 pauses=await store.pauses(),
@@ -163,9 +168,21 @@ async def _known(configuration: Configuration, tasks: Sequence[LintTask]) -> _Kn
                 named=named,
                 done=done,
                 spending=await store.spending(day.begins),
+                forecast=await _forecast(configuration, store, tasks),
             )
     except (StoreError, OSError):  # told by the findings on the database
         return _Known()
+
+
+_Told = Mapping[str, Json] | None
+
+
+async def _forecast(configuration: Configuration, store: Store, tasks: Sequence[LintTask]) -> _Told:
+    analysis = Analysis(store, SystemClock(), configuration.policy, configuration.redacted)
+    try:
+        return await analysis.forecast([task.spec for task in tasks])
+    except UsageError:
+        return None  # they wait for one another: a remark of its own
 
 
 def _side_by_side(tasks: Sequence[LintTask], refused: Sequence[Refused], known: _Known) -> list[Remark]:
@@ -191,6 +208,7 @@ def _agents(configuration: Configuration, tasks: Sequence[LintTask], known: _Kno
         *agent_remarks(tasks, policy.agents, policy.default_agent, known.pauses, now),
         *money_remarks(Money(policy.day_budget_usd, left, sum(caps))),
         *question_remarks(waiting, told=_is_told(configuration)),
+        *time_remarks(tasks, policy.hours, policy.schedules.timezone, now),
     ]
     return [replace(one, fix=one.fix.replace("python main.py", configuration.command)) for one in told]
 

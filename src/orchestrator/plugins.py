@@ -1,4 +1,4 @@
-"""What people add of their own: hooks as commands and as Python entry points. The engine sees ports only.
+"""What people add of their own: hooks, and recovery strategies as Python entry points. The engine sees ports only.
 
 A Python hook runs in a process of its own, as a command does: only so it is bounded in time, keeps away from the memory
 of the daemon with its secrets, and leaves nothing behind.
@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,29 +20,36 @@ from orchestrator.bridges.process import run_quick
 from orchestrator.configuration import Configuration
 from orchestrator.core.finding import Finding, failed, passed
 from orchestrator.core.hooks import When
+from orchestrator.core.remedies import Facts, StrategyError, Use
 
-HOOKS = "orchestrator.hooks"
+HOOKS, RECOVERY = "orchestrator.hooks", "orchestrator.recovery"
 PROBE_S = 20.0
+WORDS = 300
 
 _CALL = """
-import asyncio, inspect, json, sys
+import asyncio, inspect, json, sys, traceback
 sys.path[:] = json.loads(sys.argv[1])
 from importlib.metadata import entry_points
+def called(given, hook):
+    hook = hook() if isinstance(hook, type) else hook
+    act = getattr(hook, given["hook"], None)
+    if act is None:
+        return None
+    answer = act(given["task"], given["result"]) if "result" in given else act(given["task"])
+    async def awaited():
+        return await answer
+    return asyncio.run(awaited()) if inspect.isawaitable(answer) else answer
 given = json.load(sys.stdin)
 found = [one for one in entry_points(group=sys.argv[2]) if one.name == sys.argv[3]]
 if not found:
     sys.exit("no entry point of the group " + sys.argv[2] + " is called " + sys.argv[3])
-hook = found[0].load()
-if isinstance(hook, type):
-    hook = hook()
-if (act := getattr(hook, given["hook"], None)) is not None:
-    answer = act(given["task"], given["result"]) if "result" in given else act(given["task"])
-    if inspect.isawaitable(answer):
-        async def awaited():
-            return await answer
-        answer = asyncio.run(awaited())
-    if answer is False:
-        sys.exit(given["hook"] + " returned False")
+try:
+    answer = called(given, found[0].load())
+except Exception as error:
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    sys.exit(f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})")
+if answer is False:
+    sys.exit(given["hook"] + " returned False")
 """
 _LOAD = """
 import json, sys
@@ -91,11 +100,65 @@ def _python(code: str, *words: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", code, json.dumps(path), *words)
 
 
+class RegisteredStrategies:
+    """Implements the port `Strategies`: entry points of the group orchestrator.recovery, each in a thread of its own.
+
+    A thread cannot be ended. One that takes too long is left behind; its strategy is asked no more while it goes on.
+    """
+
+    def __init__(self, timeout_s: Callable[[], float]) -> None:
+        self._timeout_s = timeout_s
+        self._busy: dict[str, threading.Thread] = {}
+
+    async def ask(self, name: str, facts: Facts) -> object:
+        if (thread := self._busy.get(name)) is not None and thread.is_alive():
+            raise StrategyError("it still works on an earlier answer")
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
+        said: list[object] = []
+
+        def ask() -> None:
+            try:
+                said.append(_loaded(name)(facts))
+            except BaseException as error:  # noqa: BLE001 - a stranger's code: nothing of it may reach the daemon
+                said.append(error if isinstance(error, StrategyError) else StrategyError(repr(error)[:WORDS]))
+            with suppress(RuntimeError):  # the daemon has ended meanwhile
+                loop.call_soon_threadsafe(answered.set)
+
+        thread = self._busy[name] = threading.Thread(target=ask, name=f"strategy {name}", daemon=True)
+        thread.start()
+        try:
+            async with asyncio.timeout(self._timeout_s()):
+                await answered.wait()
+        except TimeoutError:
+            raise StrategyError(f"it did not answer within {self._timeout_s():g} s") from None
+        if isinstance(said[0], StrategyError):
+            raise said[0]
+        return said[0]
+
+
+def _loaded(name: str) -> Callable[[Facts], object]:
+    found = [one for one in entry_points(group=RECOVERY) if one.name == name]
+    if not found:
+        raise StrategyError(f"no entry point of the group {RECOVERY} is called {name}")
+    strategy = found[0].load()
+    if not callable(strategy):
+        raise StrategyError("it is no callable")
+    return strategy  # type: ignore[no-any-return]  # whatever it returns is looked at
+
+
+def strategies(configuration: Configuration) -> RegisteredStrategies:
+    """Return the strategies of the user's own, bounded as configured at the moment."""
+    return RegisteredStrategies(lambda: configuration.settings.recovery.timeout_s)
+
+
 async def findings(configuration: Configuration) -> Sequence[Finding]:
     """Say of everything that is configured here whether it can be run; nothing where nothing is configured."""
     chosen = configuration.settings.hooks
     found = [_command_finding(configuration, argv) for argv in dict.fromkeys((*chosen.before_task, *chosen.after_task))]
     looks = [("hooks", HOOKS, name, tuple(when.value for when in When)) for name in chosen.plugins]
+    rows = configuration.settings.recovery.strategies.values()
+    own = dict.fromkeys(one.use for row in rows for one in row if one.use not in list(Use))
+    looks += [("recovery", RECOVERY, name, ()) for name in own]
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(_plugin_finding(configuration, *look)) for look in looks]
     return [*found, *(one.result() for one in asked)]

@@ -35,9 +35,11 @@ from orchestrator.engine.bell import POLL_S
 from orchestrator.engine.daemon import Signals
 from orchestrator.engine.projector import CLEANED, result_path, summary_path
 from orchestrator.engine.ties import Ties, tied
+from orchestrator.engine.times import at_once
 from orchestrator.settings import Door, task_rules
 from orchestrator.validation.result import iso
 
+PATH_CHARS = 4096  # what is longer is no path
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _GO_ON = {State.HELD: "resume {}` releases it.", State.NEEDS_INPUT: "answer {} TEXT` lets it go on."}
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
@@ -59,6 +61,27 @@ class RootFiles:
         folder = TaskFolder(self._configuration.root, state=self._state())
         return await folder.put(file_name, body)
 
+    async def context(self, given: str) -> str:
+        """Return the text of the file that *given* names, else *given* itself. Raises UsageError."""
+        try:
+            there = bool(given) and len(given) < PATH_CHARS and "\n" not in given and Path(given).is_file()
+        except (OSError, ValueError):
+            there = False
+        return self._bytes(given).decode("utf-8", "replace") if there else given
+
+    async def put_new(self, folder: str, files: Sequence[tuple[str, bytes]]) -> Sequence[str]:
+        """Create all of *files*, by name, in *folder*, which is made. Raises ConflictError where one is there already:
+        then none is written."""
+        paths = [Path(folder, name) for name, _ in files]
+        if taken := [str(path) for path in paths if os.path.lexists(path)]:
+            hint = "Nothing was written. Give another folder, or move these away."
+            raise ConflictError(f"{', '.join(taken[:5])} {'is' if len(taken) == 1 else 'are'} there already", hint=hint)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path, (_, body) in zip(paths, files, strict=True):
+            with open(path, "xb") as file:  # whoever was quicker keeps his
+                file.write(body)
+        return [str(path) for path in paths]
+
     async def submit(self, parts: Parts, path: str) -> Task:
         """Accept the task in *path*; where that is a file of tasks/ that waits there already, return that one."""
         self._refuse_other_files(path)
@@ -72,6 +95,9 @@ class RootFiles:
                 words = _GO_ON.get(known.state, "").format(known.uid[-8:])
                 hint = f"`{COMMAND} {words}" if words else ""
                 raise ConflictError(f"a task with the id {spec.id} has not ended: it is {known.state}", hint=hint)
+        if spec.schedule and self.lies_in_tasks(path):
+            hint = f"Start the daemon: {COMMAND}. To run it once now, copy it out of tasks/ and name the copy."
+            raise ConflictError(f"{spec.id} has a schedule, and stays in tasks/ for its times", hint=hint)
         (tie,), jobs = await Ties(parts.store, parts.clock).of([spec], door="run")
         if isinstance(tie, TaskFileError):
             raise _found_at(path, tie)
@@ -83,7 +109,7 @@ class RootFiles:
             Event(EventKind.RECEIVED, now, uid, data={"door": "run", "sha256": sha256, "file": Path(path).name}),
             Event(EventKind.PARSED, now, uid, data={"type": spec.type, "priority": spec.priority.value}),
         ]
-        return (await parts.store.accept([tied(NewTask(task, body, events), tie)], jobs))[0]
+        return (await parts.store.accept([at_once(tied(NewTask(task, body, events), tie), now)], jobs))[0]
 
     def _refuse_other_files(self, path: str) -> None:
         """A mistyped name costs money: only what looks like a text for people is run."""
@@ -132,7 +158,8 @@ class RootFiles:
             show(event, current)
             asks = event.kind is EventKind.QUESTION_ASKED and not event.data.get("deadline")
             waits = asks and current is not None and current.state is State.NEEDS_INPUT
-            if event.kind is EventKind.ARCHIVED or waits:
+            template = current is not None and current.state is State.SCHEDULED
+            if event.kind is EventKind.ARCHIVED or waits or template:
                 break
         ended = await parts.store.task(task.uid)
         assert ended is not None  # nothing is ever removed from the store

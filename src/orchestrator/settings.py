@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.errors import ConfigError
+from orchestrator.core.remedies import ErrorClass
 from orchestrator.settings_model import Settings, changed_keys, flat, secrets, shown, task_rules
 from orchestrator.settings_sources import VARIABLES, Layer, dotenv_layer, environment_layer, nearest, yaml_layer
 from orchestrator.settings_types import Door
@@ -188,8 +189,9 @@ def _like(path: Sequence[str], error: ErrorDetails) -> str:
     """Return the right name nearest to a wrong one, as a dotted key."""
     if error["type"] == "extra_forbidden":
         names = list(_names_at(Settings, path[:-1]))
-    elif "[key]" in error["loc"] and path[0] == "retries":
-        names = [kind.value for kind in FailureKind]
+    elif "[key]" in error["loc"] and path[0] in ("retries", "recovery"):
+        classes = [one.value for one in ErrorClass] if path[0] == "recovery" else []
+        names = [*classes, *(kind.value for kind in FailureKind)]
     else:
         return ""
     found = nearest(path[-1], names)

@@ -15,19 +15,18 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
 from orchestrator.settings_jobs import JobSettings
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
+from orchestrator.settings_plugins import HookSettings, RecoverySettings
+from orchestrator.settings_split import OrchestrateSettings, TypeSettings
 from orchestrator.settings_times import HourSettings, ScheduleSettings, Spans
 from orchestrator.settings_types import (
     MAX_TIMEOUT_S,
     AbsolutePath,
     Bytes,
-    Commands,
     Count,
     Dollars,
     Door,
     Group,
     Number,
-    Pattern,
-    PluginName,
     Seconds,
     SeenPath,
     TypeName,
@@ -84,21 +83,14 @@ class Paths(Group):
         return _join(self.root, ".orchestrator")
 
 
-class TypeSettings(Group):
-    """One task type. *words* are regular expressions, searched anywhere in the text, upper and lower case alike."""
-
-    tools: tuple[Annotated[str, Field(min_length=1)], ...]
-    expects_changes: bool
-    words: tuple[Pattern, ...] = ()
-
-
 class ClaudeSettings(Group):
     """How the Claude Code CLI is run. *command* empty: looked for by the program. *env*: further variables it sees.
 
     *enabled* false starts nothing on it. *headroom_percent* of the account's allowance is what may be used before
     nothing more is started until the reset; 100: all of it. *project_notes* of at most *project_notes_bytes* reach it
     as text; *project_settings*: the CLI loads the project's settings, hooks and servers, and its CLAUDE.md by itself.
-    *self_test*: try what holds it before it is started.
+    *self_test*: try what holds it before it is started. *takes_over*: types of tasks that it may take over from another
+    agent; none listed: all.
     """
 
     enabled: bool
@@ -114,6 +106,7 @@ class ClaudeSettings(Group):
     skip_permissions: bool
     allow_unconfined: bool
     self_test: bool
+    takes_over: tuple[TypeName, ...]
     max_turns: Count
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
     budget_usd: Dollars
@@ -130,6 +123,7 @@ class LocalSettings(Group):
 
     enabled: bool
     model: str
+    takes_over: tuple[TypeName, ...]
     timeout_s: Annotated[int, Number, Field(ge=1, le=MAX_TIMEOUT_S)]
 
     @model_validator(mode="after")
@@ -161,17 +155,6 @@ class BudgetSettings(Group):
     night: Spans
     unproven_usd: Dollars
     unproven_total_usd: Dollars
-
-
-class HookSettings(Group):
-    """What is run before and after each task: commands, each a list of words, then *plugins*, the names of entry points
-    of the group orchestrator.hooks. *timeout_s* is for each; *env*: further variables they see."""
-
-    before_task: Commands
-    after_task: Commands
-    plugins: tuple[PluginName, ...]
-    timeout_s: Annotated[float, Number, Field(ge=0.1, le=3600, allow_inf_nan=False)]
-    env: tuple[VariableName, ...]
 
 
 class RetrySettings(Group):
@@ -274,9 +257,11 @@ class Settings(Group):
     taking: TakingSettings
     questions: QuestionSettings
     jobs: JobSettings
+    orchestrate: OrchestrateSettings
     schedules: ScheduleSettings
     hours: HourSettings
     retries: dict[FailureKind, RetrySettings]
+    recovery: RecoverySettings
     hooks: HookSettings
     intake: Intake
     folder: FolderSettings
@@ -297,7 +282,7 @@ class Settings(Group):
 
 def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
     """Return what the reader of task files that come by *door* needs to know."""
-    types = {name: TaskType(name, one.tools, one.expects_changes, one.words) for name, one in settings.types.items()}
+    types = {name: TaskType(name, **one.model_dump()) for name, one in settings.types.items()}
     limits = {key: getattr(settings.limits, key) for key in asdict(FileLimits())}
     return TaskRules(
         types=MappingProxyType(types),
@@ -310,6 +295,7 @@ def task_rules(settings: Settings, door: Door = "folder") -> TaskRules:
         max_budget_usd=settings.limits.max_budget_usd,
         limits=FileLimits(**limits),
         allow_commands=door in settings.proof.allow_commands_from,
+        timezone=settings.schedules.timezone,
     )
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from orchestrator.core.attempt import FailureKind
 from orchestrator.core.question import rule_in, seconds_in
+from orchestrator.core.remedies import ErrorClass
 
 MAX_TIMEOUT_S = 7 * 86_400
 
@@ -73,6 +75,17 @@ def _pattern(value: str) -> str:
     return value
 
 
+def named_strategy(value: object) -> object:
+    """Let `backoff` mean {use: backoff}."""
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _recovery_key(value: str) -> str:
+    if value not in [*(one.value for one in ErrorClass), *(one.value for one in FailureKind)]:
+        raise ValueError("a kind of failure or a class of errors")
+    return value
+
+
 def _seconds(value: object) -> object:
     """Let `2h` mean 7200."""
     return seconds_in(value) if isinstance(value, str) else _no_boolean(value)
@@ -92,6 +105,7 @@ TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Door = Literal["folder", "cli", "http", "mcp", "telegram"]
 Commands = tuple[Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)], ...]
 PluginName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+RecoveryKey = Annotated[str, AfterValidator(_recovery_key)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 UnansweredRule = Annotated[str, AfterValidator(rule_in)]
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]

@@ -31,6 +31,7 @@ COMMANDS = (
     "hold",
     "tail-events",
     "check",
+    "parse",
     "create-sample",
     "clean",
     "validate-artifacts",

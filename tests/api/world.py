@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes import FakeClock, MemoryStore
+from tests.reading import rules
 
 from orchestrator.api.cli import parse
 from orchestrator.api.output import Output
@@ -23,6 +24,7 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import EndedTask, NewTask
 from orchestrator.core.repair_report import RepairReport
 from orchestrator.core.report import COMMAND
+from orchestrator.core.requirements import Requirements, read_requirements
 from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.engine.bell import Bell
@@ -42,6 +44,7 @@ class World:
     put: list[tuple[str, bytes]] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     lint: LintReport = field(default_factory=lambda: LintReport((), (), ()))
+    parsed: list[tuple[str, str, bool]] = field(default_factory=list)
     linted: list[tuple[tuple[str, ...], bool, float]] = field(default_factory=list)
     ends: State = State.SUCCEEDED
     service: ServiceState = field(default_factory=lambda: ServiceState("orchestrator-r-1", "systemd", "/h/r.service"))
@@ -74,8 +77,12 @@ class World:
             components=self._components,
             findings=self._findings,
             repair=self._repair,
+            task_files=list,
             check_file=self._check,
             lint=self._lint,
+            context=self._context,
+            parse=self._parse,
+            put_files=self._put_files,
             put_task=self._put,
             run_daemon=self._run_daemon,
             run_file=self._run_file,
@@ -133,6 +140,17 @@ class World:
     async def _lint(self, paths: Sequence[str], run: bool, seconds: float) -> LintReport:
         self.linted.append((tuple(paths), run, seconds))
         return self.lint
+
+    async def _context(self, given: str) -> str:
+        return given
+
+    async def _parse(self, text: str, context: str, ask: bool) -> Requirements:
+        self.parsed.append((text, context, ask))
+        return read_requirements(text, rules(), context=context)
+
+    async def _put_files(self, folder: str, files: Sequence[tuple[str, bytes]]) -> Sequence[str]:
+        self.put += files
+        return [f"{folder}/{name}" for name, _ in files]
 
     async def _put(self, name: str, body: bytes) -> str:
         self.put.append((name, body))

@@ -1,69 +1,26 @@
 """A task that begins with the results of others: what is in its area, in its branch, and in its own change."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bridges.git_rig import WORDS, Rig, git, needs_git, picture, repository
+from tests.bridges.chain_rig import UIDS, Tasks
+from tests.bridges.git_rig import git, needs_git, picture, repository
 
 from orchestrator.bridges.area_facts import AreaFolder
-from orchestrator.core.attempt import WorkOrder
-from orchestrator.core.events import TaskUid
 from orchestrator.core.failpoint import install
-from orchestrator.core.work import Area, Base, Delivery
+from orchestrator.core.work import Area, Base
 
 pytestmark = needs_git
-UIDS = {name: TaskUid(f"{number:032x}") for number, name in enumerate(("auth", "data", "pay", "all", "top"), 1)}
-
-
-class Chain(Rig):
-    """Tasks that begin with the results of each other in one repository."""
-
-    def __init__(self, place: Path, **rules: Any) -> None:
-        super().__init__(place, **rules)
-        self.top = repository(place / "project", app__py="answer = 41\n", t="a\nb\nc\n")
-        self.made: dict[str, Delivery] = {}
-
-    async def begins(
-        self,
-        name: str,
-        bases: Sequence[Base] = (),
-        *,
-        merges: Sequence[Base] = (),
-        attempt: int = 1,
-        fresh: bool = True,
-        cwd: Path | None = None,
-    ) -> tuple[WorkOrder, Area]:
-        order = self.order(cwd or self.top, uid=UIDS[name], name=name, attempt=attempt)
-        order = replace(order, bases=tuple(bases), merges=tuple(merges))
-        return order, await self.space.prepare(order, str(self.place), fresh=fresh)
-
-    async def does(self, name: str, files: dict[str, str], bases: Sequence[Base] = (), **more: Any) -> Base:
-        """Let a task write *files* and be delivered. Returns its result."""
-        order, area = await self.begins(name, bases, **more)
-        return await self.ends(order, area, files)
-
-    async def ends(self, order: WorkOrder, area: Area, files: dict[str, str]) -> Base:
-        for path, text in files.items():
-            (Path(area.root) / path).write_text(text)
-        await self.space.keep(order)
-        made = await self.space.deliver(order, WORDS)
-        assert made is not None
-        self.made[order.name] = made
-        return Base(order.uid, order.name, order.name, str(self.top), made.head or made.base, made.branch)
-
-    def files(self, what: str) -> list[str]:
-        return git(self.top, "ls-tree", "-r", "--name-only", what).split("\n")
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Chain:
-    return Chain(tmp_path)
+def chain(tmp_path: Path) -> Tasks:
+    return Tasks(tmp_path)
 
 
-async def test_a_dependent_begins_from_the_result_before_it_and_its_change_is_its_own(chain: Chain) -> None:
+async def test_a_dependent_begins_from_the_result_before_it_and_its_change_is_its_own(chain: Tasks) -> None:
     before = picture(chain.top)
     auth = await chain.does("auth", {"auth": "1\n"})
     order, area = await chain.begins("pay", [auth])
@@ -78,7 +35,7 @@ async def test_a_dependent_begins_from_the_result_before_it_and_its_change_is_it
     assert picture(chain.top, but=[".git/refs/heads/orchestrator"]) == before
 
 
-async def test_several_results_and_what_the_person_did_meanwhile_are_merged(chain: Chain) -> None:
+async def test_several_results_and_what_the_person_did_meanwhile_are_merged(chain: Tasks) -> None:
     auth = await chain.does("auth", {"auth": "1\n"})
     data = await chain.does("data", {"data": "1\n"})
     (chain.top / "theirs").write_text("t\n")
@@ -97,14 +54,14 @@ async def test_several_results_and_what_the_person_did_meanwhile_are_merged(chai
     assert {"auth", "data", "theirs", "pay"} <= set(chain.files(chain.made["pay"].head))
 
 
-async def test_what_the_repository_has_already_is_not_merged_again(chain: Chain) -> None:
+async def test_what_the_repository_has_already_is_not_merged_again(chain: Tasks) -> None:
     auth = await chain.does("auth", {"auth": "1\n"})
     git(chain.top, "merge", "-q", "--ff-only", auth.branch)
     _, area = await chain.begins("pay", [auth])
     assert (area.base, area.merged) == (auth.head, ())
 
 
-async def test_a_result_that_cannot_be_in_it_is_said_and_not_dropped(chain: Chain, tmp_path: Path) -> None:
+async def test_a_result_that_cannot_be_in_it_is_said_and_not_dropped(chain: Tasks, tmp_path: Path) -> None:
     other = repository(tmp_path / "other", x="x\n")
     far = replace(await chain.does("auth", {"far": "1\n"}, cwd=other), source=str(other))
     in_place = Base(UIDS["data"], "data", "data", str(chain.top), "", "")
@@ -124,7 +81,7 @@ async def test_a_result_that_cannot_be_in_it_is_said_and_not_dropped(chain: Chai
     )
 
 
-async def test_results_that_do_not_fit_are_in_the_area_with_markers_and_the_result_is_the_merge(chain: Chain) -> None:
+async def test_results_that_do_not_fit_are_in_the_area_with_markers_and_the_result_is_the_merge(chain: Tasks) -> None:
     auth = await chain.does("auth", {"t": "a\nB1\nc\n"})
     data = await chain.does("data", {"t": "a\nB2\nc\n"})
     order, area = await chain.begins("pay", [auth, data])
@@ -150,7 +107,7 @@ async def test_results_that_do_not_fit_are_in_the_area_with_markers_and_the_resu
     assert area.conflicts == ()
 
 
-async def test_markers_that_were_moved_elsewhere_are_left_and_a_text_about_them_is_not(chain: Chain) -> None:
+async def test_markers_that_were_moved_elsewhere_are_left_and_a_text_about_them_is_not(chain: Tasks) -> None:
     text = "How it looks:\n<<<<<<< task/auth-00000001\n"
     auth = await chain.does("auth", {"t": "a\nB1\nc\n", "doc": text})
     data = await chain.does("data", {"t": "a\nB2\nc\n"})
@@ -162,7 +119,7 @@ async def test_markers_that_were_moved_elsewhere_are_left_and_a_text_about_them_
     assert left.paths == ("moved",)
 
 
-async def test_sub_tasks_results_are_merged_into_what_the_parent_had_left(chain: Chain) -> None:
+async def test_sub_tasks_results_are_merged_into_what_the_parent_had_left(chain: Tasks) -> None:
     order, area = await chain.begins("top")
     Path(area.root, "plan").write_text("p\n")
     await chain.space.keep(order)
@@ -182,7 +139,7 @@ async def test_sub_tasks_results_are_merged_into_what_the_parent_had_left(chain:
     ]
 
 
-async def test_a_later_attempt_goes_on_and_one_begun_anew_begins_with_the_sub_tasks_results(chain: Chain) -> None:
+async def test_a_later_attempt_goes_on_and_one_begun_anew_begins_with_the_sub_tasks_results(chain: Tasks) -> None:
     auth = await chain.does("auth", {"auth": "1\n"})
     await chain.begins("top")
     order, area = await chain.begins("top", merges=[auth], attempt=2, fresh=False)
@@ -196,7 +153,7 @@ async def test_a_later_attempt_goes_on_and_one_begun_anew_begins_with_the_sub_ta
     assert Path(area.root, "auth").exists()
 
 
-async def test_a_parent_that_splits_again_merges_only_what_is_new(chain: Chain) -> None:
+async def test_a_parent_that_splits_again_merges_only_what_is_new(chain: Tasks) -> None:
     auth = await chain.does("auth", {"t": "a\nB1\nc\n"})
     order, area = await chain.begins("top", merges=[auth])
     Path(area.root, "t").write_text("a\nB1 and mine\nc\n")
@@ -212,8 +169,8 @@ class DiesError(BaseException):
     """The daemon dies here."""
 
 
-@pytest.mark.parametrize("point", ["area.merged", "area.cloned", "area.recorded"])
-async def test_whatever_point_it_dies_at_the_next_start_has_the_same_area(chain: Chain, point: str) -> None:
+@pytest.mark.parametrize("point", ["area.merged", "area.recorded"])
+async def test_whatever_point_it_dies_at_the_next_start_has_the_same_area(chain: Tasks, point: str) -> None:
     auth, data = await chain.does("auth", {"auth": "1\n"}), await chain.does("data", {"data": "1\n"})
     order, area = await chain.begins("top")
     Path(area.root, "plan").write_text("p\n")

@@ -224,3 +224,42 @@ async def test_whatever_is_merged_clean_results_lose_nothing_and_every_unmerged_
         for n in one:
             assert f"{name} {n}" in text
     assert await there.merge(*sides) == made
+
+
+def changed_at_random(chance: random.Random, mark: str) -> dict[str, str | bytes | None]:
+    """Return what one side does to some of the files f0 to f7: another text, bytes, gone, or moved and changed."""
+    files: dict[str, str | bytes | None] = {}
+    for name in chance.sample([f"f{n}" for n in range(8)], chance.randint(1, 4)):
+        what = chance.choice(("text", "bytes", "gone", "moved"))
+        whole = "".join(f"{name} {line}\n" for line in range(9))
+        texts: dict[str, str | bytes] = {"text": f"{mark}\n{whole}", "bytes": f"\0{mark}".encode()}
+        files[name] = texts.get(what)
+        if what == "moved":
+            files[f"{mark}/{name}"] = f"{whole}{mark}\n"
+    return files
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_only_one_side_did_is_in_the_merge_and_what_both_did_is_there_or_named(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    there = await place(tmp_path, **{f"f{n}": "".join(f"f{n} {line}\n" for line in range(9)) for n in range(8)})
+    did = {mark: changed_at_random(chance, mark) for mark in ("one", "two")}
+    sides = [there.branch(mark, files) for mark, files in did.items()]
+    made = await there.merge(*sides)
+    names, named = there.names(made.commit), {one.path for one in made.conflicts}
+    for mark, other in (("one", "two"), ("two", "one")):
+        for path, text in did[mark].items():
+            both = path.rpartition("/")[2] in did[other]
+            if not both and text is None:
+                assert path not in names
+            elif not both:
+                assert git(Path(there.facts.git_dir), "rev-parse", f"{made.commit}:{path}") == git(
+                    there.top, "rev-parse", f"{mark}:{path}"
+                )
+            elif text != did[other].get(path) and path in did[other]:
+                moved = [f"{one}/{path}" for one in did]
+                texts = [there.show(f"{made.commit}:{name}") for name in (path, *moved) if name in names]
+                assert {path, *moved} & named or any("one" in text and "two" in text for text in texts)
+    assert bool(made.unresolved) == bool(made.conflicts)

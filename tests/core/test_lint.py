@@ -1,15 +1,13 @@
 """Lint before bed: what is said about one task, and about tasks side by side."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from math import inf
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.finding import passed, warned
+from orchestrator.core.hours import Hours, span_in
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lint import (
     Checked,
@@ -27,7 +25,6 @@ from orchestrator.core.lint_batch import (
     Money,
     Repository,
     agent_remarks,
-    cycle_in,
     dependency_remarks,
     finding_remarks,
     id_remarks,
@@ -36,6 +33,7 @@ from orchestrator.core.lint_batch import (
     question_remarks,
     repository_remarks,
 )
+from orchestrator.core.lint_times import time_remarks
 from orchestrator.core.ports import Pause
 from orchestrator.core.proof import CheckKind, CheckRun, CheckSpec
 from orchestrator.core.task import Criterion, Notice, Priority, TaskSpec
@@ -53,9 +51,26 @@ def task(
     targets: tuple[str, ...] = (),
     file: str = "",
     notices: tuple[Notice, ...] = (),
+    policy: str = "block",
+    after: str = "",
+    deadline: str = "",
+    schedule: str = "",
 ) -> LintTask:
-    spec = TaskSpec(task_id, "fix", Priority.MEDIUM, "T", "Do.", criteria=criteria, notices=notices)
-    return LintTask(file or f"{task_id}.task.md", spec, "/w", targets, expects_changes=changes, depends_on=on)
+    spec = TaskSpec(
+        task_id,
+        "fix",
+        Priority.MEDIUM,
+        "T",
+        "Do.",
+        criteria=criteria,
+        notices=notices,
+        depends_on=on,
+        after=after,
+        deadline=deadline,
+        schedule=schedule,
+        timezone="UTC",
+    )
+    return LintTask(file or f"{task_id}.task.md", spec, "/w", targets, expects_changes=changes, policy=policy)
 
 
 def checked(check: CheckSpec = TESTS, *, mandatory: bool = True) -> Criterion:
@@ -176,14 +191,18 @@ def test_a_dependency_that_nobody_has_the_id_of_fails() -> None:
     assert "b.task.md" in dependency_remarks(tasks, {}, [wrong])[0].fix
 
 
-def test_a_dependency_in_other_case_is_told_how_to_write_it() -> None:
-    assert dependency_remarks([task("a", on=("B",)), task("b")], {})[0].fix == "Write it as b."
+def test_ids_are_the_same_in_other_case_for_who_waits_too() -> None:
+    assert dependency_remarks([task("a", on=("B",)), task("b")], {}) == []
+    assert said(dependency_remarks([task("a", on=("B",)), task("b", on=("A",))], {})) == [(FAIL, "dependency_cycle")]
 
 
-def test_a_dependency_on_what_failed_before_is_warned_about() -> None:
-    (remark,) = dependency_remarks([task("a", on=("b",))], {"b": State.FAILED})
-    assert (remark.weight, remark.code) == (WARN, "dependency_failed")
-    assert "retry b" in remark.fix
+@pytest.mark.parametrize(
+    ("policy", "words"), [("block", "it would not start"), ("skip", "it would be cancelled"), ("run_anyway", "")]
+)
+def test_a_dependency_on_what_failed_before_says_what_would_follow(policy: str, words: str) -> None:
+    remarks = dependency_remarks([task("a", on=("b",), policy=policy)], {"b": State.FAILED})
+    assert [(one.weight, one.code) for one in remarks] == ([(FAIL, "dependency_failed")] if words else [])
+    assert all(one.message.startswith(words) and "retry b" in one.fix for one in remarks)
 
 
 def test_a_dependency_on_an_id_of_two_files_fails() -> None:
@@ -204,25 +223,11 @@ def test_a_task_that_waits_for_itself_and_a_second_cycle_are_each_found() -> Non
     assert cycles == ["a → a", "b → c → b"]
 
 
-def test_a_chain_of_ten_thousand_tasks_has_no_cycle_and_costs_no_stack() -> None:
-    chain = {str(n): (str(n + 1),) for n in range(10_000)}
-    assert cycle_in(chain) == ()
-    assert len(cycle_in(chain | {"9999": ("0",)})) == 10_001
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"))))
-def test_what_is_called_a_cycle_is_one_and_without_one_there_is_an_order(edges: dict[str, set[str]]) -> None:
-    cycle = cycle_in(edges)
-    if cycle:
-        assert cycle[0] == cycle[-1]
-        assert all(on in edges[one] for one, on in pairwise(cycle))
-        return
-    left = dict(edges)
-    while left:
-        free = [one for one, on in left.items() if not on & left.keys()]
-        assert free, "nobody can begin, and no cycle was found"
-        for one in free:
-            del left[one]
+def test_ten_thousand_tasks_in_one_chain_are_looked_at_without_a_remark() -> None:
+    chain = [task(f"t{n}", on=(f"t{n - 1}",) if n else (), targets=("/w/x",)) for n in range(10_000)]
+    assert dependency_remarks(chain, {}) == []
+    assert overlap_remarks(chain) == []
+    assert time_remarks(chain, Hours(), "UTC", 0.0) == []
 
 
 # --- target files -----------------------------------------------------------------------------------------------------
@@ -334,6 +339,42 @@ def test_what_the_doctor_objects_to_and_what_nobody_knows_are_remarks() -> None:
         (NOTE, "machine_sleep", ""),
         (WARN, "machine_file_system", "df"),
     ]
+
+
+NOON = 1_767_225_600.0 + 43_200  # of 2026-01-01, UTC
+NIGHT = Hours(quiet=(span_in("11:00-22:00"),), quitting=(span_in("23:00-24:00"),), timezone="UTC")
+
+
+def test_a_deadline_that_has_passed_or_lies_before_the_first_start_fails() -> None:
+    passed_one = task("a", deadline="2025-12-31 10:00")
+    late = task("b", after="2026-01-03 10:00", deadline="2026-01-03 09:00")
+    fine = task("c", deadline="2026-01-03 09:00")
+    remarks = time_remarks([passed_one, late, fine], Hours(), "UTC", NOON)
+    assert [(one.weight, one.code, one.file) for one in remarks] == [
+        (FAIL, "deadline_passed", "a.task.md"),
+        (FAIL, "deadline_cannot_be_met", "b.task.md"),
+    ]
+    assert "can start at 2026-01-03 10:00 UTC at the earliest" in remarks[1].message
+
+
+def test_hours_of_rest_and_what_it_waits_for_count_for_the_earliest_start() -> None:
+    evening = task("a", deadline="in 2h")
+    assert "deadline_cannot_be_met" in {one.code for one in time_remarks([evening], NIGHT, "UTC", NOON)}
+    waits = [task("b", on=("c",), deadline="in 2h"), task("c", on=("d",)), task("d", after="in 3h")]
+    codes = [(one.code, one.file) for one in time_remarks(waits, Hours(), "UTC", NOON)]
+    assert ("deadline_cannot_be_met", "b.task.md") in codes
+
+
+def test_hours_of_rest_now_and_in_the_night_are_noted() -> None:
+    remarks = time_remarks([], NIGHT, "UTC", NOON)
+    assert [(one.weight, one.code) for one in remarks] == [(NOTE, "hours_quiet"), (NOTE, "hours_quitting")]
+    assert time_remarks([task()], Hours(), "UTC", NOON) == []
+
+
+def test_a_time_of_its_own_and_a_schedule_are_noted() -> None:
+    remarks = time_remarks([task("a", after="in 2h"), task("b", schedule="0 3 * * *")], Hours(), "UTC", NOON)
+    assert [(one.weight, one.code) for one in remarks] == [(NOTE, "starts_later"), (NOTE, "scheduled")]
+    assert "03:00 UTC" in remarks[1].message
 
 
 def test_remarks_are_grouped_by_file_the_worst_first() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.criteria import placeless, read_check
-from orchestrator.core.events import TaskUid
+from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.rights import Rights, left_usd, limits_words, refusals, rights_of, why_not_at_all, within
 from orchestrator.core.split import SplitRules
 from orchestrator.core.subtask import Plan, SubTask
@@ -83,9 +83,9 @@ def test_no_more_is_split_at_the_bottom_when_the_tree_is_full_when_it_was_split_
     below = task(2, parent=root.uid, root=root.uid, depth=1)
     again = task(3, parent=root.uid, root=root.uid, depth=1, rerun_of=below.uid)
     assert "depth" in why_not_at_all(rights(below, root, rules=SplitRules(max_depth=1)))
-    assert "whole tree takes in 1 more" in why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=3)))
-    assert why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=4))) == ""
-    assert "split already" in why_not_at_all(rights(root, below))
+    assert "whole tree takes in 1 more" in why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=4)))
+    assert why_not_at_all(rights(below, root, again, rules=SplitRules(max_tree=5))) == ""
+    assert "decided before" in why_not_at_all(rights(root, below))
     assert "budget" in why_not_at_all(rights(root, left=0.0))
     assert "2 at least" in why_not_at_all(rights(task(1, max_children=1)))
     for found in (rights(root, below), rights(root, left=0.0)):
@@ -102,7 +102,7 @@ def test_what_a_task_above_says_of_depth_and_number_holds_for_all_below() -> Non
 
 def test_the_budget_left_is_that_of_the_tree_and_of_the_task_without_the_attempt_that_runs() -> None:
     def record(n: int, number: int, cost: float | None, cap: float = 0.0) -> AttemptRecord:
-        told = {"kind": "finished", "report": {"usage": {"cost_usd": cost}}} if cost is not None else {}
+        told: dict[str, Json] = {} if cost is None else {"kind": "finished", "report": {"usage": {"cost_usd": cost}}}
         return AttemptRecord(TaskUid(f"{n:032x}"), number, 1, "claude", "s", 1.0, 2.0, told, {}, cap)
 
     root = task(1, tree_budget_usd=10.0)

@@ -234,6 +234,12 @@ def test_a_time_that_had_its_run_gets_no_other_after_the_clock_was_set_back() ->
     assert decide(Missed.RUN_ALL, HOUR, done=[T, T + DAY]) == Firing((), 0, T + 2 * DAY)
 
 
+def test_after_years_of_minutes_the_last_one_is_run() -> None:
+    firing = fires("* * * * *", UTC, due=T - 900 * DAY, now=T + 3, rules=ScheduleRules())
+    assert (firing.run, firing.next) == ((T,), T + MINUTE)
+    assert firing.passed_over > 100_000
+
+
 def test_a_month_of_minutes_is_counted_and_run_in_bounds() -> None:
     rules = ScheduleRules(Missed.RUN_ALL, 400 * DAY)
     firing = fires("* * * * *", UTC, due=T - 30 * DAY, now=T, rules=rules)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes_of_hooks import ScriptedHooks
@@ -11,8 +12,9 @@ from orchestrator.core.events import Event, EventKind
 from orchestrator.core.hooks import REFUSED, HookRun
 from orchestrator.core.lifecycle import State
 from orchestrator.core.notice import NoticeKind
-from orchestrator.core.notice_words import kind_of
+from orchestrator.core.notice_words import kind_of, notice_from
 from orchestrator.core.task import Task
+from orchestrator.engine.daemon import Signals
 
 
 def agrees(_: Mapping[str, Any]) -> str:
@@ -57,6 +59,9 @@ async def test_a_hook_that_refuses_holds_the_task_with_its_words_and_no_try_is_l
         (event,) = await events_of(engine, task, EventKind.HELD)
         assert (event.data["reason"], event.data["hook"]) == (REFUSED, "mine")
         assert kind_of(event) is NoticeKind.NEEDS_YOU
+        notice = notice_from(event, NoticeKind.NEEDS_YOU, held, None, "main.py")
+        assert notice.commands[0] == f"main.py resume {task.uid[-8:]}"
+        assert "not bad" in notice.text
         assert [order.task_id for order in engine.agent.starts] == ["good"]
 
 
@@ -139,3 +144,40 @@ async def test_a_hook_that_the_machine_cannot_run_now_says_nothing_about_the_tas
         task = await engine.add("t")
         await engine.run_until(lambda: hooks.ran, "the hook")
         assert (await engine.task(task.uid)).state is State.QUEUED
+
+
+async def test_a_task_that_is_edited_while_its_hook_runs_is_asked_about_again_as_it_is_now(open_engine: Open) -> None:
+    hooks = SlowHooks()
+    async with open_engine() as engine:
+        engine.hooked(hooks)
+        task = await engine.add("t")
+
+        async def edit() -> None:
+            await hooks.asked.wait()
+            edited = replace(task, spec=replace(task.spec, prompt="Do something else."), sha256="9" * 64)
+            await engine.store.revise(edited, b"new", Event(EventKind.UPDATED, engine.clock.now(), task.uid))
+            hooks.go.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(edit())
+            await engine.run_until(lambda: engine.archived("t"), "the end of t")
+        assert len(hooks.ran) == 2
+        (order,) = engine.agent.starts
+        assert "Do something else." in order.prompt
+
+
+async def test_a_hook_that_agrees_while_the_daemon_drains_starts_nothing_more(open_engine: Open) -> None:
+    hooks = SlowHooks()
+    async with open_engine(drain_s=10.0) as engine:
+        engine.hooked(hooks)
+        task = await engine.add("t")
+        signals = Signals()
+        running = asyncio.create_task(engine.daemon().run(signals, {}))
+        await hooks.asked.wait()
+        signals.stop()
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        hooks.go.set()
+        await running
+        assert (await engine.task(task.uid)).state is State.QUEUED
+        assert engine.agent.starts == []

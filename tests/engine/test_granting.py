@@ -15,10 +15,10 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import NewTask
 from orchestrator.core.split import SplitRules
-from orchestrator.core.subtask import read_plan
 from orchestrator.core.task import Priority, Task, TaskSpec, TaskType
 from orchestrator.core.worker_tool import Caller
 from orchestrator.engine.granting import Granting
+from orchestrator.engine.wishes import plan_of
 
 K = EventKind
 TYPES = MappingProxyType(
@@ -89,8 +89,8 @@ async def test_a_request_within_the_limits_is_one_event_of_the_running_attempt()
         assert word in reply.text
     (event,) = await world.taken_down(caller)
     assert (event.attempt, event.epoch) == (caller.attempt, caller.epoch)
-    plan, faults = read_plan(event.data)
-    assert faults == ()
+    plan = plan_of(event)
+    assert plan.summary == "many parts"
     assert [(one.key, one.title, one.type) for one in plan.tasks] == [
         ("auth", "Auth", "fix"),
         ("data", "Data", "fix"),
@@ -118,7 +118,7 @@ async def test_two_that_change_the_same_file_are_put_in_order_and_it_is_said() -
     caller = await world.running()
     reply = await world.desk.split(caller, wish("A", "B", target_files=["src/a.py"]))
     assert "both name src/a.py: b waits for a" in reply.text
-    plan, _ = read_plan((await world.taken_down(caller))[0].data)
+    plan = plan_of((await world.taken_down(caller))[0])
     assert plan.edges == {"a": (), "b": ("a",)}
 
 
@@ -152,13 +152,22 @@ async def test_what_is_refused_names_the_limit_and_what_is_left_and_leaves_no_tr
     assert not (await world.desk.split(caller, wish("A", "B"))).refused
 
 
+async def test_a_request_that_one_event_cannot_hold_is_refused_whole_instead_of_cut() -> None:
+    world = World()
+    caller = await world.running()
+    rows: list[Json] = [{"title": f"Part {n}", "prompt": "words " * 3000} for n in range(5)]
+    reply = await world.desk.split(caller, {"why": "x", "tasks": rows})
+    assert reply.refused
+    assert "may be: use fewer words" in reply.text
+    assert await world.taken_down(caller) == []
+
+
 async def test_depth_tree_and_budget_come_from_the_whole_lineage() -> None:
     world = World(replace(POLICY, splits=SplitRules(tool=True, max_depth=2, max_tree=6, tree_budget_usd=5.0)))
     root = await world.running("root", cap_usd=1.0)
     below = await world.running("below", parent=root.uid, root=root.uid, depth=1)
     deepest = await world.running("deepest", parent=below.uid, root=root.uid, depth=2)
-    said = (await world.desk.limits(below)).text
-    assert "split already" in said
+    assert "decided before" in (await world.desk.limits(below)).text
     assert "depth" in (await world.desk.limits(deepest)).text
     assert (await world.desk.split(deepest, wish("A", "B"))).refused
     lone = await world.running("lone", parent=root.uid, root=root.uid, depth=1)
@@ -230,6 +239,22 @@ async def test_where_a_person_approves_plans_the_worker_is_told_so() -> None:
     world = World()
     caller = await world.running(approve="plan")
     assert "once a person has approved them" in (await world.desk.split(caller, wish("A", "B"))).text
+
+
+async def test_a_task_whose_split_came_to_nothing_is_not_offered_another_one() -> None:
+    """Else an agent that asks for the same again would be started again and again."""
+    world = World()
+    caller = await world.running()
+    verdict: dict[str, Json] = {"passed": False, "plan": {"stage": "one", "why": "it was too large"}}
+    data: dict[str, Json] = {"outcome": {}}
+    finished = Event(K.FINISHED, 3.0, caller.uid, caller.attempt, caller.epoch, data)
+    validated = Event(K.VALIDATED, 4.0, caller.uid, caller.attempt, caller.epoch, verdict)
+    again = Event(K.RETRY, 4.0, caller.uid, caller.attempt, caller.epoch, {"reason": "plan_failed"})
+    (task, *_) = await world.store.commit([finished, validated, again])
+    (task,) = await world.store.commit([Event(K.STARTED, 5.0, task.uid, 2, task.epoch, {"session_id": "s"})])
+    second = Caller(task.uid, task.attempt, task.epoch)
+    assert await world.desk.offered(second) is False
+    assert "decided before" in (await world.desk.split(second, wish("A", "B"))).text
 
 
 async def test_the_tool_is_offered_only_where_it_is_switched_on_and_of_use() -> None:

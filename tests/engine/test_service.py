@@ -4,6 +4,7 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.agents import FakeAgent
@@ -13,8 +14,8 @@ from orchestrator.core.attempt import AgentReport, Failed, FailureKind
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, NotFoundError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import Pause
-from orchestrator.core.task import Priority
+from orchestrator.core.ports import NewTask, Pause
+from orchestrator.core.task import Priority, Task
 from orchestrator.engine.service import KNOWN_TASKS, Orchestrator
 
 
@@ -201,3 +202,18 @@ async def test_telling_of_many_tasks_keeps_few_of_them_in_memory(open_engine: Op
         finally:
             tracemalloc.stop()
     assert held < tasks * size / 2
+
+
+async def test_a_sub_task_that_is_run_anew_stays_in_its_job_and_tree_and_a_root_begins_its_own(
+    open_engine: Open,
+) -> None:
+    async with open_engine() as engine:
+        root = await engine.add("root")
+        uid, now = engine.clock.new_uid(), engine.clock.now()
+        child = Task(uid, "child", root.spec, "2" * 64, now, parent=root.uid, root=root.uid, depth=1)
+        await engine.store.accept([NewTask(replace(child, spec=replace(root.spec, id="child")), b"", ())])
+        for name in ("root", "child"):
+            await engine.service.cancel(name)
+        again, anew = await engine.service.retry("child"), await engine.service.retry("root")
+        assert (again.parent, again.root, again.depth, again.lineage) == (root.uid, root.uid, 1, root.uid)
+        assert (anew.parent, anew.root, anew.lineage) == ("", "", anew.uid)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.bridges.chain_rig import UIDS, Tasks
 from tests.bridges.git_rig import ENV, WORDS, Rig, git, needs_git, repository
 from tests.fakes import FakeClock, MemoryStore
 
@@ -84,3 +85,48 @@ async def test_what_is_not_proven_on_top_of_a_moved_base_changes_nothing(tmp_pat
     assert not (top / "hello.txt").exists()
     await results.merge(task, unproven=True, by="me")
     assert (top / "hello.txt").read_text() == "hello\n"
+
+
+async def built_on(place: Path, prove: Proving, *, before: dict[str, Json]) -> tuple[Tasks, MemoryStore, Results]:
+    """Return two results in a store, `pay` built on `auth`, which is proven by *before*."""
+    tasks, store = Tasks(place), MemoryStore()
+    auth = await tasks.does("auth", {"auth": "1\n"})
+    await tasks.does("pay", {"pay": "1\n"}, [auth])
+    for name, row in (("auth", before), ("pay", PROVEN)):
+        task = replace(tasks.done(name), state=State.QUEUED, attempt=0)
+        await store.accept([NewTask(task, b"body", [Event(EventKind.RECEIVED, 1.0, task.uid)])])
+        for kind in (EventKind.STARTED, EventKind.FINISHED, EventKind.VALIDATED, EventKind.SUCCEEDED):
+            data: dict[str, Json] = {"criteria": [row]} if kind is EventKind.VALIDATED else {}
+            await store.commit([Event(kind, 2.0, task.uid, 1, int(kind is not EventKind.STARTED), data)])
+    return tasks, store, Results(store, FakeClock(), tasks.taking, str(tasks.state / "attempts"), prove)
+
+
+async def task_of(store: MemoryStore, name: str) -> Task:
+    found = await store.task(UIDS[name])
+    assert found is not None
+    return found
+
+
+async def test_what_comes_along_is_told_as_taken_too_and_proven_again_where_the_base_moved(tmp_path: Path) -> None:
+    prove = Proving(Proof.HOLDS)
+    tasks, store, results = await built_on(tmp_path, prove, before=PROVEN)
+    head = tasks.person_commits("theirs", "t\n")
+    done = await results.merge(await task_of(store, "pay"), unproven=False, by="me")
+    auth, pay = prove.asked
+    assert (auth.head, auth.commit, pay.commit) == (head, pay.head, done.merging.commit)
+    for name in ("auth", "pay"):
+        (taken,) = [one for one in await store.events_of(UIDS[name], limit=99) if one.kind is EventKind.TAKEN]
+        assert (taken.data["how"], taken.data["commit"]) == ("merge", done.merging.commit)
+    assert (await results.merge(await task_of(store, "auth"), unproven=False, by="me")).merging.is_there
+
+
+@pytest.mark.parametrize("moved_on", [False, True])
+async def test_what_would_come_along_unproven_is_refused_unless_meant(tmp_path: Path, *, moved_on: bool) -> None:
+    tasks, store, results = await built_on(tmp_path, Proving(Proof.HOLDS), before={**PROVEN, "verdict": "unproven"})
+    head = tasks.person_commits("theirs", "t\n") if moved_on else git(tasks.top, "rev-parse", "HEAD")
+    with pytest.raises(ConflictError, match="pay brings along auth, which it was built on and which is not proven"):
+        await results.merge(await task_of(store, "pay"), unproven=False, by="me")
+    assert git(tasks.top, "rev-parse", "HEAD") == head
+    await results.merge(await task_of(store, "pay"), unproven=True, by="me")
+    assert (tasks.top / "auth").exists()
+    assert (tasks.top / "pay").exists()

@@ -19,6 +19,19 @@ class StoreReadsContract:
 
     # ready
 
+    async def test_a_task_that_another_agent_has_taken_over_waits_for_that_one_only(self, store: Store) -> None:
+        one, _ = await store.accept([new(1, agent="claude"), new(2, agent="claude")])
+        one = await go(store, one, K.STARTED, K.FINISHED, K.VALIDATED)
+        (moved,) = await store.commit([event(K.RETRY, one, reason="crash", to_agent="local")])
+        assert (moved.agent, moved.on_agent, moved.spec.agent) == ("local", "local", "claude")
+        assert (moved.session_id, moved.session_cost_usd) == ("", 0.0)
+        assert await store.task(one.uid) == moved
+        assert uids(await store.ready(5.0, limit=9, agents=["claude"])) == [1]
+        assert uids(await store.ready(5.0, limit=9, agents=["local"])) == [2]
+        again = await go(store, moved, K.STARTED)
+        assert [record.agent for record in await store.attempts(one.uid)] == ["claude", "local"]
+        assert again.agent == "local"
+
     async def test_ready_is_by_priority_then_age(self, store: Store) -> None:
         order = [Priority.LOW, Priority.MEDIUM, Priority.HIGH, Priority.MEDIUM, Priority.HIGH]
         await store.accept([new(n, priority=priority, agent=f"a{n % 2}") for n, priority in enumerate(order)])

@@ -11,6 +11,7 @@ from tests.ports.sample_tasks import event, new
 from tests.ports.store_jobs_contract import StoreJobsContract
 from tests.ports.store_money_contract import StoreMoneyContract
 from tests.ports.store_reads_contract import StoreReadsContract
+from tests.ports.store_times_contract import StoreTimesContract
 from tests.ports.store_writes_contract import StoreWritesContract
 
 from orchestrator.bridges.sqlite import open_store
@@ -21,13 +22,21 @@ from orchestrator.core.ports import Store
 RACER = Path(__file__).with_name("store_racer.py")
 
 
-class TestMemoryStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract):
+class EveryPromise(StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract, StoreTimesContract):
+    """The whole port."""
+
+
+class TestMemoryStore(
+    StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract, StoreTimesContract
+):
     @pytest.fixture
     def store(self) -> Store:
         return MemoryStore()
 
 
-class TestSqliteStore(StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract):
+class TestSqliteStore(
+    StoreWritesContract, StoreReadsContract, StoreMoneyContract, StoreJobsContract, StoreTimesContract
+):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         async with open_store(tmp_path / "store.db") as opened:

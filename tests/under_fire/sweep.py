@@ -48,6 +48,7 @@ OF_COMMANDS = frozenset(
     {"take.prepared", "take.forwarded", "take.discarded"}  # e2e/test_killed_commands.py
     | {"job.accepted", "job.archived", "unblock.decided"}  # e2e/test_jobs.py
 )
+OF_MERGES = frozenset({"area.merged"})  # bridges/test_area_merge.py
 BY_CANCELLING = "finish.cancelled"
 STRAY = "0" * 31 + "1"
 
@@ -240,7 +241,7 @@ def play(folder: Path, case: Case) -> CaseFigures:
 
 
 def all_cases() -> list[Case]:
-    points = [point for point in POINTS if point not in OF_COMMANDS]
+    points = [point for point in POINTS if point not in OF_COMMANDS | OF_MERGES]
     return [Case(point, hit, action) for point in points for hit in HITS for action in ACTIONS]
 
 

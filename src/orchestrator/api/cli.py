@@ -6,12 +6,15 @@ from typing import NoReturn, TypeAlias
 
 from orchestrator import __version__
 from orchestrator.api import (
+    cli_analytics,
     cli_answer,
     cli_control,
     cli_files,
     cli_jobs,
     cli_lint,
     cli_notify,
+    cli_orchestrate,
+    cli_parse,
     cli_report,
     cli_results,
     cli_run,
@@ -64,6 +67,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _job_commands(commands)
     _control_commands(commands)
     _file_commands(commands)
+    _words_command(commands)
     _run_commands(commands)
     if (word := _first_word(argv)) and word not in commands.choices:
         raise _unknown(word, commands)
@@ -116,13 +120,7 @@ def _task_commands(commands: Commands) -> None:
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     workflow = "its state as a workflow, how far it is, and its history"
     one.add_argument("--workflow", action="store_const", dest="run", const=cli_workflow.show, help=workflow)
-    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
-    one = _add(commands, "report", cli_report.report, report, "report --since 12h")
-    when = one.add_mutually_exclusive_group()
-    when.add_argument(
-        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
-    )
-    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
+    _report_command(commands)
     one = _add(commands, "cancel", cli_tasks.cancel, "cancel a task, running or not", "cancel fix_db")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one = _add(commands, "retry", cli_tasks.retry, "run an ended task again; the old result stays", "retry fix_db")
@@ -131,6 +129,8 @@ def _task_commands(commands: Commands) -> None:
     one = _add(commands, "answer", cli_answer.answer, answer, "answer fix_db 'use the second one'")
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
     one.add_argument("text", nargs="+", metavar="TEXT", help="the answer; of options, the number of one will do")
+    _plan_commands(commands)
+    _forecast_command(commands)
     _work_command(commands)
     _result_commands(commands)
     events = _add(
@@ -152,6 +152,48 @@ def _job_commands(commands: Commands) -> None:
     one = _add(commands, "job", cli_jobs.job, about, "job show night")
     one.add_argument("action", choices=cli_jobs.ACTIONS, metavar="|".join(cli_jobs.ACTIONS))
     one.add_argument("job", metavar="JOB", help="its name, or the last 8 digits of its uid")
+
+
+def _report_command(commands: Commands) -> None:
+    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
+    one = _add(commands, "report", cli_analytics.report_or_figures, report, "report --since 12h")
+    when = one.add_mutually_exclusive_group()
+    when.add_argument(
+        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
+    )
+    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
+    when.add_argument(
+        "--job", default="", metavar="JOB", help="where the time and money of a job went: docs/analytics.md"
+    )
+    one.add_argument("--analytics", action="store_true", help="the same figures on what ended since WHEN")
+    one.add_argument("--html", action="store_true", help="such figures as a page with timeline and dependency graph")
+
+
+def _plan_commands(commands: Commands) -> None:
+    about = "have a request planned, split into sub-tasks, and done by them"
+    one = _add(commands, "orchestrate", cli_orchestrate.orchestrate, about, "orchestrate 'Add login, with tests'")
+    one.add_argument("request", nargs="*", metavar="REQUEST", help="what is to be done, in words")
+    one.add_argument("--input", default="", metavar="FILE", help='JSON with "request" and "config"; - is stdin')
+    one.add_argument("--cwd", default="", metavar="DIR", help="the folder to work in (default: as configured)")
+    one.add_argument("--max-workers", type=_positive, default=0, metavar="N", help="sub-tasks at once")
+    one.add_argument("--max-depth", type=_positive, default=None, metavar="N", help="how often it is split again")
+    one.add_argument("--budget", type=_usd, default=0.0, metavar="USD", help="what all of it together may cost")
+    who = one.add_mutually_exclusive_group()
+    who.add_argument("--approve", action="store_true", help="ask a person before the plan runs")
+    who.add_argument("--yes", action="store_true", help="run the plan without asking")
+    one.add_argument("--wait", action="store_true", help="show what happens until it has ended or asks")
+    one.add_argument("--dry-run", action="store_true", help="only show what the planner would be asked")
+    plan = "show how a task is split; approve or reject a plan that waits for you"
+    one = _add(commands, "plan", cli_orchestrate.plan, plan, "plan show add_login")
+    actions = cli_orchestrate.PLAN_ACTIONS
+    one.add_argument("action", choices=actions, metavar="|".join(actions))
+    one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+
+
+def _forecast_command(commands: Commands) -> None:
+    about = "say what task files will take and cost, from what earlier ones took; runs nothing"
+    one = _add(commands, "forecast", cli_analytics.forecast, about, "forecast tasks/")
+    one.add_argument("files", nargs="*", metavar="FILE", help="files, and folders of them (default: tasks/)")
 
 
 def _work_command(commands: Commands) -> None:
@@ -191,6 +233,17 @@ def _control_commands(commands: Commands) -> None:
     resume.add_argument("scope", nargs="?", default="", metavar="AGENT|TASK", help=scope)
     hold = _add(commands, "hold", cli_control.hold, "do not start one task until it is resumed", "hold fix_db")
     hold.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
+
+
+def _words_command(commands: Commands) -> None:
+    about = "say what requirements in words ask for: items, order, risks; runs and stores nothing"
+    one = _add(commands, "parse", cli_parse.parse, about, 'parse "Add a login page, then document it"')
+    one.add_argument("text", nargs="+", metavar="TEXT", help="the requirements, in your own words")
+    one.add_argument("--context", default="", metavar="FILE|TEXT", help="what is known of the project")
+    one.add_argument("--rules", action="store_true", help="ask no model")
+    one.add_argument(
+        "--as-tasks", default="", metavar="DIR", help="also write a .task.md for each item; overwrites none"
+    )
 
 
 def _file_commands(commands: Commands) -> None:
@@ -262,6 +315,16 @@ async def _show_help(_: Program, out: Output, args: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     return 0 if text == "0" else _positive(text)
+
+
+def _usd(text: str) -> float:
+    try:
+        usd = float(text.removeprefix("$"))
+    except ValueError:
+        usd = 0.0
+    if not 0 < usd < 1e6:
+        raise argparse.ArgumentTypeError(f"expected US dollars above 0, found {text!r}")
+    return usd
 
 
 def _positive(text: str) -> int:

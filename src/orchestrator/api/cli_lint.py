@@ -12,6 +12,7 @@ from orchestrator.api.render import duration
 from orchestrator.core.errors import ExitCode, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.lint import LintReport, Remark, Weight
+from orchestrator.core.report_forecast import forecast_words
 
 SCHEMA_VERSION = 1
 SECONDS = 120
@@ -85,6 +86,8 @@ def _closing(report: LintReport, *, no_run: bool) -> list[str]:
     elif report.run or report.not_run:
         left = f", {report.not_run} not run" if report.not_run else ""
         lines.append(f"Checks run on the base: {report.run}{left}, in {duration(report.seconds)}.")
+    if words := forecast_words(report.forecast or {}):
+        lines.append(words)
     fails, warnings = report.count(Weight.FAIL), report.count(Weight.WARN)
     lines.append(f"failures: {fails}, warnings: {warnings}" if fails or warnings else "Nothing is in the way.")
     return lines

@@ -55,6 +55,9 @@ async def discard(program: Program, out: Output, args: argparse.Namespace) -> in
         return ExitCode.OK
     source = printable(gone.source)
     out.say(f"The branch {gone.branch} is deleted. Its commit stays as {gone.ref}.")
+    if gone.within:
+        others = ", ".join(printable(name) for name in gone.within)
+        out.say(f"It is a part of what was built on it: {others}. That cannot be merged before this is back.")
     out.say(f"get it back: git -C {source} branch {gone.branch} {gone.commit}")
     return ExitCode.OK
 
@@ -73,6 +76,8 @@ async def merge(program: Program, out: Output, args: argparse.Namespace) -> int:
     files = "1 file" if done.files == 1 else f"{done.files} files"
     moved = " on top of what was new there" if how.rebased else ""
     out.say(f"{how.branch} of {printable(how.source)} is at {how.commit[:10]} now: {files} changed{moved}.")
+    if how.first:
+        out.say(f"With it came what it was built on: {', '.join(printable(one.name) for one in how.first)}.")
     if done.proofs:
         out.say(
             f"It was proven again there: {len(done.proofs)} {'criterion' if len(done.proofs) == 1 else 'criteria'}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from orchestrator.api.render import (
     waiting_rows,
 )
 from orchestrator.api.render_questions import answer_command, asking_rows, question_json, question_lines
+from orchestrator.api.render_times import next_words, scheduled_rows, time_lines, times_json
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import TERMINAL, State
@@ -68,6 +69,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         active_rows(look.active, since, words, now),
         asking_rows(look.asking, asked, now),
         held_rows(look.held, now, program.command),
+        scheduled_rows(look.scheduled, now),
         waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
         waiting_rows(look.blocked, now, waits=look.waits),
         ended_rows(look.ended, now),
@@ -102,30 +104,34 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
         family = await service.family(task)
         question = await service.question(task)
     if out.as_json:
-        told: dict[str, Json] = {**task_json(task), "waits_for": waits_for, **family_json(family)}
+        told: dict[str, Json] = {**task_json(task), **times_json(task), "waits_for": waits_for, **family_json(family)}
         told |= {"question": question_json(task, question)} if question else {}
         out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    if task.state is State.REJECTED:
-        for event in events:
-            if event.kind is EventKind.REJECTED:
-                out.say(refusal_text(event))
-    else:
-        if question is not None:
-            for line in question_lines(task, question, program.command, program.now()):
-                out.say(line)
-        elif task.detail:
-            out.say(short(task.detail, 200))
-        if waits_for:
-            out.say(f"not started yet: {short(waits_for, 200)}")
-        out.say(f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}")
-    for line in family_lines(task, family):
+    for line in (*_standing(program, task, events, question, waits_for), *family_lines(task, family)):
         out.say(line)
     out.say()
     for event in events:
         out.say(event_text(event, task))
     return ExitCode.OK
+
+
+def _standing(
+    program: Program, task: Task, events: Sequence[Event], question: Question | None, waits_for: str
+) -> Iterator[str]:
+    """Yield the lines on a task that has not ended, or that was refused."""
+    if task.state is State.REJECTED:
+        yield from (refusal_text(event) for event in events if event.kind is EventKind.REJECTED)
+        return
+    if question is not None:
+        yield from question_lines(task, question, program.command, program.now())
+    elif task.detail:
+        yield short(task.detail, 200)
+    yield from time_lines(task, program.now())
+    if waits_for:
+        yield f"not started yet: {short(waits_for, 200)}"
+    yield f"{task.spec.type}, priority {task.spec.priority.value}: {short(task.spec.title, 100)}"
 
 
 async def cancel(program: Program, out: Output, args: argparse.Namespace) -> int:
@@ -150,6 +156,9 @@ async def retry(program: Program, out: Output, args: argparse.Namespace) -> int:
         task = await service.retry(args.task)
     if out.as_json:
         out.data({"schema_version": SCHEMA_VERSION, "task": task_json(task)})
+        return ExitCode.OK
+    if task.state is State.SCHEDULED:
+        out.say(f"{call_name(task)} makes its runs again, the next one {next_words(task, program.now())}")
         return ExitCode.OK
     out.say(f"{call_name(task)} is queued again as {task.uid[-8:]}; its result will be results/{task.name}_result.json")
     if program.owner() is None:
@@ -197,6 +206,7 @@ def _status_json(
         "active": [task_json(task) for task in look.active],
         "asking": [{**task_json(task), "question": question_json(task, asked.get(task.uid))} for task in look.asking],
         "held": [task_json(task) for task in look.held],
+        "scheduled": [{**task_json(task), **times_json(task)} for task in look.scheduled],
         "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
         "blocked": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.blocked],
         "budget": _budget_json(look),
@@ -225,6 +235,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
         parts.append(f"asking {asking}")
     if blocked := look.counts.get(State.BLOCKED, 0) + look.counts.get(State.SPLIT, 0):
         parts.append(f"blocked {blocked}")
+    if templates := look.counts.get(State.SCHEDULED, 0):
+        parts.append(f"scheduled {templates}")
     if held := look.counts.get(State.HELD, 0):
         parts.append(f"held {held}")
     ended = (State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED)
@@ -239,7 +251,7 @@ def _what_next(command: str, owner: Owner | None, look: Status) -> Sequence[str]
         lines.append(f"why it failed: {command} show {call_name(failed)}")
     if owner is None:
         lines.append(f"start it: {command}")
-    elif not look.active and not look.waiting and not look.ended:
+    elif not look.active and not look.waiting and not look.ended and not look.scheduled:
         lines.append(f"a first task: {command} create-sample")
     return lines
 

@@ -11,6 +11,7 @@ from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.ports import EndedTask
 from orchestrator.core.repair_report import RepairReport
+from orchestrator.core.requirements import Requirements
 from orchestrator.core.service import ServiceState
 from orchestrator.core.task import Task, TaskSpec
 
@@ -53,8 +54,12 @@ class Program:
     components: Callable[[], Awaitable[Sequence[Component]]]
     findings: Callable[[], Awaitable[Sequence[Finding]]]
     repair: Callable[[], Awaitable[RepairReport]]
+    task_files: Callable[[Sequence[str]], Sequence[str]]  # of files and folders; raises UsageError for an empty one
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
     lint: Callable[[Sequence[str], bool, float], Awaitable[LintReport]]  # paths; run checks? for how many seconds
+    context: Callable[[str], Awaitable[str]]  # a file, or the text itself
+    parse: Callable[[str, str, bool], Awaitable[Requirements]]  # text, context; may a model be asked?
+    put_files: Callable[[str, Sequence[tuple[str, bytes]]], Awaitable[Sequence[str]]]  # into a folder, or none of them
     put_task: Callable[[str, bytes], Awaitable[str]]  # atomically into tasks/; returns the path
     run_daemon: Callable[[Show, Callable[[], Awaitable[None]]], Awaitable[int]]  # the second once the root is ours
     run_file: Callable[[str, Show], Awaitable[Task]]

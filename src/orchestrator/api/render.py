@@ -9,6 +9,8 @@ from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE
 from orchestrator.core.criteria import check_text
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.fields_time import TIMES
+from orchestrator.core.hours import QUIET, QUITTING
 from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
@@ -17,6 +19,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Criterion, Task, TaskSpec
 from orchestrator.core.text import printable
+from orchestrator.core.zones import shown
 from orchestrator.validation.integrity_checks import gone_by
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -74,6 +77,8 @@ def release_words(pause: Pause, command: str) -> str:
     """Return how a person ends *pause*."""
     if pause.reason == SWITCHED_OFF:
         return f"set agents.{pause.scope}.enabled: true in config/orchestrator.yaml"
+    if pause.reason in (QUIET, QUITTING):
+        return f"change hours.{'quiet' if pause.reason == QUIET else 'quitting'} in config/orchestrator.yaml"
     return f"{command} resume" if pause.scope == EVERYTHING else f"{command} resume {pause.scope}"
 
 
@@ -158,7 +163,9 @@ def waiting_rows(
             name = scope_name(pause.scope)
             why = f"waits for {name} until {clock_time(pause.until)}" if pause.until > now else f"{name} is held"
         elif task.not_before > now:
-            why = f"next try in {duration(task.not_before - now)}"
+            due = task.not_before
+            retries = task.state is State.RETRY_WAIT
+            why = f"next try in {duration(due - now)}" if retries else f"starts {moment(due, now)}"
         elif ahead and (first := ahead.get(task.id_key, task.uid)) != task.uid:
             why = f"waits behind {first[-8:]}, of the same id"
         if task.state is State.RETRY_WAIT and task.reason:
@@ -219,10 +226,14 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.ANSWERED: "answered, queued again",
     EventKind.BLOCKED: "waits for",
     EventKind.UNBLOCKED: "waits for no other task any more",
-    EventKind.SPLIT: "split into sub-tasks",
+    EventKind.SPLIT_REQUESTED: "wants to be split",
+    EventKind.SPLIT: "SPLIT",
     EventKind.JOINED: "its sub-tasks have ended, queued again",
     EventKind.HELD: "held",
     EventKind.RELEASED: "released, queued again",
+    EventKind.SCHEDULED: "waits for its times",
+    EventKind.FIRED: "its time came",
+    EventKind.RESCHEDULED: "waits for another time",
     EventKind.CANCEL_REQUESTED: "is being cancelled",
     EventKind.CANCELLED: "CANCELLED",
     EventKind.SUMMARIZED: "summary",
@@ -264,11 +275,14 @@ def event_words(event: Event) -> str:
         parts = [f"exit code {data.get('exit_code')}, cost {money(data.get('cost_usd'))}"]
     if event.kind in _UNTIL and (at := _moment(data.get("until") or data.get("not_before"))):
         words = f"{words} {'at' if event.kind is EventKind.RETRY else 'until'} {at}"
+    if event.kind in _NEXT and isinstance(next_ts := data.get("not_before"), (int, float)):
+        parts.append(f"next {shown(next_ts)}")
     if event.kind is EventKind.LIMITED and (hint := data.get("hint")):
         return short(": ".join([words, ", ".join(parts)]), 160) + " - " + short(str(hint), 160)
     return short(f"{words}: {', '.join(parts)}" if parts else words, 160)
 
 
+_NEXT = frozenset({EventKind.SCHEDULED, EventKind.FIRED, EventKind.RESCHEDULED})
 _UNTIL = frozenset({EventKind.LIMITED, EventKind.AGENT_HELD, EventKind.RETRY})
 
 
@@ -317,6 +331,7 @@ def spec_text(spec: TaskSpec) -> str:
         f"targets   {', '.join(short(path, 80) for path in spec.target_files) or 'none'}",
         *_criteria_lines(spec.criteria, spec.target_files),
     ]
+    lines += [f"{name:<9} {getattr(spec, name)}" for name in TIMES if getattr(spec, name)]
     lines += [f"inferred  {i.field} = {short(i.value, 60)} ({short(i.why, 80)})" for i in spec.inferred]
     lines += [f"warning   {f'line {n.line}: ' if n.line else ''}{short(n.message, 140)}" for n in spec.notices]
     return "\n".join(lines)

@@ -155,4 +155,5 @@ def merged(name: str, done: Merged) -> str:
         return f"{how.branch} has {name} already: nothing was changed."
     files = "1 file" if done.files == 1 else f"{done.files} files"
     again = f" It was proven again there: {len(done.proofs)} criteria." if done.proofs else ""
-    return f"{name} is merged: {how.branch} is at {how.commit[:10]} now, {files} changed.{again}"
+    with_it = f" With it came {', '.join(one.name for one in how.first)}." if how.first else ""
+    return f"{name} is merged: {how.branch} is at {how.commit[:10]} now, {files} changed.{with_it}{again}"

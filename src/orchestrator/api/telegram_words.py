@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from orchestrator.api.render import call_name, duration, hold_lines, money, scope_name, short
+from orchestrator.api.render import call_name, duration, hold_lines, moment, money, scope_name, short
 from orchestrator.core.chat import ChatButton, Outgoing, Words
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Event, EventKind, Json
@@ -189,7 +189,8 @@ def status(look: Status, now: float) -> Outgoing:
     words = Words()
     for pause in (one for one in look.pauses if one.reason != SWITCHED_OFF):  # a person chose that, it is no news
         words = words.plain("⏸ ").plain(hold_lines(pause, now, "python main.py")[0].partition(";")[0]).plain("\n")
-    groups = (("Ask you", look.asking), ("Running", look.active), ("Waiting", look.waiting), ("Held", look.held))
+    waiting = (("Waiting", look.waiting), ("Scheduled", look.scheduled), ("Held", look.held))
+    groups = (("Ask you", look.asking), ("Running", look.active), *waiting)
     for title, tasks in groups:
         if tasks:
             words = words.bold(f"{title} ({len(tasks)})").plain("\n")
@@ -212,7 +213,11 @@ def _about(task: Task, look: Status, now: float) -> str:
         return f"{task.state.value}, attempt {task.attempt}"
     why = look.waits.get(task.uid, "")
     if not why and task.not_before > now:
-        why = f"next try in {duration(task.not_before - now)}"
+        due = task.not_before
+        retries = task.state is State.RETRY_WAIT
+        why = f"next try in {duration(due - now)}" if retries else f"starts {moment(due, now)}"
+    if task.state is State.SCHEDULED:
+        return f"next run {moment(task.not_before, now)}"
     return f"{task.state.value.replace('_', ' ')}{f': {short(why, 80)}' if why else ''}"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from orchestrator.bridges.area_facts import AreaFacts, Kept
 from orchestrator.bridges.git import Git, GitError, names
-from orchestrator.bridges.git_merge import Merged, is_within, merge, side_of, side_of_commit
-from orchestrator.bridges.git_refs import HIDDEN, base_ref, bring, commit_at, join_ref
+from orchestrator.bridges.git_merge import Merged, is_taken, merge, side_of, side_of_commit
+from orchestrator.bridges.git_refs import base_ref, bring, commit_at, join_ref
 from orchestrator.bridges.git_snapshot import commit
 from orchestrator.core.evidence import Unresolved
 from orchestrator.core.failpoint import hit
@@ -102,25 +102,13 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-async def is_taken(git: Git, facts: AreaFacts, result: Base, commit: str) -> bool:
-    """Return whether *commit* has *result* in it, as it is or as `merge` once put it on top of something."""
-    if await is_within(git, facts.git_dir, result.head, commit):
-        return True
-    prefix = f"{HIDDEN}/merges/{result.uid}/"
-    said = await git.run("for-each-ref", "--format=%(objectname)", prefix, cwd=facts.source)
-    for made in said.decode().split():
-        if await is_within(git, facts.git_dir, made, commit):
-            return True
-    return False
-
-
 async def _fitting(git: Git, facts: AreaFacts, results: Sequence[Base]) -> tuple[list[Base], list[str]]:
     """Return the *results* that can be merged, and notes on the others."""
     fit, notes = [], []
     for one in results:
         if why := await _unfit(git, facts, one):
             notes.append(f"{_side_words(one)} is not in it: {why}")
-        elif not await is_taken(git, facts, one, facts.base):
+        elif not await is_taken(git, facts, one.uid, one.head, facts.base):
             fit.append(one)
     return fit, notes
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.bridges.area_facts import AreaFacts
 from orchestrator.bridges.git import Git, GitError, names
-from orchestrator.bridges.git_refs import put_ref, ref_part
+from orchestrator.bridges.git_refs import HIDDEN, commit_at, put_ref, ref_part
 from orchestrator.bridges.git_snapshot import commit
 from orchestrator.core.text import printable
 from orchestrator.core.work import Base
@@ -115,6 +115,24 @@ async def is_within(git: Git, git_dir: str, one: str, other: str) -> bool:
     return await git.says("merge-base", one, other, git_dir=git_dir) == one
 
 
+def merges_ref(uid: str, head: str, *, whole: bool = True) -> str:
+    """Return below which refs it is kept what the result *head* of a task became on top of branches. *whole*: it is the
+    result, not what the task had left when it split."""
+    return f"{HIDDEN}/merges/{uid}" if whole else f"{HIDDEN}/merges/{uid}.{head[:12]}"
+
+
+async def is_taken(git: Git, facts: AreaFacts, uid: str, head: str, commit: str) -> bool:
+    """Return whether *commit* has the result *head* of task *uid*, as it is or as `merge` once put it on top."""
+    if await is_within(git, facts.git_dir, head, commit):
+        return True
+    places = (f"{merges_ref(uid, head, whole=whole)}/" for whole in (True, False))
+    said = await git.run("for-each-ref", "--format=%(objectname)", *places, cwd=facts.source)
+    for made in said.decode().split():
+        if await is_within(git, facts.git_dir, made, commit):
+            return True
+    return False
+
+
 async def _require_version(git: Git) -> None:
     said = await git.says("version")
     found = re.search(r"(\d+)\.(\d+)", said)
@@ -131,7 +149,9 @@ async def _latest(git: Git, git_dir: str, sides: Sequence[Side]) -> str:
 async def _two(git: Git, facts: AreaFacts, one: Side, other: Side) -> tuple[str, list[Conflict]]:
     """Return the tree of both, and what did not fit together. The words of the markers are names of refs."""
     for side in (one, other):
-        await put_ref(git, facts.git_dir, f"refs/{side.label}", side.commit)
+        ref = f"refs/{side.label}"
+        if await commit_at(git, facts.git_dir, ref) != side.commit:  # tasks that begin with the same share it
+            await put_ref(git, facts.git_dir, ref, side.commit)
     words = ("merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories", one.label, other.label)
     said = await git.run(*words, git_dir=facts.git_dir, ok=(0, 1))
     tree, _, rest = said.partition(b"\0")

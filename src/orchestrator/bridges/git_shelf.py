@@ -116,7 +116,8 @@ class GitShelf:
             if path.name != "area.json":
                 remove(path)
         if facts.source and Path(facts.source).is_dir():
-            await drop_ref(self._git, facts.source, base_ref(facts))
+            if not facts.parents:  # else the result does not come from it, and `diff` still asks for it
+                await drop_ref(self._git, facts.source, base_ref(facts))
             if facts.joined:
                 await drop_ref(self._git, facts.source, join_ref(facts))
 
@@ -133,10 +134,10 @@ class GitShelf:
             if not facts.attempt or not area.is_there():
                 return ""
             taken = await take(self._git, area, facts)
-            base = await self._git.says("rev-parse", f"{facts.base}^{{tree}}", git_dir=facts.git_dir)
+            start = await self._git.says("rev-parse", f"{facts.start}^{{tree}}", git_dir=facts.git_dir)
         except (GitError, OSError) as error:
             return f"it cannot be told whether all of it is kept: {error}"
-        if taken.tree in {base, *(kept.tree for kept in facts.kept.values())}:
+        if taken.tree in {start, *(kept.tree for kept in facts.kept.values())}:
             return ""
         return "files were changed there since the last attempt ended"
 

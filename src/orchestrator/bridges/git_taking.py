@@ -4,24 +4,35 @@ All that can be done beside it is done in our own repository, with nothing of th
 merge, a push and `gh` run as the person would have typed them: with their hooks, settings and credentials.
 """
 
-import os
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.bridges.area_facts import AreaFacts, AreaFolder
-from orchestrator.bridges.git import Git, GitError, names
+from orchestrator.bridges.git import Git, GitError
+from orchestrator.bridges.git_chain import (
+    Step,
+    built_on,
+    chain_of,
+    left_of,
+    merged_whole,
+    put_on_top,
+    require_wanted,
+)
 from orchestrator.bridges.git_clone import own_again
 from orchestrator.bridges.git_dirty import in_the_way
 from orchestrator.bridges.git_keep import deliver
+from orchestrator.bridges.git_merge import is_within
 from orchestrator.bridges.git_person import PersonsPrograms
-from orchestrator.bridges.git_refs import HIDDEN, branch_of, bring, checked_out, commit_at, result_ref
-from orchestrator.bridges.git_snapshot import commit, files_between
+from orchestrator.bridges.git_refs import branch_of, checked_out, commit_at, result_ref
+from orchestrator.bridges.git_snapshot import files_between
 from orchestrator.bridges.git_source import require_there
 from orchestrator.bridges.isolation import IsolationRules
 from orchestrator.core.errors import ConflictError, NotFoundError
-from orchestrator.core.taking import Discarded, Merging, Pushed
+from orchestrator.core.taking import Brought, Discarded, Merging, Pushed
 from orchestrator.core.task import Task
 from orchestrator.core.work import CommitWords, Delivery
 
@@ -89,8 +100,10 @@ class GitTaking:
                 raise ConflictError(
                     f"the branch {facts.branch} is checked out in {facts.source}", hint="Switch to another one first."
                 )
+            await own_again(self._git, facts)
+            within = await built_on(self._git, facts)
             await self._git.run("update-ref", "--no-deref", "-d", ref, at, cwd=facts.source)
-            return Discarded(facts.source, facts.branch, result_ref(facts), at)
+            return Discarded(facts.source, facts.branch, result_ref(facts), at, tuple(within))
 
         return await _told(task, "discarded", discarded())
 
@@ -101,20 +114,40 @@ class GitTaking:
     async def _prepared(self, facts: AreaFacts) -> Merging:
         branch, head = await self._where(facts.source)
         git_dir = await own_again(self._git, facts)
-        ours = facts.delivered
-        if await self._is_within(git_dir, ours, head):
-            return Merging(facts.source, branch, head, head, rebased=False, git_dir=git_dir)
-        if await self._is_within(git_dir, head, ours):
-            return Merging(facts.source, branch, head, ours, rebased=False, git_dir=git_dir)
-        tree = await self._on_top(facts, git_dir, head)
-        if tree == await self._git.says("rev-parse", f"{head}^{{tree}}", git_dir=git_dir):
-            return Merging(facts.source, branch, head, head, rebased=True, git_dir=git_dir)
-        message = os.fsdecode(await self._git.run("show", "-s", "--format=%B", ours, git_dir=git_dir))
-        date = await self._git.says("show", "-s", "--format=%ad", "--date=raw", ours, git_dir=git_dir)
-        author = await self._git.says("show", "-s", "--format=%an <%ae>", ours, git_dir=git_dir)
-        made = await commit(self._git, facts, tree, message.rstrip("\n") + "\n", author=author, date=date, parent=head)
-        await bring(self._git, facts, made, f"{HIDDEN}/merges/{facts.uid}/{head[:12]}")
-        return Merging(facts.source, branch, head, made, rebased=True, git_dir=git_dir)
+        there = Merging(facts.source, branch, head, head, rebased=False, git_dir=git_dir)
+        left = await left_of(self._git, await asyncio.to_thread(chain_of, self._work, facts), head)
+        if not left or left[-1].uid != facts.uid:
+            return there
+        await require_wanted(self._git, facts, left[:-1])
+        if await is_within(self._git, git_dir, head, facts.delivered):
+            with_it = tuple(Brought(step.uid, step.name, there) for step in left[:-1])
+            return replace(there, commit=facts.delivered, first=with_it)
+        try:
+            return await self._one_by_one(facts, there, left)
+        except ConflictError as error:
+            if len(left) > 1 and (whole := await merged_whole(self._git, facts, head)):
+                with_it = tuple(Brought(step.uid, step.name, there) for step in left[:-1])
+                return replace(there, commit=whole, rebased=True, first=with_it)
+            raise await self._with_a_way_out(facts, error) from None
+
+    async def _one_by_one(self, facts: AreaFacts, there: Merging, left: Sequence[Step]) -> Merging:
+        """Put each of *left* on top of the one before."""
+        first: list[Brought] = []
+        at = there.head
+        for step in left:
+            made = await put_on_top(self._git, facts, step, at, author=self._rules().equipment.author)
+            first.append(Brought(step.uid, step.name, replace(there, head=at, commit=made, rebased=True)))
+            at = made
+        return replace(there, commit=at, rebased=True, first=tuple(first[:-1]), own=first[-1].merging.head)
+
+    async def _with_a_way_out(self, facts: AreaFacts, error: ConflictError) -> ConflictError:
+        """Return *error* with the branches that have the result already, together with what stands in its way."""
+        others = await built_on(self._git, facts)
+        if not others:
+            return error
+        return ConflictError(
+            error.message, hint=f"{error.hint} Or merge what was built on it: {', '.join(others[:10])}"
+        )
 
     async def _where(self, source: str) -> tuple[str, str]:
         """Return the branch that is checked out and its commit. Raises ConflictError where nothing can be merged to."""
@@ -130,30 +163,6 @@ class GitTaking:
         if not head:
             raise ConflictError(f"the branch {branch} of {source} has no commit")
         return branch, head
-
-    async def _is_within(self, git_dir: str, one: str, other: str) -> bool:
-        return await self._git.says("merge-base", one, other, git_dir=git_dir) == one
-
-    async def _on_top(self, facts: AreaFacts, git_dir: str, head: str) -> str:
-        """Return the tree of the result's one change on *head*. Raises ConflictError, naming the files.
-
-        Their common ancestor is said to be the base: the branch may have lost it, and its change is none of ours.
-        """
-
-        async def alone(tree_of: str, parent: str = "") -> str:
-            tree = await self._git.says("rev-parse", f"{tree_of}^{{tree}}", git_dir=git_dir)
-            given = {"author": "Merge <merge@localhost>", "date": "@0 +0000", "parent": parent}
-            return await commit(self._git, facts, tree, "Only to be merged\n", **given)
-
-        base = await alone(facts.base)
-        sides = (await alone(head, base), await alone(facts.delivered, base))
-        words = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages")
-        tree, *conflicts = names(await self._git.run(*words, *sides, git_dir=git_dir, ok=(0, 1)))
-        if conflicts:
-            shown = ", ".join(conflicts[:20])
-            hint = f"Nothing was changed. Merge by hand: git -C {facts.source} cherry-pick {facts.branch}"
-            raise ConflictError(f"what both sides changed does not fit together: {shown}", hint=hint)
-        return tree
 
     async def forward(self, merging: Merging) -> int:
         return await _told(None, "merged", self._forwarded(merging))

@@ -36,7 +36,7 @@ from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes
 from orchestrator.core.failpoint import hit
 from orchestrator.core.notes import NotesWanted, ProjectNote
-from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
+from orchestrator.core.work import Area, Base, CommitWords, Delivery, Isolation
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,8 @@ class IsolatedWorkspace:
         notes = await notes_of(self._git, source, str(own))
         if not Path(cwd).is_relative_to(source.top):
             notes = (f"{cwd} lies in no repository: worked in that of the target files, {source.top}", *notes)
-        return await begun_with(self._git, replace(facts, notes=notes), order.bases, author=self._author())
+        async with self._making:
+            return await begun_with(self._git, replace(facts, notes=notes), order.bases, author=self._author())
 
     def _copied(self, folder: AreaFolder, order: WorkOrder, cwd: str) -> AreaFacts:
         own = str(folder.path / "own.git")
@@ -223,7 +224,7 @@ class IsolatedWorkspace:
     async def _filled(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> Area:
         made(folder.path)
         if new := not_yet_merged(facts, order.merges):
-            facts = await joined_with(self._git, facts, new, author=self._author())
+            facts = await self._with_sub_tasks(facts, new)
         facts = await self._fill(folder, facts, order)
         hit("prepare.area")
         return self._area(folder, facts, order)
@@ -267,7 +268,11 @@ class IsolatedWorkspace:
         if not (new := not_yet_merged(facts, order.merges)):
             return facts
         facts = await self._put_by(folder, facts, order)
-        return folder.save(replace(await joined_with(self._git, facts, new, author=self._author()), attempt=0))
+        return folder.save(replace(await self._with_sub_tasks(facts, new), attempt=0))
+
+    async def _with_sub_tasks(self, facts: AreaFacts, new: Sequence[Base]) -> AreaFacts:
+        async with self._making:
+            return await joined_with(self._git, facts, new, author=self._author())
 
     async def _put_by(self, folder: AreaFolder, facts: AreaFacts, order: WorkOrder) -> AreaFacts:
         if facts.attempt and folder.is_there():

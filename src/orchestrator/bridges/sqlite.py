@@ -132,6 +132,9 @@ class SqliteStore(SqliteJobs):
     async def split(self, events: Sequence[Event], children: Sequence[NewTask]) -> Sequence[Task]:
         return await self._write(lambda con: write.split(con, events, children))
 
+    async def fire(self, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+        return await self._write(lambda con: write.fire(con, event, runs))
+
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         return await self._write(lambda con: write.commit(con, events))
 

@@ -16,7 +16,7 @@ Row: TypeAlias = tuple[Any, ...]
 Value: TypeAlias = str | bytes | int | float | None
 
 FIXED = ("uid", "name", "name_key", "created_ts", "rerun_of", "job", "parent", "root", "depth")
-ASKED = ("id_key", "file_name", "inode", "mtime_ns", "size", "sha256", "rank", "agent")
+ASKED = ("id_key", "file_name", "inode", "mtime_ns", "size", "sha256", "rank")
 LIVING = (
     "state",
     "reason",
@@ -34,6 +34,7 @@ LIVING = (
     "cleaned",
     "path",
     "deadline_ts",
+    "agent",
 )
 
 # Conditions written exactly as in the partial indexes of sql/: only then does SQLite use them.
@@ -92,7 +93,6 @@ def asked_values(task: Task) -> Sequence[Value]:
         stamp.size,
         task.sha256,
         spec.priority.rank,
-        plain(spec.agent),
     )
 
 
@@ -115,6 +115,7 @@ def living_values(task: Task) -> Sequence[Value]:
         task.cleaned,
         task.path,
         task.deadline_ts,
+        plain(task.agent),
     )
 
 
@@ -123,11 +124,14 @@ def task_of(row: Row) -> Task:
     order, uid, name, file_name, inode, mtime_ns, size, sha256, created_ts, rerun_of, *placed, spec = row[:15]
     job, parent, root, depth = placed
     living = dict(zip(LIVING, row[15:], strict=True))
+    agent = text(living.pop("agent"))
     try:
+        asked = codec.spec_from_json(json.loads(spec))
         return Task(
             uid=TaskUid(uid),
             name=text(name),
-            spec=codec.spec_from_json(json.loads(spec)),
+            spec=asked,
+            on_agent="" if agent == asked.agent else agent,
             sha256=sha256,
             created_ts=created_ts,
             file_name=text(file_name),

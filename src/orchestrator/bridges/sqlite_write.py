@@ -74,6 +74,11 @@ def split(con: sqlite3.Connection, events: Sequence[Event], children: Sequence[N
     return [parent, *stored]
 
 
+def fire(con: sqlite3.Connection, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+    """Store the runs of a template together with the event that tells of them; see the port."""
+    return [*commit(con, [event]), *accept(con, runs)]
+
+
 def _task_values(con: sqlite3.Connection, task: Task) -> Sequence[rows.Value]:
     line = sqlite_jobs.line_of(con, task)
     return (task.order, line, *rows.fixed_values(task), *rows.asked_values(task), *rows.living_values(task))
@@ -184,7 +189,7 @@ def _refuse_second(con: sqlite3.Connection, task: Task, event: Event) -> None:
 
 
 def _open_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
-    agent = _text(event.data, "agent") or task.spec.agent
+    agent = _text(event.data, "agent") or task.agent
     con.execute(
         "INSERT INTO attempt (uid, number, epoch, agent, session_id, started_ts, ended_ts, outcome, verdict, cap_usd)"
         " VALUES (?, ?, ?, ?, ?, ?, 0, '{}', '{}', ?)",

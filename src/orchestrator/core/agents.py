@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.errors import ConfigError
 from orchestrator.core.notes import NotesWanted
-from orchestrator.core.task import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +13,8 @@ class AgentProfile:
 
     One that is not *enabled* starts nothing. Beyond *headroom_percent* of its account's allowance nothing more is
     started until the reset; 100: off. *notes* of the project are passed on to it as text. One that is *spare* is there
-    for tasks that ask for it: that it is off is no news to anybody else.
+    for tasks that ask for it: that it is off is no news to anybody else. *takes_over* are the types of tasks that it
+    may take over from another agent; (): all.
     """
 
     name: str
@@ -27,11 +27,12 @@ class AgentProfile:
     headroom_percent: float = 100.0
     notes: NotesWanted = field(default_factory=NotesWanted)
     spare: bool = False
+    takes_over: tuple[str, ...] = ()
 
 
-def choose_agent(spec: TaskSpec, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:
-    """Return the profile the task names, else the default one. Raises ConfigError when neither is configured."""
-    name = spec.agent or default
+def choose_agent(name: str, profiles: Mapping[str, AgentProfile], default: str) -> AgentProfile:
+    """Return the profile of *name*, of the default one for "". Raises ConfigError when it is not configured."""
+    name = name or default
     if (profile := profiles.get(name)) is None:
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigError(f"no agent named {name!r} is configured", hint=f"Configured: {known}.")

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.dependencies import critical_paths
 from orchestrator.core.events import TaskUid
 from orchestrator.core.lifecycle import State
 from orchestrator.core.measures import Measured, Run
@@ -255,19 +256,15 @@ def longest_chain(edges: Mapping[TaskUid, Sequence[TaskUid]], cost: Mapping[Task
 
     Tasks of a circle, which no store accepts, are left out.
     """
-    until: dict[TaskUid, float] = {}
-    before: dict[TaskUid, TaskUid] = {}
-    for uid in in_order(edges):
-        last = max(edges[uid], key=lambda one: until[one], default=None)
-        until[uid] = cost[uid] + (until[last] if last is not None else 0.0)
-        if last is not None:
-            before[uid] = last
-    if not until:
-        return ()
-    chain = [max(until, key=lambda one: until[one])]
-    while chain[-1] in before:
-        chain.append(before[chain[-1]])
-    return tuple(reversed(chain))
+    hangs = critical_paths(edges, cost)
+    after: dict[TaskUid, list[TaskUid]] = defaultdict(list)
+    for uid in edges:
+        for need in edges[uid] if uid in hangs else ():
+            after[need].append(uid)
+    chain = [max((uid for uid in edges if uid in hangs), key=lambda uid: hangs[uid])] if hangs else []
+    while chain and after[chain[-1]]:
+        chain.append(max(after[chain[-1]], key=lambda uid: hangs[uid]))
+    return tuple(chain)
 
 
 def in_order(edges: Mapping[TaskUid, Sequence[TaskUid]]) -> Iterable[TaskUid]:
@@ -298,7 +295,7 @@ def _use(tasks: Sequence[Measured], bars: Sequence[Bar]) -> Use:
     return Use(
         attempts=len(runs),
         work_s=sum(bar.end_ts - bar.start_ts for bar in bars),
-        waited_s=sum(bar.waited_s for bar in bars if bar.number == 1),
+        waited_s=sum(max(0.0, task.runs[0].start_ts - ready[task.uid]) for task in tasks if task.runs),
         blocked_s=sum(max(0.0, ready[task.uid] - task.created_ts) for task in tasks if task.runs),
         turns=summed(run.turns for run in runs),
         input_tokens=summed(run.input_tokens for run in runs),

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from orchestrator.core.events import NOBODY, TaskUid
 from orchestrator.core.lifecycle import TERMINAL, State
 
+Key = TypeVar("Key", bound=str)
 DEPENDENCY_FAILED = "dependency_failed"  # the reason of a task that was cancelled for what it depends on
 
 
@@ -118,17 +120,17 @@ def spelled_out(cycle: Iterable[str]) -> str:
     return " → ".join(cycle)
 
 
-def critical_paths(edges: Mapping[str, Collection[str]], cost: Mapping[str, float]) -> Mapping[str, float]:
+def critical_paths(edges: Mapping[Key, Collection[Key]], cost: Mapping[Key, float]) -> Mapping[Key, float]:
     """Return for each key of *edges* (which waits for its values) what hangs on it: the longest chain of tasks that
     begins with it and ends with one that nobody waits for, in units of *cost* (missing: 1). *edges* has no cycle."""
-    waited_by: dict[str, list[str]] = {key: [] for key in edges}
+    waited_by: dict[Key, list[Key]] = {key: [] for key in edges}
     open_below = dict.fromkeys(edges, 0)
     for key, on in edges.items():
         for other in on:
             if other in waited_by:
                 waited_by[other].append(key)
                 open_below[other] += 1
-    longest: dict[str, float] = {}
+    longest: dict[Key, float] = {}
     ready = [key for key, number in open_below.items() if not number]
     while ready:
         key = ready.pop()

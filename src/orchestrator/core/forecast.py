@@ -123,7 +123,7 @@ def forecast(batch: Sequence[Planned], history: Sequence[Sample], pool: Pool, ch
     of = [stocks[like] for like in likes]
     medians = [_middle(stock.seconds) for stock in of]
     shape = _shape(batch, pool, medians)
-    rounds = max(LEAST_ROUNDS, min(ROUNDS, STEPS // len(batch)))
+    rounds = rounds_for(len(batch))
     shifts = _shifts(stocks, rounds, chance)
     times, works, costs = [], [], []
     for turn in range(rounds):
@@ -147,6 +147,11 @@ def forecast(batch: Sequence[Planned], history: Sequence[Sample], pool: Pool, ch
         chain=chain,
         chain_s=math.fsum(length[key] for key in chain),
     )
+
+
+def rounds_for(tasks: int) -> int:
+    """Return how often a batch of so many tasks is played through."""
+    return max(LEAST_ROUNDS, min(ROUNDS, STEPS // max(1, tasks)))
 
 
 def _like(task: Planned | Sample) -> _Like:

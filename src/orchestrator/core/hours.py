@@ -121,5 +121,5 @@ def _wall(day: date, minutes: int) -> datetime:
 
 def words_of(reason: str, moment: float, zone: tzinfo = LOCAL) -> str:
     """Return why nothing is started, for people."""
-    what = {QUIET: "quiet hours", QUITTING: "after quitting time"}[reason]
+    what = {QUIET: "quiet hours", QUITTING: "quitting time"}[reason]
     return f"{what}, until {shown(moment, zone)}"

@@ -55,6 +55,7 @@ NEXT: Mapping[State, Mapping[E, State]] = {
         E.SCHEDULED: State.SCHEDULED,
         E.STARTED: State.RUNNING,
         E.HELD: State.HELD,
+        E.RESCHEDULED: State.QUEUED,
         E.FAILED: State.FAILED,
         E.CANCELLED: State.CANCELLED,
     },

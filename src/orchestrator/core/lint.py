@@ -54,7 +54,11 @@ class LintTask:
     cwd: str
     targets: tuple[str, ...] = ()
     expects_changes: bool = True
-    depends_on: tuple[str, ...] = ()
+    policy: str = ""  # one of DependencyPolicy: what follows where one that it waits for is no success
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        return self.spec.depends_on
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from math import inf
 
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.dependencies import DependencyPolicy, cycle_in, spelled_out
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lint import LintTask, Refused, Remark, Weight
@@ -85,73 +86,54 @@ def _same_id(task: LintTask, other: LintTask) -> Remark:
 def dependency_remarks(
     tasks: Sequence[LintTask], known: Mapping[str, State], refused: Sequence[Refused] = ()
 ) -> list[Remark]:
-    """Return unknown, ambiguous and circular dependencies. *known* are all tasks of the root by id, the newest each."""
-    ids = Counter(task.spec.id for task in tasks)
+    """Return unknown, ambiguous and circular dependencies. *known* are tasks of the root by the key of their id, the
+    newest each."""
+    keys = Counter(id_key(task.spec.id) for task in tasks)
     found: list[Remark] = []
     for task in tasks:
         for on in task.depends_on:
-            if on in ids:
-                if ids[on] > 1:
-                    words = f"it waits for {on}, and {ids[on]} files have that id"
-                    found.append(Remark(Weight.FAIL, "dependency_ambiguous", words, "Change one id.", task.file))
-            elif on not in known:
-                found.append(_unknown(task, on, ids, known, refused))
-            elif known[on] in _ENDED_BADLY:
-                words = f"it waits for {on}, which is {known[on]}"
-                fix = f"{COMMAND} retry {on}, or `on_dependency: run_anyway` in its front matter"
-                found.append(Remark(Weight.WARN, "dependency_failed", words, fix, task.file))
+            key = id_key(on)
+            if keys[key] > 1:
+                words = f"it waits for {on}, and {keys[key]} files have that id"
+                found.append(Remark(Weight.FAIL, "dependency_ambiguous", words, "Change one id.", task.file))
+            elif not keys[key] and key not in known:
+                found.append(_unknown(task, on, refused))
+            elif not keys[key] and known[key] in _ENDED_BADLY:
+                found += _on_failed(task, on, known[key])
     return [*found, *_cycles(tasks)]
 
 
 _ENDED_BADLY = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 
 
-def _unknown(
-    task: LintTask, on: str, ids: Collection[str], known: Collection[str], refused: Sequence[Refused]
-) -> Remark:
-    near = next((one for one in (*ids, *known) if id_key(one) == id_key(on)), "")
-    if near:
-        words, fix = f"it waits for {printable(on)}, and nobody has that id but {near}", f"Write it as {near}."
-    else:
-        words = f"it waits for {printable(on)}, and nobody has that id: it will wait for ever"
-        fix = "Correct depends_on, or add the task that it waits for."
-        if refused:
-            fix += f" It may be one that would be refused: {', '.join(one.file for one in refused[:SHOWN])}"
+def _on_failed(task: LintTask, on: str, state: State) -> list[Remark]:
+    if task.policy == DependencyPolicy.RUN_ANYWAY:
+        return []
+    what = "be cancelled" if task.policy == DependencyPolicy.SKIP else "not start"
+    words = f"it would {what}: it waits for {on}, which is {state}"
+    fix = f"{COMMAND} retry {on}, or `on_dependency: run_anyway` in its front matter"
+    return [Remark(Weight.FAIL, "dependency_failed", words, fix, task.file)]
+
+
+def _unknown(task: LintTask, on: str, refused: Sequence[Refused]) -> Remark:
+    words = f"it waits for {printable(on)}, and nobody has that id: it would wait until somebody brings it"
+    fix = "Correct depends_on, or add the task that it waits for."
+    if refused:
+        fix += f" It may be one that would be refused: {', '.join(one.file for one in refused[:SHOWN])}"
     return Remark(Weight.FAIL, "dependency_unknown", words, fix, task.file)
 
 
 def _cycles(tasks: Sequence[LintTask]) -> list[Remark]:
     """Return one remark for each group of tasks that wait for each other, at the file that closes it."""
-    edges = {task.spec.id: tuple(task.depends_on) for task in tasks}
+    named = {id_key(task.spec.id): task for task in tasks}
+    edges = {key: tuple(id_key(on) for on in task.depends_on) for key, task in named.items()}
     found = []
     while cycle := cycle_in(edges):
-        file = next(task.file for task in tasks if task.spec.id == cycle[0])
-        words = f"they wait for each other, so none of them will ever run: {' → '.join(cycle)}"
-        found.append(Remark(Weight.FAIL, "dependency_cycle", words, "Take one of these out of a depends_on.", file))
+        words = f"they wait for each other, so they would be refused: {spelled_out(named[k].spec.id for k in cycle)}"
+        fix = "Take one of these out of a depends_on."
+        found.append(Remark(Weight.FAIL, "dependency_cycle", words, fix, named[cycle[0]].file))
         edges = {one: on for one, on in edges.items() if one not in cycle}
     return found
-
-
-def cycle_in(edges: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Return one cycle of *edges* as (a, b, a), () where there is none. Deep chains cost no stack."""
-    done: set[str] = set()
-    for start in edges:
-        trail: list[str] = []
-        on_trail: set[str] = set()
-        stack: list[tuple[str, bool]] = [(start, False)]
-        while stack:
-            one, leaves = stack.pop()
-            if leaves:
-                on_trail.remove(trail.pop())
-                done.add(one)
-            elif one in on_trail:
-                return (*trail[trail.index(one) :], one)
-            elif one in edges and one not in done:
-                trail.append(one)
-                on_trail.add(one)
-                stack.append((one, True))
-                stack += [(on, False) for on in edges[one]]
-    return ()
 
 
 def overlap_remarks(tasks: Sequence[LintTask]) -> list[Remark]:
@@ -159,7 +141,7 @@ def overlap_remarks(tasks: Sequence[LintTask]) -> list[Remark]:
 
     Each is told about the last one before it: of a hundred tasks on one file nobody reads 4950 lines.
     """
-    edges = {task.spec.id: task.depends_on for task in tasks}
+    edges = {id_key(task.spec.id): [id_key(on) for on in task.depends_on] for task in tasks}
     at: dict[str, LintTask] = {}  # by a path that was named
     below: dict[str, tuple[str, LintTask]] = {}  # by each folder above a path that was named
     found: list[Remark] = []
@@ -169,7 +151,8 @@ def overlap_remarks(tasks: Sequence[LintTask]) -> list[Remark]:
             for other, shared in _meeting(path, at, below):
                 met.setdefault(other.file, (other, []))[1].append(shared)
         for other, paths in met.values():
-            if not (_waits(edges, task.spec.id, other.spec.id) or _waits(edges, other.spec.id, task.spec.id)):
+            one, two = id_key(task.spec.id), id_key(other.spec.id)
+            if not (_waits(edges, one, two) or _waits(edges, two, one)):
                 found.append(_overlap(task, other, list(dict.fromkeys(paths))))
         for path in (one.rstrip("/") for one in task.targets):
             at[path] = task

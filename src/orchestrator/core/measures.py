@@ -1,7 +1,7 @@
 """What was measured of a task: its attempts as bare figures, small enough that those of 10,000 tasks fit in memory."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import cost_of
@@ -107,6 +107,15 @@ def measured(
         depth=depth,
         **counts,
     )
+
+
+def as_one(tasks: Sequence[Measured]) -> Measured:
+    """Return a task and its runs anew, in their order, as the one task they are for a person: it stands as the last
+    of them does, was accepted with the first, and everything that was spent on it counts."""
+    last = tasks[-1]
+    runs = tuple(run for task in tasks for run in task.runs)
+    needs = tuple(dict.fromkeys(need for task in tasks for need in task.needs))
+    return replace(last, created_ts=tasks[0].created_ts, runs=runs, needs=needs)
 
 
 def _run(task: Task, record: AttemptRecord, *, last: bool) -> Run:

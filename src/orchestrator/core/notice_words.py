@@ -74,6 +74,8 @@ def notice_from(
         return _of_refusal(event, kind, task, command)
     if event.kind is EventKind.AGENT_HELD:
         return _of_hold(event, kind, command)
+    if event.kind is EventKind.HELD and task is not None:
+        return _of_held(event, kind, task, command)
     return bare(event, kind, task, command)
 
 
@@ -171,6 +173,14 @@ def _without_an_answer(data: Mapping[str, Json]) -> list[str]:
     default = rule.removeprefix("default:").strip() if rule.startswith("default:") else ""
     then = f"it goes on with: {default}" if default else "it fails"
     return [f"Without an answer until {datetime.fromtimestamp(until, tz=UTC):%Y-%m-%d %H:%M} UTC {then}"]
+
+
+def _of_held(event: Event, kind: NoticeKind, task: Task, command: str) -> Notice:
+    name = _line(task.name or task.spec.id)
+    text = "\n".join(str(event.data[key]) for key in ("detail", "hint") if event.data.get(key))
+    typed = (f"{command} resume {task.uid[-8:]}", f"{command} cancel {task.uid[-8:]}")
+    button = Button(Act.RESUME, "Resume", task.uid)
+    return _notice(event, kind, f"{name}: held before it started", text, typed, [button], task=task)
 
 
 def _of_refusal(event: Event, kind: NoticeKind, task: Task | None, command: str) -> Notice:

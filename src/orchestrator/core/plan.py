@@ -9,6 +9,7 @@ from orchestrator.core.budget import BUDGET_SCOPE, MONEY_SCOPES, NIGHT_SCOPE
 from orchestrator.core.paths import is_windows, resolve
 from orchestrator.core.ports import Pause
 from orchestrator.core.task import JOINED, Task, TaskSpec
+from orchestrator.core.zones import shown
 
 EVERYTHING = "*"
 CRASH_LOOP = "crash_loop"  # the reason of a pause that a daemon has put which dies again and again
@@ -114,7 +115,7 @@ def _held_back(
     pauses: Sequence[Pause],
 ) -> str:
     if task.not_before > now:
-        return "waits for its time"
+        return f"waits for its time, {shown(task.not_before)}"
     if task.id_key in keys:
         return f"waits for another task with the id {task.spec.id}"
     tree = tree_scope(task.lineage)

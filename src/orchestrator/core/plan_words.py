@@ -1,4 +1,4 @@
-"""What an agent is told that plans a request, that goes on after its sub-tasks, or that has to end a conflict.
+"""What an agent is told that plans a request, and what people are told of a plan and of what came of it.
 
 The request itself is passed on word for word, as in every prompt: docs/adr/0009-prompt-policy.md. Here the daemon asks
 for something of its own, a plan, and so has to say what a plan is.
@@ -11,17 +11,19 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.subtask import USUAL_CHILDREN, Plan
 from orchestrator.core.task import TaskType
 
-_CUT = 1500  # characters of one result in a prompt
 _MOST_NAMED = 40
+DONE_BY_OTHERS = (
+    "The sub-tasks of this task have done it, and their results are in your work area. Do nothing but what is missing "
+    "to make one whole of them."
+)
 APPROVE, REJECT = "approve", "reject"  # the two options of the question whether a plan may run
 
 
 @dataclass(frozen=True, slots=True)
 class PlanningLimits:
-    """What a plan may be, for the prompt. *depth* is that of the task which is planned, *max_depth* the deepest."""
+    """What a plan may be, for the prompt. *levels* of sub-tasks may lie below the task that is planned."""
 
-    depth: int
-    max_depth: int
+    levels: int
     max_children: int
     types: Mapping[str, TaskType]
     commands: bool = False
@@ -30,7 +32,7 @@ class PlanningLimits:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A sub-task that has ended. *said* is what its agent answered, *why* the reason where it is no success; *merged*:
-    its changes are in the work area of its parent. *cost_usd* None: unknown."""
+    its changes are in the work area of its parent."""
 
     uid: str
     task_id: str
@@ -40,7 +42,6 @@ class Ended:
     said: str = ""
     branch: str = ""
     merged: bool = False
-    cost_usd: float | None = None
 
 
 def planning_prompt(asked: str, limits: PlanningLimits) -> str:
@@ -77,7 +78,7 @@ def _checks(*, commands: bool) -> str:
 
 
 def _type_words(limits: PlanningLimits) -> Iterable[str]:
-    deeper = limits.depth + 1 < limits.max_depth
+    deeper = limits.levels > 1
     for name, kind in limits.types.items():
         if kind.plans and deeper:
             yield f"{name} (too large for one agent: it is planned and split again)"
@@ -87,7 +88,7 @@ def _type_words(limits: PlanningLimits) -> Iterable[str]:
 
 def types_for(limits: PlanningLimits) -> tuple[str, ...]:
     """Return the types that a plan under *limits* may name."""
-    deeper = limits.depth + 1 < limits.max_depth
+    deeper = limits.levels > 1
     return tuple(name for name, kind in limits.types.items() if deeper or not kind.plans)
 
 
@@ -145,49 +146,3 @@ def missing(children: Sequence[Ended]) -> str:
         return ""
     named = ", ".join(f"{child.task_id} {child.state}" for child in bad[:_MOST_NAMED])
     return f"{len(bad)} of {len(children)} sub-tasks did not succeed: {named}"
-
-
-def join_words(title: str, children: Sequence[Ended], conflicts: Sequence[str] = ()) -> str:
-    """Return what a worker is told that had split its task and now goes on. Its session knows the task."""
-    good = [child for child in children if child.state is State.SUCCEEDED]
-    bad = [child for child in children if child.state is not State.SUCCEEDED]
-    parts = [f"The sub-tasks that were split off from {title!r} have ended."]
-    if good:
-        parts.append("Done:\n" + "\n".join(_result(child) for child in good))
-    if bad:
-        parts.append("Not done:\n" + "\n".join(_result(child) for child in bad))
-    if any(child.merged for child in good):
-        parts.append("The changes of those marked as merged are in the files of your work area.")
-    if conflicts:
-        parts.append(_conflict_words(conflicts))
-    parts.append("Finish the task with that, and do what is missing yourself.")
-    return "\n\n".join(parts)
-
-
-def conflict_words(title: str, children: Sequence[Ended], conflicts: Sequence[str]) -> str:
-    """Return what an agent is told that only has to end the conflicts between the results of sub-tasks."""
-    done = "\n".join(_result(child) for child in children if child.state is State.SUCCEEDED)
-    return "\n\n".join(
-        [
-            f"The task {title!r} was split, and the results of its sub-tasks contradict each other.",
-            f"Done:\n{done}" if done else "Nothing was done.",
-            _conflict_words(conflicts),
-            "Keep what each of them was asked for, change nothing else, and leave no marker.",
-        ]
-    )
-
-
-def _conflict_words(conflicts: Sequence[str]) -> str:
-    named = "\n".join(f"- {path}" for path in conflicts[:_MOST_NAMED])
-    return (
-        f"These files hold the conflict markers of git (<<<<<<< ======= >>>>>>>), and need to be made whole:\n{named}"
-    )
-
-
-def _result(child: Ended) -> str:
-    said = child.said if child.state is State.SUCCEEDED else child.why
-    text = said.strip()
-    cut = text if len(text) <= _CUT else f"{text[:_CUT].rstrip()} […]"
-    merged = " (merged)" if child.merged else ""
-    body = "".join(f"\n  {line}" for line in cut.splitlines()) if cut else ""
-    return f"- {child.task_id}: {child.title}, {child.state}{merged}{body}"

@@ -51,13 +51,12 @@ def role_of(kind: TaskType, before: Sequence[AttemptRecord]) -> Role:
     stage = str(plan_in(last).get("stage")) if last else ""
     if stage == Stage.SPLIT:
         return Role.JOIN
-    if stage == Stage.ONE or not kind.plans:
-        return Role.WORK
-    if last is None or stage != Stage.ASKED:
-        return Role.PLAN
-    exchange = exchange_in(last.verdict)
+    otherwise = Role.PLAN if kind.plans and stage != Stage.ONE else Role.WORK
+    exchange = exchange_in(last.verdict) if last and stage == Stage.ASKED else None
     said = exchange.answer.strip().lower().rstrip(".!") if exchange else ""
-    return {APPROVE: Role.RUN_PLAN, REJECT: Role.REJECTED}.get(said, Role.PLAN)
+    if said == APPROVE:
+        return Role.RUN_PLAN
+    return Role.REJECTED if said == REJECT and kind.plans else otherwise
 
 
 def why_one(attempts: Sequence[AttemptRecord]) -> str:

@@ -8,10 +8,11 @@ from orchestrator.core.attempt import FailureKind
 from orchestrator.core.dependencies import DependencyPolicy
 from orchestrator.core.hours import Hours, Span
 from orchestrator.core.question import QuestionRules
+from orchestrator.core.remedies import RecoveryRules
 from orchestrator.core.retry import POLICIES, RetryPolicy
 from orchestrator.core.schedule import ScheduleRules
 from orchestrator.core.split import SplitRules
-from orchestrator.core.task import TaskType
+from orchestrator.core.task import Task, TaskType
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +47,13 @@ class RunPolicy:
     hours: Hours = field(default_factory=Hours)
     splits: SplitRules = field(default_factory=SplitRules)
     on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
+    recovery: RecoveryRules = field(default_factory=RecoveryRules)
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)
+
+
+def budget_of(task: Task, policy: RunPolicy) -> float:
+    """Return what all attempts of *task* may cost, 0.0 for no limit. Who takes it over does not make that larger."""
+    if task.spec.budget_usd is not None:
+        return task.spec.budget_usd
+    profiles = [policy.agents.get(name or policy.default_agent) for name in (task.spec.agent, task.agent)]
+    return min((one.budget_usd for one in profiles if one and one.budget_usd), default=0.0)

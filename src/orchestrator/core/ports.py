@@ -76,6 +76,11 @@ class Store(JobStore, Protocol):
         Returns the parent, then the children. Raises IllegalEventError like `commit`."""
         ...
 
+    async def fire(self, event: Event, runs: Sequence[NewTask]) -> Sequence[Task]:
+        """Apply *event*, schedule_fired of a template, and store its *runs*, all or nothing. Returns the template, then
+        the runs. Raises IllegalEventError if somebody was first."""
+        ...
+
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         """Apply *events* in order with `advance` and append them. Returns each concerned task as it is afterwards.
         Raises IllegalEventError, with nothing changed, if somebody was first, and for the start of a task that waits

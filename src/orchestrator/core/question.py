@@ -31,6 +31,7 @@ class Source(StrEnum):
     SCHEMA = "schema"  # its structured result is a question
     CONFLICT = "conflict"  # results of several tasks do not fit together, and it did not make one of them
     TEXT = "text"  # the words at the end of its answer
+    PLAN = "plan"  # the daemon itself asks whether a plan may run
 
 
 @dataclass(frozen=True, slots=True)

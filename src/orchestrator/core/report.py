@@ -153,10 +153,18 @@ def _attempts(rows: Sequence[Mapping[str, Json]]) -> list[str]:
             f"{row.get('number')}. {row.get('agent')} {row.get('agent_version')}: {how}{why}{where}", "  "
         )
         lines += _asked(row)
+        lines += _recovered(_part(row, "recovery"))
         for note in _rows(row, "project_notes"):
             told = note.get("problem") or f"{note.get('given_bytes')} bytes"
             lines += _wrapped(f"   project notes: {note.get('path')} ({told})", "  ")
     return [*lines, ""]
+
+
+def _recovered(told: Mapping[str, Json]) -> list[str]:
+    if not told:
+        return []
+    to = f" to {told['to_agent']}" if told.get("to_agent") else ""
+    return _wrapped(f"   then: {told.get('strategy')}{to} - {told.get('why')}", "  ")
 
 
 def _asked(row: Mapping[str, Json]) -> list[str]:

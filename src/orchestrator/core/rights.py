@@ -61,7 +61,7 @@ def rights_of(
         levels=max(0, min(depths) - task.depth),
         least=rules.min_children,
         most=max(0, min(counts)),
-        room=max(0, rules.max_tree - sum(not one.rerun_of for one in tree)),
+        room=max(0, rules.max_tree - len(tree)),
         left_usd=max(0.0, left_usd),
         types=frozenset(name for name, kind in types.items() if tools.issuperset(kind.tools) and not kind.plans),
         tools=tools,
@@ -102,7 +102,7 @@ def within(one: Rights, other: Rights) -> bool:
 def why_not_at_all(rights: Rights) -> str:
     """Return why nothing may be split, whatever is asked for; "" when something may."""
     if rights.split:
-        return "this task has been split already, and a task is split once"
+        return "whether this task is split has been decided before, and that is done once"
     if rights.levels < 1:
         return "a task at this depth is not split any more"
     if rights.most < rights.least:

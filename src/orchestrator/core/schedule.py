@@ -28,7 +28,8 @@ EXPECTED = "minute, hour, day, month and weekday such as `30 2 * * mon-fri`, or 
 MAX_CHARS = 200
 ON_TIME_S = 60.0  # a look that comes this late has missed nothing
 MAX_RUNS = 100  # that are made up for at once
-MAX_TIMES = 100_000  # that are counted as missed: two months of a schedule for every minute
+LONGEST_LATE_S = 31 * 86_400.0
+MAX_TIMES = 100_000  # that are counted: two months of a schedule for every minute
 _A_DAY = 946_684_800.0  # any: the first of 2000
 
 
@@ -42,7 +43,8 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRules:
-    """*max_late_s*: a time that passed longer ago gets no run any more. *timezone*: that of tasks that name none."""
+    """*max_late_s*: a time that passed longer ago gets no run any more; at most LONGEST_LATE_S. *timezone*: that of
+    tasks that name none."""
 
     missed: Missed = Missed.RUN_ONCE
     max_late_s: float = 86_400.0
@@ -117,9 +119,10 @@ def fires(
 
     *done* are times that had their run: a clock that was set back does not give them another one.
     """
-    times = [time for time in times_between(words, zone, due, now) if time not in done]
-    fresh = [time for time in times if now - time <= ON_TIME_S]
-    recent = [time for time in times if now - time <= max(rules.max_late_s, ON_TIME_S)]
+    since = max(due, now - max(ON_TIME_S, min(rules.max_late_s, LONGEST_LATE_S)))
+    recent = [time for time in times_between(words, zone, since, now) if time not in done]
+    older = [time for time in times_between(words, zone, due, since) if time < since and time not in done]
+    fresh = [time for time in recent if now - time <= ON_TIME_S]
     match rules.missed:
         case Missed.SKIP:
             run = fresh[-1:]
@@ -128,7 +131,7 @@ def fires(
         case Missed.RUN_ALL:
             run = recent[-MAX_RUNS:]
     late_s = now - run[0] if run else 0.0
-    return Firing(tuple(run), len(times) - len(run), next_time(words, zone, now, but=done), late_s)
+    return Firing(tuple(run), len(older) + len(recent) - len(run), next_time(words, zone, now, but=done), late_s)
 
 
 def in_words(words: str) -> str:

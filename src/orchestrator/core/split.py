@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 ORCHESTRATE = "orchestrate"  # the type of a task that is planned, not done
+APPROVE_PLAN = "plan"  # what `approve` of a task says where a person is to approve its plan
+APPROVED = "given"  # and where a person has said yes beforehand; no task file can say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +24,8 @@ class SplitRules:
     tool: bool = False
     commands_from: tuple[str, ...] = ()
     default_type: str = ""
+
+
+def wants_approval(approve: str, rules: SplitRules) -> bool:
+    """Return whether a person has to approve how a task is split whose `approve` is this."""
+    return approve == APPROVE_PLAN or (rules.approve and approve != APPROVED)

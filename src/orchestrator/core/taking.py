@@ -11,12 +11,16 @@ from orchestrator.core.work import CommitWords, Delivery
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What was deleted: *branch* ("" when none had been brought) of the repository *source*. *ref* keeps *commit*."""
+    """What was deleted: *branch* ("" when none had been brought) of the repository *source*. *ref* keeps *commit*.
+
+    *within* are the branches of other results that were built on it, where the branch that is checked out has not got
+    it: these cannot be merged then."""
 
     source: str
     branch: str
     ref: str
     commit: str
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Merging:
 
     *head* is the commit of *branch* now, *commit* what it would become; the same when all of it is there already.
     *rebased*: the base had moved, and *commit* is the result on top of *head*. Both are in our repository *git_dir*.
+
+    *first* are results that come along, because this one was built on them, and that are not there yet: in their order,
+    each on top of the one before. *own* is the commit that the result's own change is on top of, "" for *head*.
     """
 
     source: str
@@ -33,11 +40,22 @@ class Merging:
     commit: str
     rebased: bool
     git_dir: str
+    first: tuple["Brought", ...] = ()
+    own: str = ""
 
     @property
     def is_there(self) -> bool:
         """Whether nothing is left to be done."""
         return self.commit == self.head
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A result that comes along with another: that of the task *uid*, called *name*."""
+
+    uid: str
+    name: str
+    merging: Merging
 
 
 Prove: TypeAlias = Callable[[Task, Merging], Awaitable[Sequence[CriterionProof]]]

@@ -140,6 +140,8 @@ class Task:
     FailureKind, a file reason, `answered` or "".
     *session_cost_usd* is the last cumulative cost the agent's session reported; None where it is unknown.
 
+    *on_agent* is the agent that has taken it over from the one it was for, "" where none has.
+
     *job* is the uid of its job, "" when it has none. *parent* is the task that split into it, *root* where that began
     ("": itself), *depth* how many splits lie between. *path* is what hangs on it within its job, the longest chain in
     seconds. *deadline_ts* (seconds since the epoch; 0: none) is when it must have ended.
@@ -162,6 +164,7 @@ class Task:
     not_before: float = 0.0
     session_id: str = ""
     session_cost_usd: float | None = 0.0
+    on_agent: str = ""
     rerun_of: str = ""
     ended_ts: float = 0.0
     artifacts: bool = False
@@ -179,6 +182,11 @@ class Task:
     def id_key(self) -> str:
         """Two tasks whose keys are equal never run at once."""
         return id_key(self.spec.id)
+
+    @property
+    def agent(self) -> str:
+        """The name of the agent it is for now; "" for the configured one."""
+        return self.on_agent or self.spec.agent
 
     @property
     def lineage(self) -> TaskUid:
@@ -264,12 +272,16 @@ def _uncharged(task: Task, event: Event) -> Task:
 
 
 def _waits(task: Task, event: Event) -> Task:
-    return replace(
+    after = replace(
         task,
         not_before=_number(event, "not_before") or 0.0,
         reason=_text(event, "reason"),
         detail=_text(event, "detail"),
     )
+    if agent := _text(event, "to_agent"):
+        after = replace(after, on_agent=agent)
+    begins_anew = agent or event.data.get("new_session") is True
+    return replace(after, session_id="", session_cost_usd=0.0) if begins_anew else after
 
 
 def _asked(task: Task, event: Event) -> Task:

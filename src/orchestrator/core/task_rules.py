@@ -40,6 +40,7 @@ class TaskRules:
 
     *base_cwd* is where relative paths start, *allowed_root* what no path may leave; both absolute.
     *strict* turns unknown keys into errors. *allow_commands*: whether a task by this door may bring commands to run.
+    *timezone*: that of times in a file that names none; "" is that of this machine.
     """
 
     types: Mapping[str, TaskType]
@@ -52,3 +53,4 @@ class TaskRules:
     max_budget_usd: float = 1000.0
     limits: FileLimits = field(default_factory=FileLimits)
     allow_commands: bool = True
+    timezone: str = ""

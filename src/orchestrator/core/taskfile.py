@@ -164,6 +164,8 @@ def _filled(
         "title": content.title,
         **{field: guess.value for field, guess in guesses.items()},
     }
+    if rules.timezone and "timezone" not in given and any(given.get(key) for key in TIMES):
+        value["timezone"] = rules.timezone
     spec = TaskSpec(
         **{**value, "priority": Priority(value["priority"])},
         prompt=content.prompt,

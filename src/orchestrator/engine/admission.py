@@ -14,6 +14,7 @@ from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.ports import FileBytes, InboxEntry, NewTask, TargetFact
 from orchestrator.core.task import Notice, Priority, Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable, slug
+from orchestrator.engine.times import revised_times, timed
 
 
 def digest(body: bytes) -> str:
@@ -57,6 +58,8 @@ def among(spec: TaskSpec, sha256: str, others: Sequence[Task]) -> TaskUid | None
     *others* have the same id but for case, newest first. Raises TaskFileError id_conflict or duplicate_content.
     """
     open_ones = [task for task in others if task.state in ACTIVE or task.state in PENDING]
+    # a template keeps nobody waiting, unless it is held: it is its runs that keep their order
+    ahead = [task for task in open_ones if not task.spec.schedule or task.state is State.HELD]
     for task in open_ones:
         if task.spec.id != spec.id:
             raise TaskFileError(
@@ -67,20 +70,20 @@ def among(spec: TaskSpec, sha256: str, others: Sequence[Task]) -> TaskUid | None
                 excerpt=spec.id,
             )
     done = next((task for task in others if task.state is State.SUCCEEDED and task.sha256 == sha256), None)
-    if done is not None and done.spec.id == spec.id and not spec.rerun:
+    if done is not None and done.spec.id == spec.id and not spec.rerun and not spec.schedule:
         raise TaskFileError(
             "duplicate_content",
             f"exactly this file was done as {done.name} (task {done.uid})",
             field="id",
             hint="Its result is kept. To do it once more, add `rerun: true` to the front matter.",
         )
-    return open_ones[0].uid if open_ones else None
+    return ahead[0].uid if ahead else None
 
 
 def accepted(
     spec: TaskSpec, read: FileBytes, sha256: str, *, uid: TaskUid, ts: float, behind: TaskUid | None
 ) -> NewTask:
-    """Return the queued task that *read*, whose digest is *sha256*, becomes."""
+    """Return the task that *read*, whose digest is *sha256*, becomes: queued, or a template when it has a schedule."""
     name = read.entry.file_name
     events = [_received(name, read.body, sha256, uid, ts), Event(EventKind.PARSED, ts, uid, data=_parsed(spec))]
     if behind is not None:
@@ -94,7 +97,7 @@ def accepted(
         file_name=name,
         stamp=read.entry.stamp,
     )
-    return NewTask(task=task, body=read.body, events=events)
+    return timed(NewTask(task=task, body=read.body, events=events), ts)
 
 
 def refused(error: TaskFileError, entry: InboxEntry, body: bytes | None, *, uid: TaskUid, ts: float) -> NewTask:
@@ -143,12 +146,13 @@ def error_record(error: TaskFileError, file_name: str, sha256: str, uid: TaskUid
     }
 
 
-def revised(task: Task, spec: TaskSpec, read: FileBytes, *, ts: float) -> tuple[Task, Event]:
-    """Return a queued task as its edited file wants it, and the event task_updated."""
+def revised(task: Task, spec: TaskSpec, read: FileBytes, *, ts: float) -> tuple[Task, Event, Sequence[Event]]:
+    """Return a queued task as its edited file wants it, the event task_updated, and what follows it."""
     sha256 = digest(read.body)
     data: dict[str, Json] = {**_parsed(spec), "sha256": sha256, "before": task.sha256, "bytes": len(read.body)}
-    after = replace(task, spec=spec, sha256=sha256, stamp=read.entry.stamp)
-    return after, Event(EventKind.UPDATED, ts, task.uid, data=data)
+    edited = replace(task, spec=spec, sha256=sha256, stamp=read.entry.stamp)
+    after, then = revised_times(task, edited, ts)
+    return after, Event(EventKind.UPDATED, ts, task.uid, data=data), then
 
 
 def empty_file(file_name: str) -> TaskFileError:

@@ -9,7 +9,7 @@ from orchestrator.core.attempt import Failed, FailureKind, Outcome
 from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, smaller, spent_by
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
-from orchestrator.core.policy import RunPolicy
+from orchestrator.core.policy import RunPolicy, budget_of
 from orchestrator.core.ports import Clock, Pause, Store
 from orchestrator.core.retry import hint_for
 from orchestrator.core.task import Task
@@ -86,11 +86,11 @@ class Budget:
 
         *ending* is how the current attempt ends, where the store has not been told yet.
         """
-        left, limit = await self._left(task, ending), self._limit(task)
+        left, limit = await self._left(task, ending), self.limit(task)
         return f"the budget of the task, ${limit:g} for all its attempts, is used up" if left <= 0 else ""
 
     async def _left(self, task: Task, ending: Outcome | None = None) -> float:
-        limit = self._limit(task)
+        limit = self.limit(task)
         if not limit:
             return inf
         attempts = list(await patiently(self._clock, lambda: self._store.attempts(task.uid)))
@@ -100,8 +100,6 @@ class Budget:
             attempts[-1] = replace(attempts[-1], outcome=told)
         return limit - spent_by(attempts)
 
-    def _limit(self, task: Task) -> float:
-        policy = self._policy()
-        profile = policy.agents.get(task.spec.agent or policy.default_agent)
-        configured = profile.budget_usd if profile else 0.0
-        return configured if task.spec.budget_usd is None else task.spec.budget_usd
+    def limit(self, task: Task) -> float:
+        """Return what all attempts of *task* may cost, 0.0 for no limit."""
+        return budget_of(task, self._policy())

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeGuard, TypeVar
+from typing import TypeVar
 
 from orchestrator.core.attempt import (
     AgentReport,
@@ -18,15 +18,17 @@ from orchestrator.core.attempt import (
     not_begun,
 )
 from orchestrator.core.budget import with_cost
-from orchestrator.core.codec import outcome_from_json, to_json
+from orchestrator.core.codec import outcome_from_json
 from orchestrator.core.errors import IllegalEventError, OrchestratorError, StoreError, WorkAreaError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Agent, Clock, Inbox, Store, Workspace
+from orchestrator.core.remedies import Strategies, recovered
 from orchestrator.core.retry import resumes, sent_back
 from orchestrator.core.shortage import is_shortage
+from orchestrator.core.standing import quits
 from orchestrator.core.task import Task
 from orchestrator.engine.asking import follows, going_on, heard
 from orchestrator.engine.budget import Budget
@@ -35,10 +37,20 @@ from orchestrator.engine.failing import Failing
 from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
-from orchestrator.engine.outcomes import bounded
+from orchestrator.engine.outcomes import (
+    bounded,
+    ended_by_us,
+    in_time,
+    interruptions,
+    is_cancelled,
+    not_prepared,
+    with_work,
+)
 from orchestrator.engine.patience import patiently, uninterrupted
 from orchestrator.engine.predecessors import Predecessors
 from orchestrator.engine.progress import Speaker
+from orchestrator.engine.remedies import Remedies
+from orchestrator.engine.splits import Splits
 from orchestrator.validation.checks import Verdict, verdict_facts, with_earlier
 
 log = logging.getLogger(__name__)
@@ -61,6 +73,7 @@ class Executor:
         redact: Callable[[Json], Json],
         account_of: Callable[[str], str] = lambda _: "",
         root_tag: str = "",
+        strategies: Strategies | None = None,
     ) -> None:
         """*account_of* names the account an agent would use now, "" where nobody knows; it is no credential."""
         self._store = store
@@ -74,8 +87,10 @@ class Executor:
         self._redact = redact
         self.holds = Holds(store=store, clock=clock, policy=policy, redact=redact, account_of=account_of)
         self._budget = Budget(store=store, clock=clock, policy=policy)
+        remedies = Remedies(store=store, clock=clock, policy=policy, redact=redact, strategies=strategies)
+        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy, remedies=remedies)
         self._predecessors = Predecessors(store, clock, redact)
-        self._failing = Failing(holds=self.holds, budget=self._budget, clock=clock, policy=policy)
+        self._splits = Splits(store=store, clock=clock, policy=policy, clean=self._clean)
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
@@ -104,7 +119,7 @@ class Executor:
         Cancelled from outside, the agent is ended first, then the task is cancelled or queued again, then the
         cancellation goes on.
         """
-        order = self._orders.order(task, resume=resume, budget_usd=cap_usd)
+        order = self._orders.order(task, resume=resume, budget_usd=cap_usd, now=self._clock.now())
         try:
             await self._attempt(task, order)
         finally:
@@ -121,7 +136,7 @@ class Executor:
             await uninterrupted(self._ended_by_us(task, order))
             raise
         except OSError as error:
-            outcome = _not_prepared(order, error, "the task file could not be moved")
+            outcome = not_prepared(order, error, "the task file could not be moved")
         await uninterrupted(self._conclude(task, order, outcome), partial(self._examiner.hurry, order))
 
     def hurry(self, task: Task) -> None:
@@ -175,11 +190,16 @@ class Executor:
             order = await self._predecessors.given(going_on(order, task, attempts), task)
             order = await self._labour.begin(order)
             notes = await self._labour.notes(order.cwd, self._orders.profile(task).notes)
-            order = worded(order, task.spec, await self._labour.area(order), notes, heard(attempts))
+            area = await self._labour.area(order)
+            order = worded(order, task.spec, area, notes, heard(attempts))
+            begun = await self._splits.begin(task, order, self._orders.type(task), attempts, area)
         except WorkAreaError as error:
             return Failed(FailureKind.PREPARE_FAILED, error.message, not_begun(order))
         except OSError as error:
-            return _not_prepared(order, error, str(error.filename or order.cwd))
+            return not_prepared(order, error, str(error.filename or order.cwd))
+        if not isinstance(begun, WorkOrder):
+            return begun
+        order = begun
         try:
             return await self._agent(task).run(order, self._speaker(order))
         except StoreError:
@@ -209,12 +229,12 @@ class Executor:
             if isinstance(outcome, Interrupted):
                 await self._interrupted(task, order, outcome, work)
                 return
-            outcome = bounded(outcome)
+            outcome = in_time(bounded(outcome), task, self._clock.now())
             hit("finish.outcome")
             usage = outcome.report.usage
             data = {
                 "agent": order.agent,
-                "outcome": _with_work(outcome, work),
+                "outcome": with_work(outcome, work),
                 "session_cost_usd": usage.session_cost_usd,
                 "exit_code": outcome.report.exit_code,
                 "turns": usage.turns,
@@ -239,11 +259,16 @@ class Executor:
         attempts = await self._patiently(lambda: self._store.attempts(task.uid))
         whole = with_earlier(outcome, attempts)
         area, head = await self._labour.area(order), str(work.get("head") or "")
-        about = (task.spec, self._orders.type(task), order, whole, changes)
+        part = await self._splits.part(task, self._orders.type(task), attempts)
+        about = (part.judged(task.spec), part.kind, order, whole, changes)
         spare = partial(self._budget.cap, task, free_slots=1)
         verdict = await self._examiner.verdict(*about, area=area, head=head, spare=spare)
         if verdict is None:
             await self._put_off(task, order, whole, work)
+            return
+        verdict = await self._splits.verdict(task, part, verdict, attempts)
+        case, last = (task, order, part, whole, verdict), partial(self._failing.is_last_word, task)
+        if await self._splits.follow(*case, attempts=attempts, work=work, area=area, gives_up=last):
             return
         failure = verdict.failure
         if failure is None:
@@ -255,14 +280,16 @@ class Executor:
             take: dict[str, Json] = {"take": list(self._policy().take)} if work.get("delivered") is True else {}
             await self._commit(validated, self._event(EventKind.SUCCEEDED, order, take))
             hit("finish.judged")
-            await self.holds.over(order.agent)
+            if not whole.report.no_agent:
+                await self.holds.over(order.agent)
             return
         if asked := await self._asked(task, order, verdict, attempts):
             await self._commit(validated, *asked)
             hit("finish.judged")
             return
         kind, data = await self._failing.follows(task, order, failure, sent_back(attempts))
-        await self._commit(validated, self._event(kind, order, data))
+        followed = self._event(kind, order, data)
+        await self._commit(recovered(validated, followed.data), followed)
         hit("finish.judged")
 
     async def _asked(
@@ -277,21 +304,21 @@ class Executor:
     async def _put_off(self, task: Task, order: WorkOrder, outcome: Finished | Failed, work: Facts) -> None:
         """Its checks were not run to the end: the next start draws the verdict, unless a person has cancelled."""
         current = await self._patiently(lambda: self._store.task(task.uid))
-        if _is_cancelled(current, order):
+        if is_cancelled(current, order):
             await self._cancelled(current, outcome, work)
 
     async def _ended_by_us(self, task: Task, order: WorkOrder) -> None:
         """The agent is gone already; what it left behind may still be its whole result."""
-        found = await self._agent(task).collect(order)
-        await self._conclude(task, order, found or Interrupted("stopped with the daemon"))
+        rest = quits(self._policy().hours, self._clock.now())
+        await self._conclude(task, order, ended_by_us(await self._agent(task).collect(order), rest))
 
     async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
-        if _is_cancelled(current, order):
+        if is_cancelled(current, order):
             await self._cancelled(current, outcome, work)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
-        times = sum(record.outcome.get("kind") == "interrupted" for record in before)  # a hold is no interruption
+        times = interruptions(before)
         if times >= self._policy().max_interruptions:
             await self._conclude(
                 task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
@@ -303,7 +330,7 @@ class Executor:
         data: dict[str, Json] = {
             "reason": "interrupted",
             "detail": outcome.reason,
-            "outcome": _with_work(outcome, work),
+            "outcome": with_work(outcome, work),
             "agent": order.agent,
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
@@ -318,7 +345,7 @@ class Executor:
         data = {
             "reason": "cancelled",
             "detail": "cancelled while it ran",
-            "outcome": with_cost(_with_work(bounded(outcome), work), unpaid_usd),
+            "outcome": with_cost(with_work(bounded(outcome), work), unpaid_usd),
         }
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)
@@ -326,7 +353,7 @@ class Executor:
 
     async def _somebody_was_first(self, task: Task, order: WorkOrder) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
-        if _is_cancelled(current, order):
+        if is_cancelled(current, order):
             await self._cancelled(current, None, {})
             return
         log.warning("the outcome of %s is discarded: somebody else moved the task on", order.mark)
@@ -343,19 +370,3 @@ class Executor:
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._clock, act)
-
-
-def _is_cancelled(current: Task | None, order: WorkOrder) -> TypeGuard[Task]:
-    """Return whether this very attempt is to be cancelled: of a later one the end of this says nothing."""
-    return current is not None and current.state is State.CANCELLING and current.attempt == order.attempt
-
-
-def _with_work(outcome: Outcome, work: Facts) -> Json:
-    """Return *outcome* for the store, with what is known of its work: of a cancelled attempt there is no verdict."""
-    told = to_json(outcome)
-    return {**told, "work": work} if isinstance(told, Mapping) and work else told
-
-
-def _not_prepared(order: WorkOrder, error: OSError, what: str) -> Failed:
-    kind = FailureKind.SHORTAGE if is_shortage(error) else FailureKind.PREPARE_FAILED
-    return Failed(kind, f"{what}: {error.strerror or error}", not_begun(order))

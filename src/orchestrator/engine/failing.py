@@ -11,6 +11,7 @@ from orchestrator.core.retry import Remedy, RetryDecision, decide_retry
 from orchestrator.core.task import Task
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.holds import Holds
+from orchestrator.engine.remedies import Followed, Remedies
 
 AFTER_YOU_S = 1.0
 MAX_REFUSALS = 3
@@ -24,7 +25,10 @@ _FOLLOWS = {
 class Failing:
     """Holds nothing: each answer comes from the store and the policy in force."""
 
-    def __init__(self, *, holds: Holds, budget: Budget, clock: Clock, policy: Callable[[], RunPolicy]) -> None:
+    def __init__(
+        self, *, holds: Holds, budget: Budget, clock: Clock, policy: Callable[[], RunPolicy], remedies: Remedies
+    ) -> None:
+        self._remedies = remedies
         self._holds = holds
         self._budget = budget
         self._clock = clock
@@ -51,12 +55,22 @@ class Failing:
         elif decision.remedy is Remedy.HOLD_AGENT and kind is not EventKind.FAILED:
             held_until = await self._holds.after(order.agent, failure, decision)
             not_before = held_until + AFTER_YOU_S  # let another one probe: it may be this task's fault
-        return kind, {
-            "reason": failure.kind.value,
-            "detail": failure.detail,
-            "not_before": not_before,
-            "hint": decision.hint,
-        }
+        default: Followed = (
+            kind,
+            {
+                "reason": failure.kind.value,
+                "detail": failure.detail,
+                "not_before": not_before,
+                "hint": decision.hint,
+            },
+        )
+        if await self._budget.used_up(task):
+            return default
+        return await self._remedies.instead(task, order, failure, default, budget_usd=self._budget.limit(task))
+
+    def is_last_word(self, task: Task, failure: Failed) -> bool:
+        """Return whether there would be no further try after *failure*, as far as it alone decides that."""
+        return self._decision(task, failure, 0).remedy is Remedy.GIVE_UP
 
     def _decision(self, task: Task, failure: Failed, rounds: int) -> RetryDecision:
         return decide_retry(

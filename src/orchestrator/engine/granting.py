@@ -7,19 +7,23 @@ parent. Whatever is wrong is told to the worker in words that say which limit it
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from orchestrator.core.codec import EVENT_DATA_BYTES, text
 from orchestrator.core.decompose import PlanBounds, checked
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.planning import last_stage
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Store
-from orchestrator.core.rights import Rights, left_usd, limits_words, refusals, rights_of, why_not_at_all
+from orchestrator.core.rights import Rights, limits_words, refusals, why_not_at_all
+from orchestrator.core.split import wants_approval
 from orchestrator.core.split_request import read_request
 from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.worker_tool import Caller, Reply
+from orchestrator.engine.bounds import rights_in
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +111,14 @@ class Granting:
         result = checked(plan, bounds)
         if result.plan is None:
             return _refused([one.message for one in result.findings if one.fatal], rights)
+        data = self._redact(plan_facts(result.plan))
+        assert isinstance(data, Mapping)
+        if (size := len(text(data))) > EVENT_DATA_BYTES:
+            return _refused([f"the request has {size:,} bytes, {EVENT_DATA_BYTES:,} may be: use fewer words"], rights)
+        event = Event(EventKind.SPLIT_REQUESTED, self._clock.now(), caller.uid, caller.attempt, caller.epoch, data)
+        await self._store.commit([event])
         mended = [one.message for one in result.findings]
         reply = Reply(_accepted(result.plan, mended, approve=self._approved_by_a_person(task)))
-        await self._take_down(caller, result.plan)
         self._asked[caller] = _Asked(plan_facts(plan), reply)
         return reply
 
@@ -119,12 +128,6 @@ class Granting:
             return before.reply
         return _refused(["it is split already, otherwise than now asked for; end your turn now"], rights, left=False)
 
-    async def _take_down(self, caller: Caller, plan: Plan) -> None:
-        data = self._redact(plan_facts(plan))
-        assert isinstance(data, Mapping)
-        event = Event(EventKind.SPLIT_REQUESTED, self._clock.now(), caller.uid, caller.attempt, caller.epoch, data)
-        await self._store.commit([event])
-
     async def _running(self, caller: Caller) -> Task | None:
         """Return the task of *caller*, None where that attempt is not the one that runs."""
         task = await self._store.task(caller.uid)
@@ -132,23 +135,12 @@ class Granting:
         return task if task is not None and current and task.state is State.RUNNING else None
 
     async def _rights(self, task: Task) -> Rights:
-        policy, tree = self._policy(), await self._store.tree(task.lineage)
-        attempts = await self._store.tree_attempts(task.lineage)
-        profile = policy.agents.get(task.spec.agent or policy.default_agent)
-        configured = profile.budget_usd if profile else 0.0
-        own_usd = configured if task.spec.budget_usd is None else task.spec.budget_usd
-        root = next((one for one in tree if one.uid == task.lineage), task)
-        return rights_of(
-            task,
-            tree,
-            rules=policy.splits,
-            types=policy.types,
-            cwd=task.spec.cwd or policy.base_cwd,
-            left_usd=left_usd(task, root, attempts, rules=policy.splits, own_usd=own_usd),
-        )
+        """A task whose split came to nothing is not split again: its agent would ask for the same once more."""
+        rights = await rights_in(self._store, self._policy(), task)
+        return replace(rights, split=rights.split or last_stage(await self._store.attempts(task.uid)) is not None)
 
     def _approved_by_a_person(self, task: Task) -> bool:
-        return self._policy().splits.approve or task.spec.approve == "plan"
+        return wants_approval(task.spec.approve, self._policy().splits)
 
 
 def _accepted(plan: Plan, mended: Sequence[str], *, approve: bool) -> str:

@@ -119,6 +119,7 @@ def work_facts(area: Area, delivery: Delivery | None) -> Facts:
     ]
     return plain | {
         "notes": [*area.notes, *delivery.notes],
+        "merged": list(area.merged),
         "base": delivery.base or area.base,
         "head": delivery.head,
         "branch": delivery.branch,

@@ -9,6 +9,7 @@ from orchestrator.core.lifecycle import ACTIVE, AHEAD, WAITING, State
 from orchestrator.core.plan import Capacity, plan, switched_off, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
+from orchestrator.core.standing import rests
 from orchestrator.core.task import Task
 from orchestrator.engine.job_places import JobPlaces
 from orchestrator.engine.jobs import waits_words
@@ -53,6 +54,7 @@ class Status:
     budget: DayBudget | None = None
     shortage: str = ""  # what the machine lacks, so that nothing is started
     blocked: Sequence[Task] = ()  # those that wait for other tasks; *waits* says for which
+    scheduled: Sequence[Task] = ()  # templates, which make a run at each of their times
 
 
 async def look(
@@ -70,7 +72,7 @@ async def look(
         active=await store.tasks(sorted(ACTIVE), limit=1000),
         waiting=waiting[:limit],
         ended=await store.ended_last(limit=limit),
-        pauses=[*await store.pauses(), *_news(policy, [agent_of(task) for task in waiting])],
+        pauses=[*await store.pauses(), *rests(policy.hours, now), *_news(policy, [agent_of(task) for task in waiting])],
         held=await store.tasks([State.HELD], limit=limit),
         asking=await store.tasks([State.NEEDS_INPUT], limit=limit),
         last_seq=await store.last_seq(),
@@ -78,6 +80,7 @@ async def look(
         budget=await _day_budget(store, policy, now),
         shortage=shortage,
         blocked=await store.blocked(limit=limit),
+        scheduled=await store.tasks([State.SCHEDULED], limit=limit),
     )
     reasons = await waits(store, policy, now, agent_of, found.waiting, found)
     return replace(found, waits={**reasons, **{task.uid: await waits_words(store, task) for task in found.blocked}})

@@ -8,13 +8,15 @@ from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
-from orchestrator.core.plan import EVERYTHING, in_force, switched_off, usual
+from orchestrator.core.plan import EVERYTHING, in_force, usual
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Pause, Store
 from orchestrator.core.retry import Remedy
+from orchestrator.core.standing import standing
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.control import Control
+from orchestrator.engine.times import released
 
 PAUSED = "paused"  # the reason of a pause that a person has put
 
@@ -104,10 +106,10 @@ class Pausing:
 
     def agent_of(self, task: Task) -> str:
         """Return the name of the agent that *task* runs on."""
-        return task.spec.agent or self._policy().default_agent
+        return task.agent or self._policy().default_agent
 
     async def _pauses(self) -> Sequence[Pause]:
-        return [*await self._store.pauses(), *switched_off(self._policy().agents)]
+        return [*await self._store.pauses(), *standing(self._policy(), self._clock.now())]
 
     def _is_scope(self, scope: str, pauses: Sequence[Pause]) -> bool:
         return scope == EVERYTHING or scope in self._policy().agents or any(pause.scope == scope for pause in pauses)
@@ -150,15 +152,11 @@ class Pausing:
 
     async def _moved(self, task: Task, kind: EventKind, why: str) -> Task:
         """A task that is released waits again for what it waited for before it was held."""
-        told: list[tuple[EventKind, dict[str, Json]]] = [(kind, {"detail": why})]
+        now = self._clock.now()
+        events = [Event(kind, now, task.uid, task.attempt, task.epoch, {"detail": why})]
         if kind is EventKind.RELEASED and task.state is State.HELD:
             needs = (await self._store.needs([task.uid])).get(task.uid, ())
-            if on := [need.on_key for need in needs if not need.met]:
-                told.append((EventKind.BLOCKED, {"on": on}))
-            elif task.spec.schedule:
-                told.append((EventKind.SCHEDULED, {"not_before": task.not_before}))
-        now = self._clock.now()
-        events = [Event(each, now, task.uid, task.attempt, task.epoch, data) for each, data in told]
+            events = [*released(task, now, why, [need.on_key for need in needs if not need.met])]
         after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after

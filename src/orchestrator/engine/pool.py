@@ -10,9 +10,10 @@ from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import ACTIVE, State
-from orchestrator.core.plan import Capacity, Plan, plan, switched_off, target_paths, targets_in
+from orchestrator.core.plan import Capacity, Plan, plan, target_paths, targets_in
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, Inbox, Store
+from orchestrator.core.standing import quits, rests, standing
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
@@ -140,6 +141,7 @@ class Pool:
     async def _look(self) -> float:
         """Start what can start, end what was cancelled. Returns for how long nothing can change by itself."""
         await self._honour_cancellations()
+        await self._quit()
         if len(self._running) >= self._policy().slots:
             return LOOK_AT_LEAST_EVERY_S  # the end of one rings the bell
         if self._shortage():
@@ -151,14 +153,15 @@ class Pool:
         chosen = await self._choose(now)
         for task in chosen.start:
             await self._start(task)
-        times = [pause.until for pause in await self._store.pauses() if pause.until > now]
+        pauses = [*await self._store.pauses(), *rests(self._policy().hours, now)]
+        times = [pause.until for pause in pauses if pause.until > now]
         if wake := await self._store.next_wake(now):
             times.append(wake)
         return min([LOOK_AT_LEAST_EVERY_S, *(max(0.01, moment - now) for moment in times)])
 
     async def _choose(self, now: float) -> Plan:
         policy = self._policy()
-        pauses = [*await self._store.pauses(), *switched_off(policy.agents)]
+        pauses = [*await self._store.pauses(), *standing(policy, now)]
         held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
         running = [attempt.task for attempt in self._running.values()]
         if self._only is None:
@@ -202,6 +205,9 @@ class Pool:
 
     async def _begun(self, task: Task) -> _Attempt | None:
         """Begin an attempt in the store, None where it may not begin now."""
+        now = self._clock.now()
+        if 0 < task.deadline_ts <= now or rests(self._policy().hours, now):
+            return None  # since it was chosen, its time or that of all is over
         free_slots = self._policy().slots - len(self._running.keys() - {task.uid})
         if (cap_usd := await self._executor.cap(task, free_slots=free_slots)) is None:
             return None  # what runs may spend all that is left of the day; its end rings the bell
@@ -234,6 +240,16 @@ class Pool:
         for task in await self._store.tasks([State.CANCELLING], limit=1000):
             attempt = self._running.get(task.uid)
             if attempt is not None and not attempt.work.cancelling():  # a second time would take its grace away
+                attempt.work.cancel()
+
+    async def _quit(self) -> None:
+        """After quitting time no agent goes on: it is queued again and costs no try. Checks that run are finished."""
+        if not self._running or not quits(self._policy().hours, self._clock.now()):
+            return
+        for task in await self._store.tasks([State.RUNNING], limit=1000):
+            attempt = self._running.get(task.uid)
+            if attempt is not None and not attempt.work.cancelling():
+                log.info("%s is interrupted: it is quitting time", task.spec.id)
                 attempt.work.cancel()
 
     async def _drain(self, ending: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from orchestrator.core.attempt import AttemptRecord, WorkOrder
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.events import Json, TaskUid
-from orchestrator.core.handover import FILES, Handover, handover_words
+from orchestrator.core.handover import FILES, TASKS, Handover, handover_words
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.task import Task
@@ -25,7 +25,8 @@ class Predecessors:
         self._redact = redact
 
     async def given(self, order: WorkOrder, task: Task) -> WorkOrder:
-        """Return *order* with the results that it begins with, and with words about the tasks they come from."""
+        """Return *order* with the results that it begins with, and with words about the tasks before it. Of its
+        sub-tasks it is told by whoever joins them."""
         return await patiently(self._clock, lambda: self._given(order, task))
 
     async def _given(self, order: WorkOrder, task: Task) -> WorkOrder:
@@ -34,8 +35,7 @@ class Predecessors:
             return order
         bases = [*await self._of_parent(task), *await self._results(before, seen={task.uid})]
         merges = await self._results(children, seen={task.uid})
-        told = handover_words([await self._told(one) for one in before], [await self._told(one) for one in children])
-        clean = self._redact(told)
+        clean = self._redact(handover_words(await self._all_told(before)))
         return replace(
             order, bases=_each_once(bases), merges=_each_once(merges), told=clean if isinstance(clean, str) else ""
         )
@@ -69,6 +69,11 @@ class Predecessors:
             for kind in NeedKind:
                 found += await self._results(await self._needed(task.uid, kind), seen=seen | {task.uid})
         return found
+
+    async def _all_told(self, tasks: Sequence[Task]) -> list[Handover]:
+        """Return *tasks* as others are told of them; those beyond the limit only count."""
+        full = [await self._told(task) for task in tasks[:TASKS]]
+        return [*full, *(Handover(task.spec.id, "", task.state) for task in tasks[TASKS:])]
 
     async def _told(self, task: Task) -> Handover:
         attempts = await self._store.attempts(task.uid)

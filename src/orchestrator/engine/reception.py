@@ -270,11 +270,12 @@ class Reception:
         if isinstance(tie, TaskFileError):
             await self._withdraw(name, tie, read.entry, sha256, taken)
             return
-        after, event = admission.revised(task, tie.spec, read, ts=self._clock.now())
-        needs, then = await retied(self._store, task, tie, self._clock.now())
+        after, event, edited = admission.revised(task, tie.spec, read, ts=self._clock.now())
+        stands = replace(task, state=State.QUEUED) if edited else task  # a template that is one no more
+        needs, then = await retied(self._store, stands, tie, self._clock.now())
         after, event = replace(after, job=tie.job), replace(event, data=self.without_secrets(event.data))
         try:
-            await self._store.revise(after, read.body, event, then=then, needs=needs)
+            await self._store.revise(after, read.body, event, then=[*edited, *then], needs=needs)
         except IllegalEventError:
             self.later[name] = self._clock.monotonic() + _MOVING_S
             return

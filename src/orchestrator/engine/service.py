@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
@@ -15,16 +16,19 @@ from orchestrator.core.retry import DAY_S
 from orchestrator.core.shelf import Shelf
 from orchestrator.core.task import Label, Task
 from orchestrator.core.work import CleanedArea, Recovered
+from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.answers import Answers
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
 from orchestrator.engine.jobs import Jobs, waits_words
 from orchestrator.engine.look import DayBudget, Status, look, waits
+from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.rerunning import run_of
 from orchestrator.engine.taking import Results, require
+from orchestrator.engine.times import anew
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
@@ -35,7 +39,7 @@ KNOWN_TASKS = 64  # whole ones, with prompts of any size: those that events come
 PIECE = 500  # of ended tasks at once
 
 
-class Orchestrator(Pausing):
+class Orchestrator(Orchestrating, Pausing):
     """Holds the store open for the doors. Every method may be called from another process than the daemon's."""
 
     def __init__(
@@ -127,6 +131,11 @@ class Orchestrator(Pausing):
         parent = await self._store.task(task.parent) if task.parent else None
         return Family(next(iter(jobs), None), parent, last_runs(await self._store.children(task.uid)))
 
+    @property
+    def analysis(self) -> Analysis:
+        """What a job or a period says of itself, and what a batch will take."""
+        return Analysis(self._store, self._clock, self._policy, self._redact)
+
     def _shelves(self) -> Shelf:
         if self._shelf is None:
             raise ConflictError("nothing is kept of work here")
@@ -172,9 +181,10 @@ class Orchestrator(Pausing):
         """Return what *task* waits to be told; None when it waits for no answer."""
         return await self._answers.question(task)
 
-    async def retry(self, key: str) -> Task:
+    async def retry(self, key: str, *, strategy: str = "", budget_usd: float | None = None) -> Task:
         """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
 
+        *strategy* is the one that wants it, "" for a person; *budget_usd* what it may cost, None: the same as before.
         Of a file that was refused when it came again, the newest task of that name that did run is meant.
         Raises ConflictError when it has not ended, or was only ever rejected: then its file must be corrected.
         """
@@ -190,7 +200,9 @@ class Orchestrator(Pausing):
             )
         if old.state not in TERMINAL:
             raise ConflictError(f"{old.spec.id} has not ended: it is {old.state}", hint="`cancel` it first.")
-        accepted = await self._store.accept([await run_of(self._store, self._clock, old)])
+        spec = old.spec if budget_usd is None else replace(old.spec, budget_usd=budget_usd)
+        new = await run_of(self._store, self._clock, old, spec=spec, strategy=strategy)
+        accepted = await self._store.accept([anew(new, self._clock.now())])
         self._bell.ring()
         return accepted[0]
 
@@ -286,7 +298,7 @@ class Orchestrator(Pausing):
             self._bell.ring()
         return changed
 
-    async def _commit(self, event: Event) -> Task:
-        after = (await self._store.commit([event]))[0]
+    async def _commit(self, *events: Event) -> Task:
+        after = (await self._store.commit(events))[-1]
         self._bell.ring()
         return after

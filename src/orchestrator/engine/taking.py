@@ -1,17 +1,18 @@
 """Taking or leaving a result: what a person decides, and what is refused because it is not proven."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind, Json
+from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.proof import CriterionProof, Proof
 from orchestrator.core.report_proof import unverified
-from orchestrator.core.taking import Discarded, Merged, Merging, Prove, Pushed, Taking
+from orchestrator.core.taking import Brought, Discarded, Merged, Merging, Prove, Pushed, Taking
 from orchestrator.core.task import ACCEPTABLE, Task
 from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 from orchestrator.engine.labour import work_facts
@@ -79,13 +80,32 @@ class Results:
         merging = await self._taking.prepare(task)
         hit("take.prepared")
         proofs: Sequence[CriterionProof] = ()
+        first = () if merging.is_there else [await self._first(one, task, unproven=unproven) for one in merging.first]
         if merging.rebased and not merging.is_there and not unproven:
-            proofs = await self._proven_again(task, merging)
+            proofs = await self._proven_again(task, replace(merging, head=merging.own or merging.head))
         files = 0 if merging.is_there else await self._taking.forward(merging)
         hit("take.forwarded")
         if not merging.is_there or by == BY_ITSELF:  # who takes by itself remembers that it has, whatever it found
+            for other in first:
+                told = f"came with {task.spec.id}, which was built on it"
+                await self._taken(other, "merge", by, branch=merging.branch, commit=merging.commit, detail=told)
             await self._taken(task, "merge", by, branch=merging.branch, commit=merging.commit)
         return Merged(merging, files, proofs)
+
+    async def _first(self, brought: Brought, task: Task, *, unproven: bool) -> Task:
+        """Return the task whose result comes along with that of *task*. Raises ConflictError where it must not."""
+        other = await self._store.task(TaskUid(brought.uid))
+        if other is None:
+            raise ConflictError(f"{task.spec.id} was built on {brought.name}, of which nothing is known", hint=_ANYWAY)
+        if unproven:
+            return other
+        records = await self._store.attempts(other.uid)
+        if why := not_proven(records[-1]) if records else "it never ran":
+            so = f"{task.spec.id} brings along {brought.name}, which it was built on and which is not proven: {why}"
+            raise ConflictError(so, hint=_ANYWAY)
+        if brought.merging.rebased and not brought.merging.is_there:
+            await self._proven_again(other, brought.merging)
+        return other
 
     async def push(self, task: Task, remote: str, *, by: str) -> Pushed:
         """Push the branch of a task."""

@@ -67,7 +67,8 @@ def judge(
         ended = Check("agent ended well", passed=False, detail=outcome.detail)
         return Verdict(outcome, (ended,), criteria, changes, findings)
     report = outcome.report
-    checks = [Check("agent ended well", passed=True, detail="exit code 0, final message without error")]
+    ended_how = "no agent was needed" if report.no_agent else "exit code 0, final message without error"
+    checks = [Check("agent ended well", passed=True, detail=ended_how)]
     failure: Failed | None = None
     for check, kind in _looks(task_type, report, changes):
         checks.append(check)
@@ -95,6 +96,8 @@ def verdict_facts(verdict: Verdict, *, passed: bool) -> dict[str, Json]:
 
 
 def _looks(task_type: TaskType, report: AgentReport, changes: Changes) -> list[tuple[Check, FailureKind]]:
+    if report.no_agent or (report.structured and report.question is None):
+        return []  # what it says is data, and read by who asked for it
     changed = _changed(report, changes)
     looks: list[tuple[Check, FailureKind]] = []
     if report.denials:

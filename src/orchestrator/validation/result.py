@@ -9,6 +9,7 @@ from orchestrator.core.attempt import AttemptRecord, FailureKind
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Json
 from orchestrator.core.lifecycle import State
+from orchestrator.core.planning import why_one
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Task
 from orchestrator.validation.proof import unchecked
@@ -29,7 +30,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "reason": task.reason,
         "detail": task.detail,
         "hint": hint_for(task),
-        "task": _task_part(task),
+        "task": _task_part(task, attempts),
         "criteria": verdict.get("criteria") or _unjudged(task),
         "findings": verdict.get("findings") or [],
         "checks": verdict.get("checks") or [],
@@ -65,8 +66,12 @@ def iso(ts: float) -> str:
     return datetime.fromtimestamp(ts, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _task_part(task: Task) -> dict[str, Json]:
+def _task_part(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]:
     spec = task.spec
+    notices = [{"code": n.code, "message": n.message, "line": n.line, "field": n.field} for n in spec.notices]
+    if why := why_one(attempts):
+        message = f"it was to be split, and is done as one task: {why}"
+        notices.append({"code": "planned_as_one", "message": message, "line": 0, "field": ""})
     return {
         "uid": task.uid,
         "id": spec.id,
@@ -82,7 +87,7 @@ def _task_part(task: Task) -> dict[str, Json]:
         "tags": list(spec.tags),
         "target_files": list(spec.target_files),
         "inferred": [{"field": i.field, "value": i.value, "why": i.why} for i in spec.inferred],
-        "notices": [{"code": n.code, "message": n.message, "line": n.line, "field": n.field} for n in spec.notices],
+        "notices": to_json(notices),
     }
 
 
@@ -154,8 +159,16 @@ def _attempt_part(record: AttemptRecord, report: Mapping[str, Json]) -> dict[str
         "survivors_killed": report.get("survivors_killed", 0),
         "denials": report.get("denials", []),
         **_asked_part(record.verdict),
+        **_recovery_part(record.verdict),
         "usage": report.get("usage", {}),
     }
+
+
+def _recovery_part(verdict: Mapping[str, Json]) -> dict[str, Json]:
+    """Return which strategy decided what follows the attempt, and what; nothing where the built-in policy did."""
+    told = _mapping(verdict.get("recovery"))
+    keys = ("strategy", "from_agent", "to_agent", "why")
+    return {"recovery": {key: str(told.get(key, "")) for key in keys}} if told else {}
 
 
 def _asked_part(verdict: Mapping[str, Json]) -> dict[str, Json]:

@@ -49,6 +49,11 @@ def lint_problems(report: Json) -> Sequence[str]:
     return _problems("lint.schema.json", report)
 
 
+def requirements_problems(read: Json) -> Sequence[str]:
+    """Return what is wrong with what `parse` prints as JSON, as `result_problems` does."""
+    return _problems("requirements.schema.json", read)
+
+
 def _problems(schema: str, document: Json) -> Sequence[str]:
     problems = []
     for error in sorted(_validator(schema).iter_errors(document), key=lambda one: list(map(str, one.absolute_path))):

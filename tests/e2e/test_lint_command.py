@@ -9,7 +9,7 @@ from tests.bridges.git_rig import git, needs_git, repository
 from tests.e2e.command_root import CommandRoot
 from tests.harness import drop
 
-from orchestrator.validation.schema import lint_problems
+from orchestrator.validation.schema import lint_problems, requirements_problems
 
 pytestmark = needs_git
 TEXT = """---
@@ -107,3 +107,25 @@ def test_where_there_is_no_repository_only_files_are_looked_at(root: CommandRoot
     assert {"works_in_place", "check_passes_already", "check_not_run"} <= codes
     assert not (plain / "harm").exists()
     assert any("there is no clean checkout" in row["message"] for row in rows)
+
+
+def test_requirements_are_read_without_storing_and_written_as_tasks_that_a_lint_reads(root: CommandRoot) -> None:
+    (root.path / "about.txt").write_text("Everything is written in Django.")
+    before = everything(root.path)
+    words = ("parse", "Add a page to site/page.py, then document it.", "--context", str(root.path / "about.txt"))
+    told = root.json(*words)
+    assert requirements_problems(told) == []
+    assert told["metadata"]["technologies"] == ["python", "django"]
+    assert everything(root.path) == before
+
+    plan = root.path / "plan"
+    written = root.json(*words, "--as-tasks", str(plan))["files"]
+    assert [Path(one).name for one in written] == ["add-a-page-to-site-page-py.task.md", "document-it.task.md"]
+    whole = everything(root.path)
+    assert "is there already" in root.call(*words, "--as-tasks", str(plan), code=6).stderr.replace(
+        "are there", "is there"
+    )
+    assert everything(root.path) == whole
+    linted = root.json("check", str(plan), "--no-run", code=1)
+    assert [row["ok"] for row in linted["files"]] == [True, True]
+    assert not {row["code"] for row in linted["remarks"]} & {"dependency_unknown", "dependency_cycle", "id_duplicate"}
