@@ -47,6 +47,18 @@ async def test_a_task_starts_when_its_hooks_agree(open_engine: Open) -> None:
     assert hooks.ran == [("before_task", "one", "t"), ("before_task", "two", "t")]
 
 
+async def test_a_hook_is_told_where_the_task_comes_from_and_which_attempt_is_to_begin(open_engine: Open) -> None:
+    seen: list[Mapping[str, Any]] = []
+    hooks = ScriptedHooks(before={"mine": lambda task: seen.append(task) or ""})  # type: ignore[func-returns-value]
+    async with open_engine() as engine:
+        engine.hooked(hooks)
+        task = await engine.add("t", tags=("one",))
+        await engine.run_until(lambda: engine.archived("t"), "the end of t")
+    (told,) = seen
+    assert (told["uid"], told["attempt"], told["agent"], told["state"]) == (task.uid, 1, "claude", "queued")
+    assert (told["tags"], told["job"], told["parent"], told["depth"]) == (["one"], "", "", 0)
+
+
 async def test_a_hook_that_refuses_holds_the_task_with_its_words_and_no_try_is_lost(open_engine: Open) -> None:
     hooks = ScriptedHooks(before={"mine": lambda task: f"not {task['id']}" if task["id"] == "bad" else ""})
     async with open_engine() as engine:

@@ -18,7 +18,7 @@ from tests.ports.sample_tasks import event, new
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Event, EventKind, TaskUid
-from orchestrator.core.lifecycle import ACTIVE, NEXT, PENDING, TERMINAL, State
+from orchestrator.core.lifecycle import ACTIVE, AHEAD, NEXT, TERMINAL, State
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.task import Priority, Task
 
@@ -146,7 +146,7 @@ class Histories(RuleBasedStateMachine):
         for task in ready:
             ahead = [one for one in everything if one.id_key == task.id_key and one.order < task.order]
             assert task.state is not State.HELD
-            assert not any(one.state in ACTIVE | PENDING for one in ahead), "namesakes keep their order, held or not"
+            assert not any(one.state in ACTIVE | AHEAD for one in ahead), "namesakes keep their order, held or not"
         for task in everything:
             self._counts_hold(task, events)
 

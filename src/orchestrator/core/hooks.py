@@ -87,6 +87,9 @@ def hook_facts(task: Task, *, agent: str, attempt: int) -> dict[str, Json]:
         "state": task.state.value,
         "reason": task.reason,
         "rerun_of": task.rerun_of,
+        "job": task.job,
+        "parent": task.parent,
+        "depth": task.depth,
     }
 
 
