@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> CommandRoot:
 
 def task(task_id: str, name: str, file: str, *on: str, wait_for: str = "") -> dict[str, Any]:
     """An entry of tasks.json whose agent writes *file*."""
-    wait = [{"wait_for": wait_for}] if wait_for else []
+    wait: list[dict[str, object]] = [{"wait_for": wait_for}] if wait_for else []
     steps: list[dict[str, object]] = [{"init": 0}, *wait, {"write": {"path": file, "text": f"{task_id}\n"}}, {"result": f"{name}: done."}]
     return {
         "id": task_id,
