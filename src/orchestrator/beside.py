@@ -55,7 +55,13 @@ def parts_beside(
     repairing = Repairing(store=store, policy=policy, retry=service.retry)
     machine = ThisMachine(partial(_needs, configuration))
     waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=policy)
-    folders = JobFiles(
+    folders = _job_files(configuration, store, clock, bell, service)
+    own = (folders.run, unblocking.run, scheduling.run, waiting.run, repairing.run)
+    return taking.run, questions.run, status.run, cancelled.run, *own
+
+
+def _job_files(configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator) -> JobFiles:
+    return JobFiles(
         store=store,
         artifacts=ArtifactFiles(configuration.root),
         clock=clock,
@@ -67,8 +73,6 @@ def parts_beside(
         pages=partial(service.analysis.of_job, command=configuration.command),
         command=configuration.command,
     )
-    own = (folders.run, unblocking.run, scheduling.run, waiting.run, repairing.run)
-    return taking.run, questions.run, status.run, cancelled.run, *own
 
 
 def _below(root: Path, path: str) -> str:

@@ -277,21 +277,6 @@ def test_a_task_says_what_follows_when_nobody_answers(lines: str, rule: str, wit
     assert (spec.if_unanswered, spec.answer_within_s) == (rule, within_s)
 
 
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ("after: 22:00", ("22:00", "", "", "")),
-        ("after: '2026-11-28T22:00'\ndeadline: 2026-11-29", ("2026-11-28T22:00", "", "", "2026-11-29")),
-        ("after: in  2 h", ("in 2 h", "", "", "")),
-        ("Schedule: 30  2 * * mon-fri\ntime-zone: x", ("", "30 2 * * mon-fri", "", "")),
-        ("schedule: '@Daily'\ntimezone: Europe/Berlin\ndeadline: 06:00", ("", "@daily", "Europe/Berlin", "06:00")),
-    ],
-)
-def test_a_task_says_when_it_is_to_run(lines: str, said: tuple[str, str, str, str]) -> None:
-    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
-    assert (spec.after, spec.schedule, spec.timezone, spec.deadline) == said
-
-
 PLAIN = texts(st.from_regex(r"[a-z][a-z ,.:é🚀]{0,30}", fullmatch=True))
 
 
