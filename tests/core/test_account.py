@@ -100,3 +100,10 @@ def test_a_scope_is_what_people_can_type() -> None:
 )
 def test_the_smaller_of_two_caps(one: float | None, other: float | None, both: float | None) -> None:
     assert smaller(one, other) == both
+
+
+def test_without_a_limit_nothing_is_used_up_though_nobody_knows_what_an_attempt_has_cost() -> None:
+    unknown = spending_of([record(None)])
+    assert unknown.spent_usd == inf
+    assert not Account(inf, unknown).is_used_up
+    assert Account(5.0, unknown).is_used_up

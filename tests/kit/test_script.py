@@ -128,3 +128,15 @@ def test_a_script_that_cannot_be_played_says_where(script: Any, complaint: str) 
 def test_a_block_that_is_no_json_is_refused() -> None:
     with pytest.raises(ScriptError, match="not JSON"):
         block_in("<<<SCRIPT {turns: [} SCRIPT>>>")
+
+
+def test_a_packed_block_may_stand_within_another_one_and_nobody_on_the_way_sees_into_it() -> None:
+    inner = Scenario((Answer("I write.", (ToolCall("Write", {"file_path": "$CWD/a", "content": "SCRIPT>>>"}),)),))
+    outer = Scenario((Answer(f"Do this. {as_block(inner, packed=True)}"),))
+    block = as_block(outer, packed=True)
+    assert "$CWD" not in block
+    found = block_in(f"Some words. {block}")
+    assert found == outer
+    assert block_in(found.turns[0].text) == inner  # type: ignore[union-attr]
+    with pytest.raises(ScriptError):
+        block_in("<<<SCRIPT base64:!!! SCRIPT>>>")

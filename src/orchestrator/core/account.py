@@ -36,7 +36,7 @@ class Account:
     @property
     def is_used_up(self) -> bool:
         """Whether what has ended has cost all of it; what runs may still cost less than its cap."""
-        return self.used_usd >= self.limit_usd
+        return self.limit_usd < inf and self.used_usd >= self.limit_usd
 
     def share(self, starters: int) -> float:
         """Return what one of *starters* tasks that may start may cost; 0.0: nothing now, infinite: no limit."""

@@ -10,11 +10,13 @@ As JSON, one of these keys tells what a turn is; a plain string is an answer:
                {"status": 529, "times": 2}, {"cut": "half"}, {"hang": true}, {"sse_error": "overloaded_error"}, "Done"],
      "after": "Done"}
 
-The same JSON between `<<<SCRIPT` and `SCRIPT>>>` in a prompt is that prompt's own scenario.
+The same JSON between `<<<SCRIPT` and `SCRIPT>>>` in a prompt is that prompt's own scenario; it may stand there in
+base64, behind `base64:`.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ from orchestrator.core.events import Json
 
 _BLOCK = re.compile(r"<<<SCRIPT\s(.*?)\sSCRIPT>>>", re.DOTALL)
 _T = TypeVar("_T")
+_PACKED = "base64:"
 
 
 class ScriptError(ValueError):
@@ -148,15 +151,23 @@ def block_in(text: str) -> Scenario | None:
     if not blocks:
         return None
     try:
-        raw: Json = json.loads(blocks[-1])
+        raw: Json = json.loads(_unpacked(blocks[-1]))
     except ValueError as error:
         raise ScriptError(f"the script block is not JSON: {error}") from None
     return from_json(raw)
 
 
-def as_block(scenario: Scenario) -> str:
-    """Return *scenario* as a block to put into a prompt, on one line."""
-    told = json.dumps(to_json(scenario)).replace("<", "\\u003c").replace(">", "\\u003e")  # it may hold a block itself
+def _unpacked(block: str) -> str:
+    return base64.b64decode(block.removeprefix(_PACKED), validate=True).decode() if block.startswith(_PACKED) else block
+
+
+def as_block(scenario: Scenario, *, packed: bool = False) -> str:
+    """Return *scenario* as a block to put into a prompt, on one line.
+
+    One that is put into another block, or holds one, has to be *packed*: nobody on the way sees into it then.
+    """
+    told = json.dumps(to_json(scenario))
+    told = f"{_PACKED}{base64.b64encode(told.encode()).decode()}" if packed else told
     return f"<<<SCRIPT {told} SCRIPT>>>"
 
 
