@@ -4,7 +4,7 @@ Nothing of it costs a root anything where the tool is off: no library is loaded,
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from orchestrator.api.worker_door import MISSING, Door, installed
@@ -36,9 +36,9 @@ class WorkerSplits:
         await self._door.stop()
 
 
-def findings(configuration: Configuration) -> Sequence[Finding]:
-    """Return what doctor says: that the tool is switched on and its library is not there."""
-    if not configuration.policy().splits.tool or installed():
+def findings(configuration: Configuration, *, there: Callable[[], bool] = installed) -> Sequence[Finding]:
+    """Return what doctor says: that the tool is switched on and its library is not *there*."""
+    if not configuration.policy().splits.tool or there():
         return ()
     what = f"orchestrate.tool is on and workers do not get {SPLIT_TASK}: {MISSING.partition(';')[0]}"
     return (warned("orchestrate", "tool", what, "python3 main.py setup mcp"),)

@@ -52,7 +52,7 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(asked: WorkOrder, tmp
 def test_no_argument_holds_the_token_and_no_order_shows_it(asked: WorkOrder) -> None:
     words = argv(ClaudeConfig(skip_permissions=True), ("claude",), asked, Session(SESSION))
     assert f"--mcp-config={asked.attempt_dir}/tool/mcp.json" in words
-    assert words[words.index("--allowedTools") + 1] == "Bash,mcp__orchestrator"
+    assert words[words.index("--allowedTools") + 1] == "Bash,mcp__orchestrator__split_task,mcp__orchestrator__my_limits"
     assert "--strict-mcp-config" in words
     denied = json.loads(words[words.index("--settings") + 1])["permissions"]["deny"]
     assert f"Read(/{asked.attempt_dir}/tool/**)" in denied

@@ -87,12 +87,17 @@ def holding(path: Path, token: str) -> list[str]:
 async def test_the_real_agent_splits_its_task_through_the_door_and_its_shell_never_sees_the_token(
     model: ScriptedModel, tmp_path: Path, level: Level
 ) -> None:
-    desk, said = NotingDesk(), Said()
+    desk, said, held = NotingDesk(), Said(), list[str]()
     async with opened(desk) as door:
         access = await door.open(MINE)
         asked = order(tmp_path, tool=access)
         read = ToolCall("Read", {"file_path": f"{asked.attempt_dir}/tool/mcp.json"})
-        ended = await agent(model, tmp_path, level, SPLIT, bash(look_in(tmp_path)), read).run(asked, said)
+
+        async def say(message: AgentMessage) -> None:
+            await said(message)
+            held.extend(holding(tmp_path, access.token))
+
+        ended = await agent(model, tmp_path, level, SPLIT, bash(look_in(tmp_path)), read).run(asked, say)
     assert isinstance(ended, Finished), ended
     assert [(caller, dict(request)) for caller, request in desk.asked] == [(MINE, {"tasks": TASKS, "why": "two parts"})]
     told = results(asked)
@@ -100,7 +105,7 @@ async def test_the_real_agent_splits_its_task_through_the_door_and_its_shell_nev
     assert ("the-end" in told) is (level is not Level.RULES)
     assert TOKEN_PREFIX not in told
     assert said.of(MessageKind.NOTE) == []
-    assert holding(tmp_path, access.token) == []
+    assert held + holding(tmp_path, access.token) == []
     assert not Path(asked.attempt_dir, "tool").exists()
 
 
@@ -112,7 +117,10 @@ async def test_a_file_with_the_token_that_lay_there_all_the_time_would_be_hidden
     asked = order(tmp_path, tool=ToolAccess("http://127.0.0.1:9/mcp", TOKEN_PREFIX + "x" * 43))
     file = Path(asked.attempt_dir, "tool", "mcp.json")
 
+    said = Said()
+
     async def put_back(message: AgentMessage) -> None:
+        await said(message)
         if message.kind is MessageKind.SESSION:
             assert not file.exists()
             file.write_text(CANARY)
@@ -124,3 +132,4 @@ async def test_a_file_with_the_token_that_lay_there_all_the_time_would_be_hidden
     told = results(asked)
     assert ("the-end" in told) is (level is not Level.RULES)
     assert CANARY not in told
+    assert said.of(MessageKind.NOTE) == ["it goes on without split_task: failed"]  # nobody listens there

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bridges.git_rig import needs_git, repository
-from tests.harness import daemon, drop, environment, events, orchestrator, task_text, wait_until
+from tests.bridges.git_rig import git, needs_git, repository
+from tests.harness import daemon, drop, environment, events, orchestrator, result, task_text, wait_until
 
 from orchestrator.bridges.claude_find import locate
 from orchestrator.core.worker_tool import TOKEN_PREFIX
@@ -26,7 +26,7 @@ def model() -> Iterator[ScriptedModel]:
 def writes(name: str) -> str:
     """Return the prompt of a sub-task that writes the file *name*."""
     write = ToolCall("Write", {"file_path": f"$CWD/{name}", "content": f"{name}\n"})
-    return as_block(Scenario((Answer("I write it.", (write,)), Answer("Done.")), Answer("Done.")))
+    return as_block(Scenario((Answer("I write it.", (write,)), Answer("Done.")), Answer("Done.")), packed=True)
 
 
 def test_a_worker_splits_its_task_and_its_token_is_in_no_byte_that_stays(tmp_path: Path, model: ScriptedModel) -> None:
@@ -56,9 +56,12 @@ def test_a_worker_splits_its_task_and_its_token_is_in_no_byte_that_stays(tmp_pat
         assert running.stop() == 0
     told = events(root)
     (asked,) = [event for event in told if event["event"] == "split_requested"]
-    assert [one["title"] for one in asked["tasks"]] == ["Write a.txt", "Write b.txt"]
-    assert [event["event"] for event in told].count("task_split") == 1
-    assert TOKEN_PREFIX not in shown
+    assert [one["title"] for one in asked["data"]["tasks"]] == ["Write a.txt", "Write b.txt"]
+    (born,) = [event for event in told if event["event"] == "task_split"]
+    assert [one["title"] for one in born["data"]["children"]] == ["Write a.txt", "Write b.txt"]
+    assert result(root, "night")["status"] == "succeeded"
+    assert [git(top, "show", f"orchestrator/night:{name}") for name in ("a.txt", "b.txt")] == ["a.txt", "b.txt"]
+    assert TOKEN_PREFIX not in shown + str(model.last_body("night"))
     bytes_of = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
     assert [name for name, data in bytes_of.items() if TOKEN_PREFIX.encode() in data] == []
     assert list((root / ".orchestrator" / "attempts").glob("*/tool")) == []

@@ -154,7 +154,7 @@ def _permissions(config: ClaudeConfig, order: WorkOrder) -> tuple[str, ...]:
     hidden = claude_tool.folder(order) if order.tool else ""
     args += ["--settings", json.dumps(settings(config, order.cwd, order.work_root, hidden))]
     allowed = [_SHELL_TOOL] if _SHELL_TOOL in given else []  # safe only because of what holds what it allows
-    allowed += [claude_tool.ALLOWED] if order.tool else []
+    allowed += claude_tool.ALLOWED if order.tool else ()
     if allowed:
         args += ["--allowedTools", ",".join(allowed)]
     for path in (*_beyond(order.cwd, order.work_root), *config.write_paths):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.events import Json
-from orchestrator.core.worker_tool import SERVER, ToolAccess
+from orchestrator.core.worker_tool import MY_LIMITS, SERVER, SPLIT_TASK, ToolAccess
 
-ALLOWED = f"mcp__{SERVER}"  # all tools of the server
+ALLOWED = tuple(f"mcp__{SERVER}__{name}" for name in (SPLIT_TASK, MY_LIMITS))
 CONNECTED = "connected"
 _FOLDER, _FILE = "tool", "mcp.json"
 _HERE = "localhost,127.0.0.1"

@@ -24,6 +24,7 @@ from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.worker_tool import Caller, Reply
 from orchestrator.engine.bounds import rights_in
+from orchestrator.engine.patience import patiently
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ class Granting:
         """Return whether the tool is of any use to *caller*: it is switched on, and its task may be split."""
         if not self._policy().splits.tool:
             return False
+        return await patiently(self._clock, lambda: self._is_of_use(caller))
+
+    async def _is_of_use(self, caller: Caller) -> bool:
         task = await self._running(caller)
         if task is None or (kind := self._policy().types.get(task.spec.type)) is None or kind.plans:
             return False  # one that plans gives its plan in another way
