@@ -158,3 +158,40 @@ async def test_sub_tasks_and_their_parent_are_merged_in_any_order(tasks: Tasks) 
 
 def _head(tasks: Tasks, name: str) -> str:
     return tasks.made[name].head
+
+
+async def two_levels(tasks: Tasks) -> None:
+    """`top` splits into `all` and `pay`, `all` into `auth` and `data`; each goes on in the lines of those below it."""
+    tasks.person_commits("n", TEXT)
+    order, area = await tasks.begins("top")
+    Path(area.root, "n").write_text(TEXT.replace("5", "top"))
+    kept = await tasks.space.keep(order)
+    assert kept is not None
+    had = Base(UIDS["top"], "top", "", str(tasks.top), kept.head)
+    order, _ = await tasks.begins("all", [had])
+    await tasks.space.keep(order)
+    auth = await tasks.does("auth", {"n": TEXT.replace("5", "top").replace("1", "auth")}, [had])
+    data = await tasks.does("data", {"n": TEXT.replace("5", "top").replace("9", "data")}, [had])
+    order, area = await tasks.begins("all", [had], merges=[auth, data], attempt=2, fresh=False)
+    text = TEXT.replace("5", "top").replace("1", "auth all").replace("9", "data all")
+    middle = await tasks.ends(order, area, {"n": text})
+    pay = await tasks.does("pay", {"pay": "1\n"}, [had])
+    order, area = await tasks.begins("top", merges=[middle, pay], attempt=2, fresh=False)
+    assert area.conflicts == ()
+    await tasks.ends(order, area, {"n": text.replace("top", "all done")})
+
+
+DEEP = list(itertools.permutations((*NAMES, "top")))
+
+
+@pytest.mark.parametrize("order", DEEP[17::70])
+async def test_a_tree_of_two_levels_is_merged_in_any_order_onto_a_branch_that_moves(
+    tasks: Tasks, order: tuple[str, ...]
+) -> None:
+    await two_levels(tasks)
+    for number, name in enumerate(order):
+        tasks.person_commits("theirs", f"{number}\n")
+        await tasks.merged(name)
+    text = TEXT.replace("5", "all done").replace("1", "auth all").replace("9", "data all")
+    assert (tasks.top / "n").read_text() == text
+    assert (tasks.top / "pay").exists()

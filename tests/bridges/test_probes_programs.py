@@ -64,6 +64,7 @@ async def test_the_real_git_is_recognised() -> None:
         ("git version 2.39.5", "me", PASS, PASS),
         ("git version 2.39.5 (Apple Git-154)", "", PASS, WARN),
         ("git version 2.20.1", "me", WARN, PASS),
+        ("git version 2.37.7", "me", WARN, PASS),
     ],
 )
 async def test_git_is_judged_by_age_and_by_whose_name_it_has(

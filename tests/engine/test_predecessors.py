@@ -1,29 +1,24 @@
 """Tasks that come after others: what they begin with, what their agents are told, and what becomes of a conflict."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.agents import DONE, FakeAgent
-from tests.bridges.git_rig import Rig, git, needs_git, repository
+from tests.bridges.git_rig import git, needs_git
+from tests.engine.writing_rig import Writing, place
 from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_of_proof import ScriptedChecks
 from tests.ports.sample_tasks import K, event, go, new
 from tests.ports.store_jobs_contract import waiting
 from tests.rig import Engine, Open
 
-from orchestrator.bridges.git_commits import GitCommits
-from orchestrator.core.attempt import Outcome, WorkOrder
+from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.dependencies import Need
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask, Say, Store
+from orchestrator.core.ports import NewTask, Store
 from orchestrator.core.task import Task
 from orchestrator.core.work import Base
-from orchestrator.engine.examiner import Examiner
 from orchestrator.engine.predecessors import Predecessors
-from orchestrator.engine.proof import Prover
 
 DELIVERED: dict[str, Json] = {"isolation": "clone", "folder": "/p", "base": "b0", "branch": "o/x", "delivered": True}
 
@@ -105,36 +100,19 @@ async def test_a_parent_gets_its_sub_tasks_results_and_they_begin_with_what_it_h
     await ended(store, first, head="c1", answer="It is done.")
     (parent,) = await store.commit([event(K.JOINED, parent)])
     order = await asks(store).given(order_of(parent), parent)
-    assert (order.bases, [base.head for base in order.merges], order.told) == ((), ["c1"], "")
-
-
-class Writing(FakeAgent):
-    """Writes files before it ends: for each task the next of its prepared sets."""
-
-    def __init__(self, writes: dict[str, list[dict[str, str]]], script: dict[str, Sequence[Outcome]]) -> None:
-        super().__init__(script)
-        self.writes = writes
-
-    async def run(self, order: WorkOrder, say: Say) -> Outcome:
-        if prepared := self.writes.get(order.task_id):
-            for path, text in prepared.pop(0).items():
-                Path(order.work_root, path).write_text(text)
-        return await super().run(order, say)
+    assert (order.bases, [base.head for base in order.merges]) == ((), ["c1"])
+    assert "> It is done." in order.told
 
 
 @needs_git
 async def test_a_conflict_goes_to_the_agent_once_then_to_a_person_and_then_into_the_result(
     open_engine: Open, tmp_path: Path
 ) -> None:
-    rig = Rig(tmp_path / "rig")
-    top = repository(tmp_path / "work" / "project", t="a\nb\nc\n")
-    wrote = replace(DONE, report=replace(DONE.report, tool_calls={"Edit": 1}, files_changed=("t",)))
+    there = place(tmp_path)
+    top = there.top
     lines = {name: {"t": f"a\n{name}\nc\n"} for name in ("auth", "data", "both")}
-    writes = {"auth": [lines["auth"]], "data": [lines["data"]], "pay": [{}, lines["both"]]}
-    agent = Writing(writes, {name: [wrote] * 3 for name in ("auth", "data", "pay")})
-    commits = GitCommits(rig.git, tmp_path / "checkouts")
-    examiner = Examiner(prover=Prover(runner=ScriptedChecks({}), checkouts=commits), commits=commits)
-    async with open_engine(agent, workspace=rig.space, examiner=examiner) as engine:
+    agent = Writing({"auth": [lines["auth"]], "data": [lines["data"]], "pay": [{}, lines["both"]]})
+    async with open_engine(agent, **there.given) as engine:
         given: dict[str, Any] = {"type": "fix", "cwd": str(top)}
         for name in ("auth", "data"):
             await engine.add(name, **given)

@@ -16,7 +16,7 @@ from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import NewTask
 from orchestrator.core.proof import CriterionProof, Proof
-from orchestrator.core.taking import Merging
+from orchestrator.core.taking import Merging, Pushed
 from orchestrator.core.task import Task
 from orchestrator.engine.taking import Results
 
@@ -96,7 +96,8 @@ async def built_on(place: Path, prove: Proving, *, before: dict[str, Json]) -> t
         task = replace(tasks.done(name), state=State.QUEUED, attempt=0)
         await store.accept([NewTask(task, b"body", [Event(EventKind.RECEIVED, 1.0, task.uid)])])
         for kind in (EventKind.STARTED, EventKind.FINISHED, EventKind.VALIDATED, EventKind.SUCCEEDED):
-            data: dict[str, Json] = {"criteria": [row]} if kind is EventKind.VALIDATED else {}
+            verdict: dict[str, Json] = {"criteria": [row], "work": {"merged": ["auth"] if name == "pay" else []}}
+            data = verdict if kind is EventKind.VALIDATED else {}
             await store.commit([Event(kind, 2.0, task.uid, 1, int(kind is not EventKind.STARTED), data)])
     return tasks, store, Results(store, FakeClock(), tasks.taking, str(tasks.state / "attempts"), prove)
 
@@ -130,3 +131,23 @@ async def test_what_would_come_along_unproven_is_refused_unless_meant(tmp_path: 
     await results.merge(await task_of(store, "pay"), unproven=True, by="me")
     assert (tasks.top / "auth").exists()
     assert (tasks.top / "pay").exists()
+
+
+class Proposing(GitTaking):
+    """Remembers the text of the pull request instead of opening one."""
+
+    body = ""
+
+    async def open_request(self, task: Task, remote: str, *, title: str, body: str) -> Pushed:
+        self.body = body
+        return Pushed("", "", remote, "")
+
+
+async def test_a_pull_request_says_what_else_is_in_its_branch(tmp_path: Path) -> None:
+    tasks, store, results = await built_on(tmp_path, Proving(Proof.HOLDS), before=PROVEN)
+    proposing = Proposing(tasks.state, tasks.git, rules=lambda: tasks.rules, person=PersonsPrograms(ENV))
+    results._taking = proposing
+    await results.open_request(await task_of(store, "auth"), "origin", by="me")
+    assert proposing.body == "- [proven] it adds"
+    await results.open_request(await task_of(store, "pay"), "origin", by="me")
+    assert proposing.body == "- [proven] it adds\n\nBuilt on the results of auth, which are in its branch."

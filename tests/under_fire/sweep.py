@@ -48,7 +48,7 @@ OF_COMMANDS = frozenset(
     {"take.prepared", "take.forwarded", "take.discarded"}  # e2e/test_killed_commands.py
     | {"job.accepted", "job.archived", "unblock.decided"}  # e2e/test_jobs.py
 )
-OF_MERGES = frozenset({"area.merged"})  # bridges/test_area_merge.py
+OF_MERGES = frozenset({"area.merged"})  # e2e/test_dependent_work.py, bridges/test_area_merge.py
 BY_CANCELLING = "finish.cancelled"
 STRAY = "0" * 31 + "1"
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.bridges.git import OLDEST as GIT_OLDEST
+from orchestrator.bridges.git_merge import OLDEST as GIT_TO_MERGE
 from orchestrator.core.finding import Finding, failed, passed, warned
 
 Which = Callable[[str], str | None]
@@ -59,6 +60,9 @@ async def git_findings(run: Run, which: Which) -> tuple[Finding, ...]:
         version = warned(
             "git", "version", f"{found[0]} is old; without 2.31 tasks work in place", "sudo apt install -y git"
         )
+    elif (int(found[1]), int(found[2])) < GIT_TO_MERGE:
+        said = f"{found[0]} is old; without 2.38 a task cannot begin with the results of several others"
+        version = warned("git", "version", said, "sudo apt install -y git")
     else:
         version = passed("git", "version", f"{found[0]} ({path})")
     return (version, await _git_identity(run, path))

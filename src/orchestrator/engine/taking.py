@@ -117,8 +117,11 @@ class Results:
     async def open_request(self, task: Task, remote: str, *, by: str) -> Pushed:
         """Open a pull request for the branch of a task, with its criteria and verdicts as its text."""
         await self._require_branch(task, "pushed")
-        rows = _rows((await self._store.attempts(task.uid))[-1].verdict.get("criteria"))
+        verdict = (await self._store.attempts(task.uid))[-1].verdict
+        rows = _rows(verdict.get("criteria"))
         body = "\n".join(f"- [{row.get('verdict')}] {row.get('text')}" for row in rows) or task.spec.title
+        if before := _began_with(verdict):
+            body = f"{body}\n\nBuilt on the results of {', '.join(before)}, which are in its branch."
         done = await self._taking.open_request(task, remote, title=task.spec.title or task.spec.id, body=body)
         await self._taken(task, "pr", by, branch=done.branch, remote=done.remote, detail=done.said[:1000])
         return done
@@ -202,6 +205,13 @@ def _hint_instead(task: Task, record: AttemptRecord | None) -> str:
     if task.state is State.FAILED:
         return "`recover` brings back what it did; `retry` runs it again."
     return "Only a task that failed as unproven or check_failed can be accepted."
+
+
+def _began_with(verdict: Row) -> Sequence[str]:
+    """Return the ids of the tasks whose results that of an attempt has in it."""
+    work = verdict.get("work")
+    merged = work.get("merged") if isinstance(work, Mapping) else ()
+    return [str(one) for one in merged] if isinstance(merged, (list, tuple)) else []
 
 
 def _rows(value: object) -> Sequence[Row]:
