@@ -77,11 +77,12 @@ class Engine:
         return after
 
     async def add(self, task_id: str, *, priority: Priority = Priority.MEDIUM, **given: object) -> Task:
-        """Accept a task as another door would."""
+        """Accept a task as another door would; *job_uid* is that of its job."""
         spec = TaskSpec(id=task_id, type="analyze", priority=priority, title=task_id, prompt="Do it.")
+        job = str(given.pop("job_uid", ""))
         spec = replace(spec, **given)  # type: ignore[arg-type]
         uid, now = self.clock.new_uid(), self.clock.now()
-        task = Task(uid, task_id, spec, "0" * 64, now)
+        task = Task(uid, task_id, spec, "0" * 64, now, job=job)
         events = [Event(EventKind.RECEIVED, now, uid), Event(EventKind.PARSED, now, uid)]
         stored = (await self.store.accept([NewTask(task, b"body of " + task_id.encode(), events)]))[0]
         self.bell.ring()

@@ -137,6 +137,7 @@ class Parts:
             free_bytes=lambda: shutil.disk_usage(self.configuration.root).free,
             limits=self._intake_limits,
             words=language.reader(self.configuration),
+            max_workers=lambda: self.configuration.settings.jobs.max_workers,
         )
         self.clockwatch.on_jump.append(intake.look_soon)
         return intake

@@ -158,6 +158,7 @@ class Configuration:
             takes_over=claude.takes_over,
         )
         return RunPolicy(
+            on_dependency=settings.jobs.on_dependency,
             slots=settings.pool.max_concurrent_tasks,
             agents=MappingProxyType({"claude": profile, "local": _local(profile, settings)}),
             default_agent="claude",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.task import FileLimits, TaskRules, TaskType
+from orchestrator.settings_jobs import JobSettings
 from orchestrator.settings_notify import NotifySettings, names_are_unique, words
 from orchestrator.settings_plugins import HookSettings, RecoverySettings
 from orchestrator.settings_split import OrchestrateSettings, TypeSettings
@@ -255,6 +256,7 @@ class Settings(Group):
     isolation: IsolationSettings
     taking: TakingSettings
     questions: QuestionSettings
+    jobs: JobSettings
     orchestrate: OrchestrateSettings
     schedules: ScheduleSettings
     hours: HourSettings

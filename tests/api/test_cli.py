@@ -24,6 +24,8 @@ COMMANDS = (
     "cancel",
     "retry",
     "answer",
+    "jobs",
+    "job",
     "pause",
     "resume",
     "hold",

@@ -153,3 +153,11 @@ def test_a_task_of_a_held_agent_keeps_nobody_from_its_files() -> None:
         targets_of=lambda task: target_paths(task, "/w"),
     )
     assert [task.name for task in chosen.start] == ["t2"]
+
+
+def test_a_job_gives_no_more_places_than_it_has_and_others_pass_it() -> None:
+    tasks = [replace(_task(n), job=job) for n, job in enumerate(("x", "x", "x", "y", ""))]
+    capacity = Capacity(9, (), {}, per_job={"x": 1})
+    found = plan(tasks, now=NOW, capacity=capacity, pauses=(), agent_of=lambda _: "claude")
+    assert [task.spec.id for task in found.start] == ["t0", "t3", "t4"]
+    assert set(found.waits.values()) == {"as many tasks of its job run as may"}

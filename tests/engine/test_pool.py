@@ -12,6 +12,7 @@ from tests.rig import Engine, Open
 
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Outcome, Usage, WorkOrder
 from orchestrator.core.errors import ConflictError
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Say
 from orchestrator.core.retry import POLICIES
@@ -361,3 +362,23 @@ async def test_an_agent_that_refuses_everybody_costs_nobody_more_than_one_try(op
         ended = [await engine.task(task.uid) for task in tasks]
         assert [task.state for task in ended] == [State.SUCCEEDED, State.SUCCEEDED]
         assert all(task.tries <= 2 for task in ended)
+
+
+async def test_a_job_runs_no_more_tasks_at_once_than_it_says_and_others_pass_it(open_engine: Open) -> None:
+    job = Job("a" * 32, "night", 1.0, "test", max_workers=1)
+    async with open_engine(slots=3) as engine:
+        await engine.store.accept([], [job])
+        for number in range(3):
+            await engine.add(f"t{number}", job_uid=job.uid)
+        await engine.add("lone")
+        engine.agent.gates["t0"] = gate = asyncio.Event()
+        together: list[list[str]] = []
+
+        def fact() -> bool:
+            if engine.archived("lone"):
+                together.append(sorted(order.task_id for order in engine.agent.starts))
+                gate.set()
+            return all(engine.archived(f"t{number}") for number in range(3))
+
+        await engine.run_until(fact, "the whole job")
+        assert together[0] == ["lone", "t0"]

@@ -10,6 +10,7 @@ from orchestrator.api import (
     cli_answer,
     cli_control,
     cli_files,
+    cli_jobs,
     cli_lint,
     cli_notify,
     cli_orchestrate,
@@ -63,6 +64,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.set_defaults(run=cli_run.daemon, command="")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _task_commands(commands)
+    _job_commands(commands)
     _control_commands(commands)
     _file_commands(commands)
     _words_command(commands)
@@ -142,6 +144,14 @@ def _task_commands(commands: Commands) -> None:
     events.add_argument("--task", default="", metavar="TASK", help="only the events of one task")
     events.add_argument("--lines", type=_positive, default=20, metavar="N", help="how many (default 20)")
     events.add_argument("--follow", action="store_true", help="go on as new ones come, until interrupted")
+
+
+def _job_commands(commands: Commands) -> None:
+    _add(commands, "jobs", cli_jobs.jobs, "list the newest jobs and how far each is", "jobs --json")
+    about = "show a job, cancel all of it, or do again what of it did not succeed"
+    one = _add(commands, "job", cli_jobs.job, about, "job show night")
+    one.add_argument("action", choices=cli_jobs.ACTIONS, metavar="|".join(cli_jobs.ACTIONS))
+    one.add_argument("job", metavar="JOB", help="its name, or the last 8 digits of its uid")
 
 
 def _report_command(commands: Commands) -> None:

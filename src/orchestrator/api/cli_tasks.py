@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from orchestrator.api.cli_jobs import family_json, family_lines
 from orchestrator.api.output import Output
 from orchestrator.api.program import Component, Owner, Program
 from orchestrator.api.render import (
@@ -70,6 +71,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
         held_rows(look.held, now, program.command),
         scheduled_rows(look.scheduled, now),
         waiting_rows(look.waiting, now, held, _what_is_ahead(look), runs=owner is not None, waits=look.waits),
+        waiting_rows(look.blocked, now, waits=look.waits),
         ended_rows(look.ended, now),
     ):
         if table.rows:
@@ -99,14 +101,15 @@ async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
             return ExitCode.OK
         events = await service.recent_events(lines=10, key=task.uid)
         waits_for = await service.waits_for(task)
+        family = await service.family(task)
         question = await service.question(task)
     if out.as_json:
-        told: dict[str, Json] = {**task_json(task), **times_json(task), "waits_for": waits_for}
+        told: dict[str, Json] = {**task_json(task), **times_json(task), "waits_for": waits_for, **family_json(family)}
         told |= {"question": question_json(task, question)} if question else {}
         out.data({"schema_version": SCHEMA_VERSION, "task": told})
         return ExitCode.OK
     out.say(f"{call_name(task)}: {task.state.value}{f' - {task.reason}' if task.reason else ''}")
-    for line in _standing(program, task, events, question, waits_for):
+    for line in (*_standing(program, task, events, question, waits_for), *family_lines(task, family)):
         out.say(line)
     out.say()
     for event in events:
@@ -205,6 +208,7 @@ def _status_json(
         "held": [task_json(task) for task in look.held],
         "scheduled": [{**task_json(task), **times_json(task)} for task in look.scheduled],
         "waiting": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.waiting],
+        "blocked": [{**task_json(task), "waits_for": look.waits.get(task.uid, "")} for task in look.blocked],
         "budget": _budget_json(look),
         "ended": [task_json(task) for task in look.ended],
         "components": [{"name": c.name, "usable": c.usable, "words": c.words} for c in components],
@@ -229,6 +233,8 @@ def _headline(program: Program, owner: Owner | None, look: Status, now: float) -
         parts.append(f"retrying {retrying}{soon}")
     if asking := look.counts.get(State.NEEDS_INPUT, 0):
         parts.append(f"asking {asking}")
+    if blocked := look.counts.get(State.BLOCKED, 0) + look.counts.get(State.SPLIT, 0):
+        parts.append(f"blocked {blocked}")
     if templates := look.counts.get(State.SCHEDULED, 0):
         parts.append(f"scheduled {templates}")
     if held := look.counts.get(State.HELD, 0):

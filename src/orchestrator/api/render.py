@@ -224,6 +224,8 @@ _SAYS: Mapping[EventKind, str] = {
     EventKind.INTERRUPTED: "interrupted, queued again",
     EventKind.QUESTION_ASKED: "ASKS",
     EventKind.ANSWERED: "answered, queued again",
+    EventKind.BLOCKED: "waits for",
+    EventKind.UNBLOCKED: "waits for no other task any more",
     EventKind.SPLIT_REQUESTED: "wants to be split",
     EventKind.SPLIT: "SPLIT",
     EventKind.JOINED: "its sub-tasks have ended, queued again",
@@ -255,6 +257,8 @@ def event_words(event: Event) -> str:
         parts = [str(data.get("question", ""))]
     if event.kind is EventKind.ANSWERED:
         parts = [str(data.get("answer", ""))]
+    if event.kind is EventKind.BLOCKED:
+        parts = _names(data.get("on"))
     if event.kind is EventKind.FILE_IGNORED:
         parts = [f"tasks/{data.get('file')}", str(data.get("reason", ""))]
     if event.kind is EventKind.REJECTED and (place := _place(data)):
@@ -387,4 +391,8 @@ def task_json(task: Task) -> dict[str, Json]:
         "ended": task.ended_ts,
         "file_name": task.file_name.encode("utf-8", "backslashreplace").decode("utf-8"),
         "rerun_of": task.rerun_of,
+        "job": task.job,
+        "depends_on": list(task.spec.depends_on),
+        "parent": task.parent,
+        "depth": task.depth,
     }

@@ -1,10 +1,11 @@
 """How far a job has come: a fold over its tasks, in which one that was run again counts by its last run."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from orchestrator.core.job import JobState, job_state
+from orchestrator.core.events import TaskUid
+from orchestrator.core.job import Job, JobState, job_state
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
 from orchestrator.core.task import Task
 
@@ -24,6 +25,27 @@ class Progress:
     @property
     def ended(self) -> int:
         return self.succeeded + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class JobLook:
+    """A job as it stands. *tasks* are the last runs of its tasks, oldest first; *waits* says by uid what those wait for
+    that wait for others; *children* by uid the uids of the sub-tasks of a task, each by its last run."""
+
+    job: Job
+    progress: Progress
+    tasks: Sequence[Task] = ()
+    waits: Mapping[str, str] = field(default_factory=dict)
+    children: Mapping[str, Sequence[TaskUid]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a task belongs to, and what belongs to it."""
+
+    job: Job | None
+    parent: Task | None
+    children: Sequence[Task]
 
 
 def last_runs(tasks: Iterable[Task]) -> Sequence[Task]:

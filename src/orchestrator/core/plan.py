@@ -1,7 +1,7 @@
 """What to start now. A pure function of facts and time; the pool carries it out."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.core.account import tree_scope
 from orchestrator.core.agents import AgentProfile
@@ -15,6 +15,7 @@ EVERYTHING = "*"
 CRASH_LOOP = "crash_loop"  # the reason of a pause that a daemon has put which dies again and again
 ROOT_COPIED = "root_copied"  # the same, of a root that is a copy of another one
 HELD_BY_US = frozenset({CRASH_LOOP, ROOT_COPIED})
+JOB_IS_FULL = "as many tasks of its job run as may"
 SWITCHED_OFF = "switched_off"  # the reason of a pause that is a setting
 
 
@@ -23,12 +24,14 @@ class Capacity:
     """*slots* in all; *per_agent* narrows single agents. *running* is (uid, agent, id_key) of what runs now.
 
     *targets* are the absolute paths that running tasks have named as target files, each with the id of its task.
+    *per_job* is how many more tasks of a job may be started, by its uid; of one that is not there any number.
     """
 
     slots: int
     running: Sequence[tuple[str, str, str]]
     per_agent: Mapping[str, int]
     targets: Sequence[tuple[str, str]] = ()
+    per_job: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,14 @@ def plan(
     agents = [agent for _, agent, _ in capacity.running]
     keys = {key for _, _, key in capacity.running}
     claimed = [(_parts(path), task_id) for path, task_id in capacity.targets]
+    left = dict(capacity.per_job)
     start: list[Task] = []
     waits: dict[str, str] = {}
     for task in tasks:
         agent = agent_of(task)
         why = _held_back(task, agent, agents, keys, now=now, pauses=pauses)
+        if not why and left.get(task.job, 1) < 1:
+            why = JOB_IS_FULL
         if not why:
             targets = [_parts(path) for path in targets_of(task)]
             why = _other_on(targets, claimed) or _no_place(agent, agents, capacity)
@@ -72,6 +78,8 @@ def plan(
         start.append(task)
         agents.append(agent)
         keys.add(task.id_key)
+        if task.job in left:
+            left[task.job] -= 1
     return Plan(tuple(start), waits)
 
 

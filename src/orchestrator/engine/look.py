@@ -11,6 +11,8 @@ from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.standing import rests
 from orchestrator.core.task import Task
+from orchestrator.engine.job_places import JobPlaces
+from orchestrator.engine.jobs import waits_words
 
 LOOKED_THROUGH = 1000  # of waiting tasks that cannot start now
 RESERVED = "what is left of the day's budget is reserved by what runs"
@@ -51,6 +53,7 @@ class Status:
     waits: Mapping[str, str] = field(default_factory=dict)
     budget: DayBudget | None = None
     shortage: str = ""  # what the machine lacks, so that nothing is started
+    blocked: Sequence[Task] = ()  # those that wait for other tasks; *waits* says for which
     scheduled: Sequence[Task] = ()  # templates, which make a run at each of their times
 
 
@@ -76,9 +79,11 @@ async def look(
         next_wake=await store.next_wake(now),
         budget=await _day_budget(store, policy, now),
         shortage=shortage,
+        blocked=await store.blocked(limit=limit),
         scheduled=await store.tasks([State.SCHEDULED], limit=limit),
     )
-    return replace(found, waits=await waits(store, policy, now, agent_of, found.waiting, found))
+    reasons = await waits(store, policy, now, agent_of, found.waiting, found)
+    return replace(found, waits={**reasons, **{task.uid: await waits_words(store, task) for task in found.blocked}})
 
 
 def _news(policy: RunPolicy, waited_for: Collection[str]) -> Sequence[Pause]:
@@ -98,7 +103,8 @@ async def waits(
     """Return by uid why each of *waiting* has not been started, by the very function that decides it."""
     running = [(task.uid, agent_of(task), task.id_key) for task in found.active]
     places = {name: agent.places for name, agent in policy.agents.items() if agent.places}
-    capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd))
+    per_job = await JobPlaces(store).left(found.active, waiting)
+    capacity = Capacity(policy.slots, running, places, targets_in(found.active, policy.base_cwd), per_job)
     targets = partial(target_paths, base_cwd=policy.base_cwd)
     pauses = [*found.pauses, *switched_off(policy.agents)]
     chosen = plan(waiting, now=now, capacity=capacity, pauses=pauses, agent_of=agent_of, targets_of=targets)

@@ -19,6 +19,7 @@ from orchestrator.engine.bell import Bell
 from orchestrator.engine.clockwatch import ClockWatch
 from orchestrator.engine.executor import Executor
 from orchestrator.engine.gate import Gate
+from orchestrator.engine.job_places import JobPlaces
 from orchestrator.engine.patience import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Pool:
         self._clockwatch = clockwatch
         self._kept = kept
         self._store = store
+        self._job_places = JobPlaces(store)
         self._executor = executor
         self._inbox = inbox
         self._clock = clock
@@ -161,8 +163,11 @@ class Pool:
         policy = self._policy()
         pauses = [*await self._store.pauses(), *standing(policy, now)]
         held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
+        running = [attempt.task for attempt in self._running.values()]
         if self._only is None:
-            candidates = await self._store.ready(now, limit=policy.slots + LOOK_AHEAD, agents=_as_written(held, policy))
+            limit, agents = policy.slots + LOOK_AHEAD, _as_written(held, policy)
+            full = await self._job_places.full(running)
+            candidates = await self._store.ready(now, limit=limit, agents=agents, jobs=full)
         else:
             one = await self._store.task(self._only)
             candidates = [one] if one and one.state in (State.QUEUED, State.RETRY_WAIT) else []
@@ -170,7 +175,8 @@ class Pool:
             slots=policy.slots,
             running=[(uid, attempt.agent, attempt.task.id_key) for uid, attempt in self._running.items()],
             per_agent={name: agent.places for name, agent in policy.agents.items() if agent.places},
-            targets=targets_in([attempt.task for attempt in self._running.values()], policy.base_cwd),
+            targets=targets_in(running, policy.base_cwd),
+            per_job=await self._job_places.left(running, candidates),
         )
         return plan(
             candidates,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.job_progress import Family, last_runs
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Clock, EndedTask, Store
@@ -20,6 +21,7 @@ from orchestrator.engine.answers import Answers
 from orchestrator.engine.batch import batch_report, begins_after, seq_before
 from orchestrator.engine.bell import POLL_S, Bell
 from orchestrator.engine.control import Control
+from orchestrator.engine.jobs import Jobs, waits_words
 from orchestrator.engine.look import DayBudget, Status, look, waits
 from orchestrator.engine.orchestrating import Orchestrating
 from orchestrator.engine.pausing import Pausing
@@ -72,6 +74,7 @@ class Orchestrator(Orchestrating, Pausing):
         self._bell = bell
         self._reload = reload
         self._answers = Answers(store=store, clock=clock, redact=redact)
+        self.jobs = Jobs(store, clock, bell, self.cancel)
 
     async def task(self, key: str) -> Task:
         """Return the newest task whose uid, its beginning (4 or more) or last 8 digits, id, name or file name is *key*.
@@ -121,6 +124,12 @@ class Orchestrator(Orchestrating, Pausing):
     def results(self) -> Results:
         """What came of tasks, to be taken or left. Raises NotFoundError where no work areas are kept."""
         return require(self._results)
+
+    async def family(self, task: Task) -> Family:
+        """Return what *task* belongs to: its job, the task that split into it, its own sub-tasks."""
+        jobs = await self._store.job(task.job) if task.job else ()
+        parent = await self._store.task(task.parent) if task.parent else None
+        return Family(next(iter(jobs), None), parent, last_runs(await self._store.children(task.uid)))
 
     @property
     def analysis(self) -> Analysis:
@@ -204,7 +213,7 @@ class Orchestrator(Orchestrating, Pausing):
     async def waits_for(self, task: Task) -> str:
         """Return why *task* has not been started, "" when it may start now or does not wait."""
         if task.state not in WAITING:
-            return ""
+            return await waits_words(self._store, task)
         found = await look(self._store, self._policy(), self._clock.now(), self.agent_of, self._shortage(), limit=0)
         return (await waits(self._store, self._policy(), self._clock.now(), self.agent_of, [task], found))[task.uid]
 
