@@ -11,6 +11,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import AmbiguousError, NotFoundError, UsageError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.hours import Hours, Span
 from orchestrator.core.job import Job
 from orchestrator.core.ports import NewTask, Pause
 from orchestrator.core.task import Priority, Task, TaskSpec
@@ -18,6 +19,10 @@ from orchestrator.engine.analysis import Analysis
 from orchestrator.validation.schema import analytics_problems, forecast_problems
 
 JOB = "f" * 24 + "0000abcd"
+
+
+LEFT_OF_DAY_S = 24 * 3600 - 3600  # a rest of every day, from midnight to one hour before the next
+EVER = Span(frozenset(range(7)), 0, 23 * 60)
 
 
 def spec(task_id: str, *needs: str, **given: Any) -> TaskSpec:
@@ -224,6 +229,23 @@ async def test_an_agent_that_is_held_for_a_time_starts_after_it() -> None:
     held = Event(EventKind.AGENT_HELD, world.clock.now(), data={"agent": "claude"})
     await world.store.pause(Pause("claude", until, "usage_limit", ""), held)
     assert (await forecast(world, spec("x")))["time_s"]["p10"] > 7200
+
+
+async def test_quiet_hours_and_quitting_time_are_in_the_time() -> None:
+    world = World()
+    await backend(world)
+    plain = (await forecast(world, spec("x")))["time_s"]["p50"]
+    for hours in (Hours(quiet=(EVER,), timezone="UTC"), Hours(quitting=(EVER,), timezone="UTC")):
+        world.policy = replace(world.policy, hours=hours)
+        rested = (await forecast(world, spec("x")))["time_s"]["p50"]
+        assert rested - plain == pytest.approx(LEFT_OF_DAY_S - world.clock.now() % 86_400, abs=1)
+
+
+async def test_a_task_with_a_time_of_its_own_is_named() -> None:
+    world = World()
+    await backend(world)
+    (note,) = (await forecast(world, spec("x", after="22:00"), spec("y")))["notes"]
+    assert note == "1 task with `after` or `schedule`: taken to run once, and at once"
 
 
 async def test_places_of_an_agent_bound_what_runs_at_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.hours import HORIZON_S, Span, begins_after, span_in, until
+from orchestrator.core.hours import HORIZON_S, Span, begins_after, span_in, until, windows
 from orchestrator.core.zones import at
 
 BERLIN, SYDNEY = ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Sydney")
@@ -161,3 +161,22 @@ def test_on_ordinary_days_it_is_a_rest_when_clocks_show_so(span: Span, now: int)
     today = wall.weekday() in span.days and span.begins <= minute < span.ends
     since_yesterday = (wall.weekday() - 1) % 7 in span.days and minute + 1440 < span.ends
     assert (until([span], float(now), UTC) > 0) == (today or since_yesterday)
+
+
+def test_windows_are_all_rests_of_a_time_in_order_and_apart() -> None:
+    now, through = berlin("2026-11-27 23:00"), berlin("2026-11-29 23:00")
+    spans = [span_in("22:00-06:00"), span_in("06:00-07:00"), span_in("sat 12:00-13:00")]
+    assert windows(spans, now, through, BERLIN) == [
+        (now, berlin("2026-11-28 07:00")),
+        (berlin("2026-11-28 12:00"), berlin("2026-11-28 13:00")),
+        (berlin("2026-11-28 22:00"), berlin("2026-11-29 07:00")),
+        (berlin("2026-11-29 22:00"), berlin("2026-11-30 07:00")),
+    ]
+    assert windows([], now, through, BERLIN) == []
+
+
+def test_a_rest_without_end_is_one_window_through_all_of_the_time() -> None:
+    now = berlin("2026-11-27 23:00")
+    ((begins, ends),) = windows([span_in("00:00-24:00")], now, now + 30 * DAY, BERLIN)
+    assert begins == now
+    assert ends >= now + 30 * DAY

@@ -103,6 +103,19 @@ def begins_after(spans: Iterable[Span], now: float, zone: tzinfo) -> float:
     return min((begins for begins, _ in found if begins > now), default=0.0)
 
 
+def windows(spans: Iterable[Span], now: float, through: float, zone: tzinfo) -> list[tuple[float, float]]:
+    """Return when the rests from *now* on begin and end that begin before *through*, in order, apart from another."""
+    each, found = tuple(spans), list[tuple[float, float]]()
+    begins = now if until(each, now, zone) else begins_after(each, now, zone)
+    while begins and begins < through:
+        ends = until(each, begins, zone)
+        while ends < through and (on := until(each, ends, zone)):
+            ends = on
+        found.append((begins, ends))
+        begins = begins_after(each, ends, zone)
+    return found
+
+
 def _moments(spans: Sequence[Span], today: date, zone: tzinfo) -> Iterator[tuple[float, float]]:
     """Yield when spans begin and end, of yesterday and the days that follow."""
     for ahead in range(-1, 9):

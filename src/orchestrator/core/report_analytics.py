@@ -126,7 +126,12 @@ def _timeline(told: Row, command: str) -> list[str]:
         )
     job = _part(told, "subject").get("job")
     what = f"--job {_code(job)}" if job else "--since WHEN --analytics"
-    return [*lines, *_more(rows), "", f"All of them: `{command} report {what} --json`, as a picture `--html`"]
+    return [
+        *lines,
+        *_more(rows),
+        "",
+        f"All of them: `{command} report {what} --json`; with timeline and graph as a page: `--html`",
+    ]
 
 
 def _more(rows: Sequence[Row]) -> list[str]:

@@ -10,6 +10,7 @@ from orchestrator.core.dependencies import cycle_in, spelled_out
 from orchestrator.core.errors import AmbiguousError, NotFoundError, UsageError
 from orchestrator.core.events import NOBODY, EventKind, Json, TaskUid
 from orchestrator.core.forecast import Forecast, Planned, Sample, forecast
+from orchestrator.core.hours import windows
 from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.measures import Measured, as_one, measured
@@ -28,6 +29,7 @@ PIECE = 500  # events, needs
 MOST_TASKS = 10_000  # of a period; of a job there is no limit here
 HISTORY = 1000  # tasks that ended last
 LOOKED_AT = 1000  # tasks of the queue
+AHEAD_S = 60 * 86_400.0  # for which quiet hours and quitting times are looked up
 SEED = 20_010  # the same history and batch give the same forecast
 _ENDS = frozenset({EventKind.SUCCEEDED, EventKind.FAILED, EventKind.CANCELLED})
 _TOLD = frozenset({State.SUCCEEDED, State.FAILED})  # what was cancelled does not tell how long it takes
@@ -122,6 +124,7 @@ class Analysis:
         found = forecast(batch, history, _pool(policy, pauses, now), draws)
         notes = [
             *_of_pauses(pauses),
+            *_of_times(specs),
             *_of_needs(batch),
             *self._of_day(found, policy, now),
             *await self._of_queue(specs),
@@ -202,7 +205,10 @@ def _pool(policy: RunPolicy, pauses: Sequence[Pause], now: float) -> Pool:
     places = {name: agent.places for name, agent in policy.agents.items() if agent.places}
     held = {pause.scope: pause.until for pause in pauses if pause.until > now and pause.scope in policy.agents}
     ends = max((pause.until for pause in pauses if pause.scope not in policy.agents), default=0.0)
-    return Pool(policy.slots, now, places, held, rests=[(now, ends)] if ends > now else [])
+    hours, through = policy.hours, now + AHEAD_S
+    quiet = windows(hours.quiet, ends if ends > now else now, through, hours.zone)
+    stops = windows(hours.quitting, now, through, hours.zone)
+    return Pool(policy.slots, now, places, held, [*([(now, ends)] if ends > now else []), *quiet], stops)
 
 
 def _of_pauses(pauses: Sequence[Pause]) -> list[str]:
@@ -213,6 +219,12 @@ def _of_pauses(pauses: Sequence[Pause]) -> list[str]:
             what = "the queue" if pause.scope == EVERYTHING else pause.scope
             found.append(f"{what} is held until it is resumed ({pause.detail or pause.reason}): time counts from then")
     return found
+
+
+def _of_times(specs: Sequence[TaskSpec]) -> list[str]:
+    count = sum(bool(spec.after or spec.schedule) for spec in specs)
+    tasks = "1 task" if count == 1 else f"{count} tasks"
+    return [f"{tasks} with `after` or `schedule`: taken to run once, and at once"] if count else []
 
 
 def _of_needs(batch: Sequence[Planned]) -> list[str]:
