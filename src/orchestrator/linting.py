@@ -45,6 +45,7 @@ from orchestrator.core.lint_batch import (
     agent_remarks,
     dependency_remarks,
     finding_remarks,
+    forecast_remarks,
     id_remarks,
     money_remarks,
     overlap_remarks,
@@ -204,9 +205,11 @@ def _agents(configuration: Configuration, tasks: Sequence[LintTask], known: _Kno
         caps.append((task.spec.budget_usd or (profile.budget_usd if profile else 0.0)) or inf)
     left = policy.day_budget_usd - known.spending.spent_usd - known.spending.reserved_usd
     waiting = [task.file for task in tasks if _waits(task, policy.questions)]
+    money = Money(policy.day_budget_usd, left, sum(caps))
     told = [
         *agent_remarks(tasks, policy.agents, policy.default_agent, known.pauses, now),
-        *money_remarks(Money(policy.day_budget_usd, left, sum(caps))),
+        *money_remarks(money),
+        *forecast_remarks(known.forecast, money),
         *question_remarks(waiting, told=_is_told(configuration)),
         *time_remarks(tasks, policy.hours, policy.schedules.timezone, now),
     ]

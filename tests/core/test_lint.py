@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from orchestrator.core.agents import AgentProfile
+from orchestrator.core.events import Json
 from orchestrator.core.finding import passed, warned
 from orchestrator.core.hours import Hours, span_in
 from orchestrator.core.lifecycle import State
@@ -27,6 +28,7 @@ from orchestrator.core.lint_batch import (
     agent_remarks,
     dependency_remarks,
     finding_remarks,
+    forecast_remarks,
     id_remarks,
     money_remarks,
     overlap_remarks,
@@ -325,6 +327,23 @@ def test_the_budget_of_the_day_is_held_against_what_tasks_may_cost(
     money: Money, expected: list[tuple[Weight, str]]
 ) -> None:
     assert said(money_remarks(money)) == expected
+
+
+COSTS: Json = {"p10": 1.0, "p50": 2.0, "p90": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("left", "words"), [(6.0, ""), (3.0, "may not be enough"), (1.5, "would not be enough"), (0.0, "")]
+)
+def test_what_is_left_of_the_day_is_held_against_the_forecast(left: float, words: str) -> None:
+    remarks = forecast_remarks({"cost_usd": COSTS}, Money(10.0, left, inf))
+    assert [(one.weight, one.code) for one in remarks] == ([(WARN, "forecast_over_budget")] if words else [])
+    assert all(words in one.message and "$5.00" in one.message for one in remarks)
+
+
+@pytest.mark.parametrize("told", [None, {"cost_usd": None}, {}])
+def test_without_a_forecast_of_cost_nothing_is_said_about_it(told: Mapping[str, Json] | None) -> None:
+    assert forecast_remarks(told, Money(10.0, 1.0, inf)) == []
 
 
 def test_questions_that_nobody_hears_of_are_warned_about() -> None:

@@ -11,6 +11,7 @@ from math import inf
 from orchestrator.core.agents import AgentProfile
 from orchestrator.core.budget import BUDGET_SCOPE
 from orchestrator.core.dependencies import DependencyPolicy, cycle_in, spelled_out
+from orchestrator.core.events import Json
 from orchestrator.core.finding import Finding, Level
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lint import LintTask, Refused, Remark, Weight
@@ -278,6 +279,26 @@ def money_remarks(money: Money) -> list[Remark]:
         return []
     words = f"the tasks may cost ${money.caps_usd:.2f} together, and ${money.left_usd:.2f} is left of this day's budget"
     return [Remark(Weight.WARN, "budget_small", words, "Raise budget.per_day_usd, or lower budget_usd of tasks.")]
+
+
+def forecast_remarks(forecast: Mapping[str, Json] | None, money: Money) -> list[Remark]:
+    """Return whether what is left of the day is less than *forecast*, as the command of that name has it, says."""
+    cost = forecast.get("cost_usd") if forecast else None
+    if not isinstance(cost, Mapping) or not money.day_usd or money.left_usd <= 0:
+        return []
+    middle, most = (_usd(cost.get(key)) for key in ("p50", "p90"))
+    if most <= money.left_usd:
+        return []
+    would = "would not be enough" if middle > money.left_usd else "may not be enough"
+    words = (
+        f"${money.left_usd:.2f}, which is left of this day's budget, {would}: by the forecast the tasks cost "
+        f"${middle:.2f}, in one of ten such batches more than ${most:.2f}"
+    )
+    return [Remark(Weight.WARN, "forecast_over_budget", words, f"Raise budget.per_day_usd, or: {COMMAND} forecast")]
+
+
+def _usd(value: Json) -> float:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
 def question_remarks(waiting: Sequence[str], *, told: bool) -> list[Remark]:
