@@ -41,6 +41,7 @@ def assembled(configuration: Configuration, out: Output) -> Program:
         repair=partial(_repair, configuration),
         task_files=_task_files,
         check_file=files.check,
+        check_job=files.check_job,
         lint=partial(_lint, configuration),
         context=files.context,
         parse=partial(_parse, configuration),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 
 from orchestrator.bridges.cancelled_folder import CancelledFolder
 from orchestrator.bridges.files import ArtifactFiles
@@ -13,6 +14,7 @@ from orchestrator.core.ports import Clock, Store
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.cancelled_files import CancelledByFile
 from orchestrator.engine.clockwatch import ClockWatch
+from orchestrator.engine.job_files import JobFiles
 from orchestrator.engine.questions import Questions
 from orchestrator.engine.repairing import Repairing
 from orchestrator.engine.resource_wait import ResourceWait
@@ -53,8 +55,29 @@ def parts_beside(
     repairing = Repairing(store=store, policy=policy, retry=service.retry)
     machine = ThisMachine(partial(_needs, configuration))
     waiting = ResourceWait(store=store, machine=machine, clock=clock, policy=policy)
-    own = (unblocking.run, scheduling.run, waiting.run, repairing.run)
+    folders = _job_files(configuration, store, clock, bell, service)
+    own = (folders.run, unblocking.run, scheduling.run, waiting.run, repairing.run)
     return taking.run, questions.run, status.run, cancelled.run, *own
+
+
+def _job_files(configuration: Configuration, store: Store, clock: Clock, bell: Bell, service: Orchestrator) -> JobFiles:
+    return JobFiles(
+        store=store,
+        artifacts=ArtifactFiles(configuration.root),
+        clock=clock,
+        bell=bell,
+        look=service.jobs.look,
+        redact=configuration.redacted,
+        wanted=lambda: configuration.settings.jobs.workspace,
+        relative=partial(_below, configuration.root),
+        pages=partial(service.analysis.of_job, command=configuration.command),
+        command=configuration.command,
+    )
+
+
+def _below(root: Path, path: str) -> str:
+    """Return *path* as one relative to *root*, "" when it does not lie there."""
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else ""
 
 
 def _needs(configuration: Configuration) -> Needs:

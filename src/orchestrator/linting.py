@@ -25,6 +25,7 @@ from orchestrator.configuration import Configuration
 from orchestrator.core.budget import Spending, day_of
 from orchestrator.core.errors import StoreError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
+from orchestrator.core.jobfile import JobPlan, is_job_file
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.lint import (
     Checked,
@@ -55,9 +56,10 @@ from orchestrator.core.lint_batch import (
 from orchestrator.core.lint_times import time_remarks
 from orchestrator.core.notice import NoticeKind
 from orchestrator.core.plan import spec_paths
+from orchestrator.core.policy import RunPolicy
 from orchestrator.core.ports import Pause, Store
 from orchestrator.core.question import QuestionRules
-from orchestrator.core.task import Task, id_key
+from orchestrator.core.task import Task, TaskSpec, id_key
 from orchestrator.diagnosis import before_bed
 from orchestrator.engine.analysis import Analysis
 from orchestrator.engine.proof import Prover
@@ -113,12 +115,16 @@ def task_files(paths: Sequence[str]) -> list[str]:
         if not Path(path).is_dir():
             found.setdefault(path)
             continue
-        inside = sorted(one.name for one in Path(path).iterdir() if is_task_name(one.name) and not one.is_dir())
+        inside = sorted(one.name for one in Path(path).iterdir() if _is_ours(one))
         if not inside:
             hint = "A task file ends in .task.md: docs/task-files.md"
             raise UsageError(f"{path} is a folder without a task file", hint=hint)
         found |= dict.fromkeys(str(Path(path, name)) for name in inside)
     return list(found)
+
+
+def _is_ours(path: Path) -> bool:
+    return (is_task_name(path.name) or is_job_file(path.name)) and not path.is_dir()
 
 
 def _read(configuration: Configuration, files: Sequence[str]) -> tuple[list[LintTask], list[Refused]]:
@@ -127,18 +133,35 @@ def _read(configuration: Configuration, files: Sequence[str]) -> tuple[list[Lint
     refused: list[Refused] = []
     for file in files:
         try:
-            spec = reader.check(file)
+            if is_job_file(Path(file).name):
+                tasks += _of_job(reader.check_job(file), file, policy)
+            else:
+                spec = reader.check(file)
+                digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+                group = f"job {spec.job}" if spec.job else ""
+                tasks.append(replace(_task(file, spec, policy), sha256=digest, group=group))
         except TaskFileError as error:
             where = f" ({error.field})" if error.field else ""
             why = Remark(Weight.FAIL, error.reason, f"{error.message}{where}", error.hint, file, error.line or 0)
             refused.append(Refused(file, why))
-            continue
-        kind = policy.types.get(spec.type)
-        cwd, targets = spec.cwd or policy.base_cwd, spec_paths(spec, policy.base_cwd)
-        changes = kind is not None and kind.expects_changes
-        on_dependency = spec.on_dependency or policy.on_dependency
-        tasks.append(LintTask(file, spec, cwd, targets, expects_changes=changes, policy=on_dependency))
     return tasks, refused
+
+
+def _of_job(plan: JobPlan, file: str, policy: RunPolicy) -> list[LintTask]:
+    """A task of a file of many is called by the file and its id."""
+    found = []
+    for one in plan.tasks:
+        spec = replace(one.spec, on_dependency=one.spec.on_dependency or plan.on_dependency)
+        found.append(replace(_task(f"{file}: {spec.id}", spec, policy), group=file))
+    return found
+
+
+def _task(file: str, spec: TaskSpec, policy: RunPolicy) -> LintTask:
+    kind = policy.types.get(spec.type)
+    cwd, targets = spec.cwd or policy.base_cwd, spec_paths(spec, policy.base_cwd)
+    changes = kind is not None and kind.expects_changes
+    on_dependency = spec.on_dependency or policy.on_dependency
+    return LintTask(file, spec, cwd, targets, expects_changes=changes, policy=on_dependency)
 
 
 # --- what the store knows ---------------------------------------------------------------------------------------------
@@ -151,7 +174,7 @@ async def _known(configuration: Configuration, tasks: Sequence[LintTask]) -> _Kn
     try:
         async with open_store(path, read_only=True) as store:
             rows = await store.tasks(sorted(PENDING | ACTIVE), limit=OPEN_TASKS)
-            digests = [hashlib.sha256(Path(task.file).read_bytes()).hexdigest() for task in tasks]
+            digests = [task.sha256 for task in tasks]
             asked = [(task.spec.id, digest) for task, digest in zip(tasks, digests, strict=True)]
             done: dict[str, str] = {}
             for task, digest, others in zip(tasks, digests, await store.namesakes(asked), strict=True):

@@ -23,7 +23,7 @@ from orchestrator.compose import Parts, make_folders, opened, require_root
 from orchestrator.configuration import Configuration
 from orchestrator.core.errors import ConflictError, NotFoundError, TaskFileError, UsageError
 from orchestrator.core.events import Event, EventKind, TaskUid
-from orchestrator.core.jobfile import is_job_file
+from orchestrator.core.jobfile import MAX_BYTES, JobPlan, is_job_file, read_job_file
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, NotReady
 from orchestrator.core.report import COMMAND
@@ -54,6 +54,14 @@ class RootFiles:
     def check(self, path: str) -> TaskSpec:
         """Read a task file as the daemon would. Raises TaskFileError, NotFoundError."""
         return self._parse(path, self._bytes(path))
+
+    def check_job(self, path: str) -> JobPlan:
+        """Read a file of many tasks in the same way."""
+        body, rules = self._bytes(path, MAX_BYTES), task_rules(self._configuration.settings, "folder")
+        try:
+            return read_job_file(body, file_name=Path(path).name, rules=rules, limit_bytes=MAX_BYTES)
+        except TaskFileError as error:
+            raise _found_at(path, error) from None
 
     async def put(self, file_name: str, body: bytes) -> str:
         """Create a file in tasks/, all of it at once. Raises ConflictError if it exists."""
@@ -279,9 +287,9 @@ class RootFiles:
         except TaskFileError as error:
             raise _found_at(path, error) from None
 
-    def _bytes(self, path: str) -> bytes:
+    def _bytes(self, path: str, limit: int = 0) -> bytes:
         """Read *path* as the intake reads: no link, no device, nothing too large, and never blocked."""
-        limit = task_rules(self._configuration.settings).limits.file_bytes
+        limit = limit or task_rules(self._configuration.settings).limits.file_bytes
         if Path(path).is_dir():
             raise UsageError(f"{path} is a folder", hint=f"Name the files in it: {path.rstrip('/')}/*.task.md")
         try:

@@ -194,7 +194,11 @@ async def test_the_text_says_the_range_and_what_it_rests_on() -> None:
 
 async def test_a_cancelled_task_is_no_history() -> None:
     world = World()
-    await world.add("gone", EventKind.STARTED, EventKind.CANCEL_REQUESTED, EventKind.CANCELLED)
+    gone = await world.add("gone", EventKind.STARTED)
+    world.clock.advance(60)
+    about = (world.clock.now(), gone.uid, gone.attempt, gone.epoch)
+    asked, ended = (Event(kind, *about) for kind in (EventKind.CANCEL_REQUESTED, EventKind.CANCELLED))
+    await world.store.commit([asked, ended])
     assert (await forecast(world, spec("a")))["history"] == 0
 
 

@@ -41,7 +41,7 @@ async def test_a_folder_is_linted_and_its_report_is_grouped_with_what_to_type(wo
         "tasks/a.task.md\n"
         "  NOTE  line 9: a criterion is in words\n"
         "\n"
-        "3 files, 1 of them without a remark.\n"
+        "3 tasks, 1 of them without a remark.\n"
         "Checks run on the base: 3, 1 not run, in 2.3s.\n"
         "failures: 1, warnings: 1\n"
     )
@@ -64,6 +64,15 @@ async def test_a_file_is_linted_only_where_that_is_asked_for(world: World) -> No
     assert world.linted == []
     await world.call("check", "a.md", "--lint", "--no-run", "--seconds", "5")
     assert world.linted == [(("a.md",), False, 5.0)]
+
+
+async def test_a_file_of_many_tasks_is_read_as_a_job(world: World) -> None:
+    world.files["a"] = TASK.spec
+    world.files["b"] = replace(TASK.spec, id="b", depends_on=("a",))
+    code, text, _ = await world.call("check", "tasks.json")
+    assert (code, text) == (0, "tasks.json: ok, the job night of 2 tasks\n  a: T\n  b (after a): T\n")
+    (row,) = (await world.json("check", "night.job.md"))["files"]
+    assert (row["ok"], row["job"], [one["id"] for one in row["tasks"]]) == (True, "night", ["a", "b"])
 
 
 async def test_without_running_it_says_how_to_run(world: World) -> None:

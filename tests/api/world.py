@@ -17,6 +17,7 @@ from orchestrator.core.agents import AgentProfile
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.finding import Finding
+from orchestrator.core.jobfile import JobPlan, JobTask
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
@@ -79,6 +80,7 @@ class World:
             repair=self._repair,
             task_files=list,
             check_file=self._check,
+            check_job=self._check_job,
             lint=self._lint,
             context=self._context,
             parse=self._parse,
@@ -136,6 +138,9 @@ class World:
         if path not in self.files:
             raise TaskFileError("prompt_missing", "it does not say what to do", file=path, line=3, hint="Say it.")
         return self.files[path]
+
+    def _check_job(self, path: str) -> JobPlan:
+        return JobPlan("night", tuple(JobTask(spec, b"") for spec in self.files.values()))
 
     async def _lint(self, paths: Sequence[str], run: bool, seconds: float) -> LintReport:
         self.linted.append((tuple(paths), run, seconds))

@@ -81,6 +81,14 @@ async def test_a_result_that_cannot_be_in_it_is_said_and_not_dropped(chain: Task
     )
 
 
+async def test_a_result_that_was_discarded_before_is_in_it_and_the_notes_say_so(chain: Tasks) -> None:
+    auth = await chain.does("auth", {"auth": "1\n"})
+    await chain.taking.discard(chain.done("auth"))
+    _, area = await chain.begins("pay", [auth])
+    assert Path(area.root, "auth").exists()
+    assert any("was discarded before this began: it is in it nevertheless" in note for note in area.notes)
+
+
 async def test_results_that_do_not_fit_are_in_the_area_with_markers_and_the_result_is_the_merge(chain: Tasks) -> None:
     auth = await chain.does("auth", {"t": "a\nB1\nc\n"})
     data = await chain.does("data", {"t": "a\nB2\nc\n"})

@@ -13,7 +13,7 @@ from orchestrator.core.work import Base
 pytestmark = needs_git
 NAMES = ("auth", "data", "pay", "all")
 ORDERS = list(itertools.permutations(NAMES))
-SOME, OTHERS = ORDERS[9::13], ORDERS[5::11]  # all 48 take a minute
+SOME, OTHERS = ORDERS[22:23], ORDERS[5::11]  # all 48 take a minute
 TEXT = "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
 
 
@@ -181,10 +181,10 @@ async def two_levels(tasks: Tasks) -> None:
     await tasks.ends(order, area, {"n": text.replace("top", "all done")})
 
 
-DEEP = list(itertools.permutations((*NAMES, "top")))
+DEEP = list(itertools.permutations((*NAMES, "top")))  # all 120 take five
 
 
-@pytest.mark.parametrize("order", DEEP[17::70])
+@pytest.mark.parametrize("order", DEEP[87:88])
 async def test_a_tree_of_two_levels_is_merged_in_any_order_onto_a_branch_that_moves(
     tasks: Tasks, order: tuple[str, ...]
 ) -> None:

@@ -195,6 +195,7 @@ def test_an_agent_without_a_free_place_does_not_hold_up_another() -> None:
 
 def test_two_tasks_on_one_file_follow_each_other_and_let_others_pass() -> None:
     assert play([5, 5, 5], Pool(2, 0.0), locks={0: ("f",), 1: ("f",)}) == 10
+    assert play([5, 5, 5, 5], Pool(2, 0.0), locks={0: ("f",), 1: ("f",)}) == 10
     assert play([5, 5], Pool(2, 0.0), locks={0: ("f", "g"), 1: ("h", "f", "f")}) == 10
 
 

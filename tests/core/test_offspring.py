@@ -166,3 +166,43 @@ def test_the_type_of_a_request_that_is_not_split_after_all_never_plans() -> None
     assert ordinary_type("Split and fix it", TYPES).value == "fix"
     assert ordinary_type("Split it", TYPES, "analyze").value == "analyze"
     assert ordinary_type("Split it", {"orchestrate": TYPES["orchestrate"]}).value == "orchestrate"
+
+
+sub_tasks = st.builds(
+    SubTask,
+    key=st.just("a"),
+    title=st.text(max_size=10),
+    prompt=st.sampled_from(["Fix it.", "Analyze it.", "Split it."]),
+    type=st.sampled_from([*TYPES, "", "none"]),
+    criteria=st.lists(
+        st.sampled_from(
+            ["x: `make`", "the tests pass: `pytest -q`", "exists: `a`", "(human) y", "output: `id` matches `0`"]
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+rights = st.builds(
+    Rights,
+    types=st.just(TYPES),
+    tools=st.none() | st.just(frozenset(TYPES["analyze"].tools)),
+    may_plan=st.booleans(),
+    commands=st.booleans(),
+    budget_usd=st.none() | st.floats(0.5, 100),
+)
+
+
+@given(tasks=st.lists(sub_tasks, min_size=2, max_size=7), given_rights=rights)
+def test_whatever_is_asked_for_no_sub_task_has_more_than_its_parent(tasks: list[SubTask], given_rights: Rights) -> None:
+    named = tuple(replace(task, key=f"t{number}") for number, task in enumerate(tasks))
+    parent = PARENT if given_rights.tools is None else replace(PARENT, type="analyze")
+    made = [child.spec for child in offspring(Plan(named), parent, given_rights)]
+    for spec in made:
+        kind = TYPES[spec.type]
+        assert given_rights.may_plan or not kind.plans
+        assert given_rights.tools is None or (given_rights.tools.issuperset(kind.tools) and not kind.plans)
+        commands = [one.check.argv for one in spec.criteria if one.check is not None and one.check.argv]
+        assert given_rights.commands or set(commands) <= {TEST.argv}
+        same = (spec.cwd, spec.agent, spec.model, spec.max_depth, spec.approve)
+        assert same == (parent.cwd, parent.agent, parent.model, parent.max_depth, parent.approve)
+    if given_rights.budget_usd is not None:
+        assert sum(spec.budget_usd or 0.0 for spec in made) <= given_rights.budget_usd

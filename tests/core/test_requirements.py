@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reading import rules
 from tests.requirements import labelled, measured
@@ -151,6 +151,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=14).map(" ".join))
 def test_whatever_the_words_are_no_item_waits_for_itself_over_any_number_of_steps(text: str) -> None:
     found = read(text)
@@ -163,6 +164,7 @@ def test_whatever_the_words_are_no_item_waits_for_itself_over_any_number_of_step
     assert [one.number for one in found.items] == list(range(1, len(found.items) + 1))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_read_and_always_in_the_same_way(text: str) -> None:
     assert read(text) == read(text)

@@ -53,8 +53,9 @@ def test_only_files_that_stand_in_the_text_and_technologies_that_are_known_or_na
 
 
 def test_a_type_or_level_that_is_none_of_ours_is_read_by_rules() -> None:
-    (one,) = read(answer({**ITEM, "type": "shell", "complexity": "enormous"})).items
-    assert (one.type, one.complexity) == ("code-generation", "medium")
+    for kind, level in (("shell", "enormous"), (["fix"], {"high": 1}), (None, True)):
+        (one,) = read(answer({**ITEM, "type": kind, "complexity": level})).items
+        assert (one.type, one.complexity) == ("code-generation", "medium")
 
 
 def test_an_order_keeps_words_that_stand_there_and_says_whose_the_others_are() -> None:
@@ -104,7 +105,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(ITEM, JSON)), max_size=4), ROWS, JSON)
 def test_whatever_it_answers_the_result_is_whole_and_has_no_circle(items: Any, links: Any, risks: Any) -> None:
     found = requirements_in(answer(*items, dependencies=links, risks=[risks]), "m", TEXT, RULES)
@@ -150,6 +151,7 @@ def test_equal_titles_get_ids_of_their_own() -> None:
     assert [one.id for one in specs("- Fix it now\n- Fix it now")] == ["fix-it-now", "fix-it-now-2"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["- ", "# ", "**Context:**", "Add a page", "\n", "```", "---", "fix the bug. "]), max_size=9

@@ -115,6 +115,16 @@ def test_half_hours_are_all_told_where_clocks_are_set_by_half_an_hour() -> None:
     assert [time - times[0] for time in times] == [n * 30 * MINUTE for n in range(7)]
 
 
+def test_every_sixth_hour_comes_on_the_day_when_clocks_are_set_by_half_an_hour() -> None:
+    day = moment("2026-04-05T00:00", LORD_HOWE)
+    assert walls("0 */6 * * *", LORD_HOWE, day, day + DAY) == [
+        "05 00:00+1100",
+        "05 06:00+1030",
+        "05 12:00+1030",
+        "05 18:00+1030",
+    ]
+
+
 def test_two_times_that_are_left_out_are_one() -> None:
     day = moment("2026-03-29T00:00")
     assert walls("0,30 2 * * *", BERLIN, day, day + 22 * HOUR) == ["29 03:00+0200"]

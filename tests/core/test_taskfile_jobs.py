@@ -39,3 +39,18 @@ def test_what_git_takes_for_a_branch_is_one(name: str) -> None:
 )
 def test_what_git_takes_for_no_branch_is_none(name: str) -> None:
     assert not is_branch(name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("after: 22:00", ("22:00", "", "", "")),
+        ("after: '2026-11-28T22:00'\ndeadline: 2026-11-29", ("2026-11-28T22:00", "", "", "2026-11-29")),
+        ("after: in  2 h", ("in 2 h", "", "", "")),
+        ("Schedule: 30  2 * * mon-fri\ntime-zone: x", ("", "30 2 * * mon-fri", "", "")),
+        ("schedule: '@Daily'\ntimezone: Europe/Berlin\ndeadline: 06:00", ("", "@daily", "Europe/Berlin", "06:00")),
+    ],
+)
+def test_a_task_says_when_it_is_to_run(lines: str, said: tuple[str, str, str, str]) -> None:
+    spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
+    assert (spec.after, spec.schedule, spec.timezone, spec.deadline) == said

@@ -21,7 +21,7 @@ def works(seconds: float) -> str:
 
 def test_what_a_daemon_has_run_is_told_and_what_comes_next_is_forecast(root: CommandRoot) -> None:
     root.drop("schema", works(0.4))
-    root.drop("api", works(0.2))
+    root.drop("api", works(0.2), more="depends_on: [schema]\nretries: 0\n")
     root.drop("docs", script({"init": 0}, {"error": "the scripted failure"}))
     with daemon(root.path, root.env):
         wait_until(lambda: len(list((root.path / "results").glob("*_result.json"))) == 3, what="three results")
@@ -30,10 +30,10 @@ def test_what_a_daemon_has_run_is_told_and_what_comes_next_is_forecast(root: Com
     told = json.loads(root.call("report", "--since", "1h", "--analytics", "--json").stdout)
     assert analytics_problems(told) == []
     assert (told["counts"]["tasks"], told["counts"]["succeeded"]) == (3, 2)
-    assert [one["name"] for one in told["bottleneck"]["path"]] == ["schema"]
-    assert told["bottleneck"]["seconds"] >= 0.4
+    assert [one["name"] for one in told["bottleneck"]["path"]] == ["schema", "api"]
+    assert told["bottleneck"]["seconds"] >= 0.6
     assert told["resources"]["cost_usd"]["known"] > 0
-    assert "- `schema`" in root.call("report", "--since", "1h", "--analytics").stdout
+    assert "`schema` → `api`" in root.call("report", "--since", "1h", "--analytics").stdout
     page = root.call("report", "--since", "1h", "--analytics", "--html").stdout
     assert page.startswith("<!doctype html>")
     assert "schema, attempt 1" in page

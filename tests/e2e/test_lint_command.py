@@ -1,6 +1,7 @@
 """`check tasks/` on a real root with a real repository: what it finds, and that it leaves nothing behind."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def test_where_there_is_no_repository_only_files_are_looked_at(root: CommandRoot
     assert {"works_in_place", "check_passes_already", "check_not_run"} <= codes
     assert not (plain / "harm").exists()
     assert any("there is no clean checkout" in row["message"] for row in rows)
+
+
+def test_the_tasks_of_a_job_file_are_linted_each_by_its_id(root: CommandRoot) -> None:
+    rows = [
+        {"id": "one", "prompt": "Do it.", "type": "fix", "cwd": "app", "criteria": ["it is right: `true`"]},
+        {"id": "two", "prompt": "Do it.", "type": "fix", "cwd": "app", "dependencies": ["one", "nobody"]},
+    ]
+    (root.path / "tasks" / "tasks.json").write_text(json.dumps({"name": "night", "tasks": rows}))
+    (root.path / "tasks" / "broken.job.md").write_text("nothing\n")
+    told = root.json("check", str(root.path / "tasks"), code=1)
+    assert lint_problems(told) == []
+    said = {((row["file"] or "").rpartition("/")[2], row["code"]) for row in told["remarks"]}
+    assert {
+        ("tasks.json: one", "nothing_to_prove"),
+        ("tasks.json: two", "dependency_unknown"),
+        ("broken.job.md", "job_syntax"),
+    } <= said
+    assert "2 tasks" in root.call("check", str(root.path / "tasks" / "tasks.json")).stdout
 
 
 def test_requirements_are_read_without_storing_and_written_as_tasks_that_a_lint_reads(root: CommandRoot) -> None:

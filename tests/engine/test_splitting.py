@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.agents import DONE, FakeAgent
-from tests.engine.plan_rig import TWO, children, of_type, planned, planner, sub_task, told, until_state
-from tests.rig import Open
+from tests.engine.plan_rig import TWO, TYPES, children, of_type, planned, planner, sub_task, told, until_state
+from tests.rig import FIX, Open
 
-from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Usage
+from orchestrator.bridges.workspace import InPlaceWorkspace
+from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Usage, WorkOrder
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.question import Source
@@ -204,6 +206,28 @@ async def test_a_daemon_that_dies_before_the_verdict_splits_once_on_the_plan_tha
         assert started.attempt == 1
 
 
+class Contradicting(InPlaceWorkspace):
+    """A workspace in which the results of sub-tasks do not fit together."""
+
+    async def prepare(self, order: WorkOrder, allowed_root: str, *, fresh: bool) -> Area:
+        area = await super().prepare(order, allowed_root, fresh=fresh)
+        return replace(area, conflicts=("app.py",)) if order.merges else area
+
+
+async def test_results_that_contradict_each_other_go_to_an_agent_that_may_change_files(
+    open_engine: Open, tmp_path: Path
+) -> None:
+    place = Contradicting(base_cwd=lambda: tmp_path / "work", own=frozenset())
+    async with open_engine(planner(TWO), workspace=place, **of_type()) as engine:
+        task = await engine.add("t", type="orchestrate", prompt="Fix it.")
+        engine.policy = replace(engine.policy, types={**TYPES, "fix": replace(FIX, words=(r"\bfix\b",))})
+        await until_state(engine, task, State.SUCCEEDED)
+        last = engine.agent.starts[-1]
+        assert (last.task_id, last.resume, last.schema, last.tools) == ("t", True, "", FIX.tools)
+        assert "- app.py" in last.continue_prompt
+        assert "Do not do this yourself." not in last.prompt
+
+
 # --- a running worker that splits its own task
 
 
@@ -229,7 +253,9 @@ async def test_a_worker_that_wished_for_sub_tasks_waits_for_them_and_goes_on_in_
         await until_state(engine, task, State.SUCCEEDED)
         last = engine.agent.starts[-1]
         assert (last.task_id, last.resume) == ("t", True)
-        assert "Your sub-tasks have ended." in last.continue_prompt
+        assert last.continue_prompt.startswith(
+            "The sub-tasks of 't' have ended.\n\nDone:\n- t.one (succeeded): one\n> All is done."
+        )
 
 
 async def test_a_worker_that_was_cut_off_after_its_wish_has_wished_all_the_same(open_engine: Open) -> None:

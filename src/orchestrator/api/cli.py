@@ -190,21 +190,6 @@ def _plan_commands(commands: Commands) -> None:
     one.add_argument("task", metavar="TASK", help="id, name, file name or the last 8 digits of the uid")
 
 
-def _report_command(commands: Commands) -> None:
-    report = "tell what ended: proven, unproven, failed and why, what waits for you, cost"
-    one = _add(commands, "report", cli_analytics.report_or_figures, report, "report --since 12h")
-    when = one.add_mutually_exclusive_group()
-    when.add_argument(
-        "--batch", action="store_true", help="the batch that is going on, else the last one (the default)"
-    )
-    when.add_argument("--since", default="", metavar="WHEN", help=cli_report.FORMS)
-    when.add_argument(
-        "--job", default="", metavar="JOB", help="where the time and money of a job went: docs/analytics.md"
-    )
-    one.add_argument("--analytics", action="store_true", help="the same figures on what ended since WHEN")
-    one.add_argument("--html", action="store_true", help="such figures as a page with timeline and dependency graph")
-
-
 def _forecast_command(commands: Commands) -> None:
     about = "say what task files will take and cost, from what earlier ones took; runs nothing"
     one = _add(commands, "forecast", cli_analytics.forecast, about, "forecast tasks/")

@@ -8,6 +8,7 @@ from orchestrator.api.cli_report import moment_of, report
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
 from orchestrator.core.errors import ExitCode, TaskFileError, UsageError
+from orchestrator.core.jobfile import is_job_file
 from orchestrator.core.report_forecast import forecast_text
 
 
@@ -43,7 +44,8 @@ async def forecast(program: Program, out: Output, args: argparse.Namespace) -> i
     specs, refused = [], []
     for file in program.task_files(paths):
         try:
-            specs.append(program.check_file(file))
+            many = is_job_file(PurePath(file).name)
+            specs += [one.spec for one in program.check_job(file).tasks] if many else [program.check_file(file)]
         except TaskFileError as error:
             refused.append(f"{file} is no task: {error.message}")
     async with program.open_service() as service:

@@ -2,14 +2,17 @@
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from orchestrator.api import cli_work
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
-from orchestrator.api.render import error_json, spec_text
+from orchestrator.api.render import error_json, short, spec_text
 from orchestrator.core.codec import to_json
 from orchestrator.core.errors import ExitCode, OrchestratorError, TaskFileError, UsageError
 from orchestrator.core.events import Json
+from orchestrator.core.jobfile import is_job_file
+from orchestrator.core.task import TaskSpec
 from orchestrator.core.text import slug
 
 SCHEMA_VERSION = 1
@@ -45,6 +48,9 @@ async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
     rows: list[Json] = []
     for path in args.files:
         try:
+            if is_job_file(PurePath(path).name):
+                rows.append(_job_row(program, out, path))
+                continue
             spec = program.check_file(path)
         except OrchestratorError as error:
             if len(args.files) == 1 and not isinstance(error, TaskFileError):
@@ -63,6 +69,19 @@ async def check(program: Program, out: Output, args: argparse.Namespace) -> int:
     elif len(args.files) > 1:
         out.say(f"{len(args.files) - wrong} of {len(args.files)} files are tasks.")
     return ExitCode.FAILED if wrong else ExitCode.OK
+
+
+def _job_row(program: Program, out: Output, path: str) -> Json:
+    """Say what a file of many tasks asks for."""
+    plan = program.check_job(path)
+    if not out.as_json:
+        out.say(f"{path}: ok, the job {plan.name} of {len(plan.tasks)} tasks")
+        out.say("\n".join(f"  {one.spec.id}{_waits(one.spec)}: {short(one.spec.title, 80)}" for one in plan.tasks))
+    return {"file": path, "ok": True, "job": plan.name, "tasks": [to_json(one.spec) for one in plan.tasks]}
+
+
+def _waits(spec: TaskSpec) -> str:
+    return f" (after {', '.join(spec.depends_on)})" if spec.depends_on else ""
 
 
 def _error_row(error: OrchestratorError) -> dict[str, Json]:

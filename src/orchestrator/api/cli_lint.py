@@ -80,7 +80,7 @@ def lint_lines(report: LintReport, *, no_run: bool = False) -> list[str]:
 def _closing(report: LintReport, *, no_run: bool) -> list[str]:
     count = len(report.tasks) + len(report.refused)
     clean = {one.file for one in report.tasks} - {one.file for one in report.remarks}
-    lines = [f"{count} {'file' if count == 1 else 'files'}, {len(clean)} of them without a remark."]
+    lines = [f"{count} {'task' if count == 1 else 'tasks'}, {len(clean)} of them without a remark."]
     if no_run:
         lines.append("No check was run: leave out --no-run to see which pass already.")
     elif report.run or report.not_run:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event
 from orchestrator.core.finding import Finding
+from orchestrator.core.jobfile import JobPlan
 from orchestrator.core.lint import LintReport
 from orchestrator.core.notice_ports import Told
 from orchestrator.core.ports import EndedTask
@@ -56,6 +57,7 @@ class Program:
     repair: Callable[[], Awaitable[RepairReport]]
     task_files: Callable[[Sequence[str]], Sequence[str]]  # of files and folders; raises UsageError for an empty one
     check_file: Callable[[str], TaskSpec]  # raises TaskFileError, NotFoundError
+    check_job: Callable[[str], JobPlan]  # of a file of many tasks; raises the same
     lint: Callable[[Sequence[str], bool, float], Awaitable[LintReport]]  # paths; run checks? for how many seconds
     context: Callable[[str], Awaitable[str]]  # a file, or the text itself
     parse: Callable[[str, str, bool], Awaitable[Requirements]]  # text, context; may a model be asked?

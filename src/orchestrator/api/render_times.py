@@ -37,7 +37,7 @@ def time_lines(task: Task, now: float) -> Sequence[str]:
         lines.append(f"schedule: {schedule_words(task)}")
         if task.state is State.SCHEDULED:
             lines.append(f"next run: {_both(task, task.not_before, now)}")
-    elif task.state in (State.QUEUED, State.BLOCKED, State.HELD, State.RETRY_WAIT) and task.not_before > now:
+    elif task.state in (State.QUEUED, State.HELD, State.RETRY_WAIT) and task.not_before > now:
         lines.append(
             f"{'next try' if task.state is State.RETRY_WAIT else 'starts'}: {_both(task, task.not_before, now)}"
         )

@@ -110,6 +110,8 @@ async def _fitting(git: Git, facts: AreaFacts, results: Sequence[Base]) -> tuple
             notes.append(f"{_side_words(one)} is not in it: {why}")
         elif not await is_taken(git, facts, one.uid, one.head, facts.base):
             fit.append(one)
+            if one.branch and not await commit_at(git, facts.source, f"refs/heads/{one.branch}"):
+                notes.append(f"{_side_words(one)} was discarded before this began: it is in it nevertheless")
     return fit, notes
 
 
@@ -121,7 +123,8 @@ async def _unfit(git: Git, facts: AreaFacts, one: Base) -> str:
         where = f" in {one.source}" if one.source else ""
         return f"that one worked in place{where}, and nothing of it is a commit"
     if not await commit_at(git, facts.git_dir, one.head):
-        return f"it lies in another repository, {one.source}"
+        where = "it lies in another repository" if one.branch else "it is no commit of this repository"
+        return f"{where}, {one.source}"
     return ""
 
 

@@ -17,6 +17,7 @@ from orchestrator.bridges.git_source import ALTERNATES, stores
 from orchestrator.bridges.process import run_quick
 from orchestrator.bridges.scratch import remove
 from orchestrator.core.errors import WorkAreaError
+from orchestrator.core.job_tree import JOB_FOLDER
 from orchestrator.core.text import printable
 
 SET_UP_S = 1800.0
@@ -114,7 +115,8 @@ def make_copy(folder: AreaFolder, source: Path, own: frozenset[Path]) -> None:
     remove(folder.repo)
 
     def left_out(at: str, found: list[str]) -> list[str]:
-        return [name for name in found if (path := Path(at, name)) in own or _is_strange(path) or name == ".git"]
+        named = {name for name in found if name == ".git" or JOB_FOLDER.match(name)}
+        return [name for name in found if (path := Path(at, name)) in own or _is_strange(path) or name in named]
 
     shutil.copytree(source, folder.repo, symlinks=True, ignore=left_out)
 

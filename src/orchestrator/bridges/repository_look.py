@@ -42,6 +42,7 @@ class RepositoryLook:
         self._mode = mode
         self._base_cwd = base_cwd
         self._own = frozenset(own)
+        self._seen: dict[tuple[str, tuple[str, ...]], Place] = {}
         self._dirty: dict[str, tuple[tuple[str, ...], str]] = {}
 
     async def at(self, cwd: str, targets: Sequence[str], allowed_root: str) -> Place:
@@ -54,6 +55,12 @@ class RepositoryLook:
             return Place(Repository(missing=True, why=f"{cwd}: {why}"))
         if self._mode not in (AUTO, CLONE):
             return Place(Repository(why=f"isolation.mode is {self._mode}"), str(real))
+        key = (str(real), () if has_repository(real) else tuple(targets))
+        if key not in self._seen:
+            self._seen[key] = await self._looked(real, targets, fence)
+        return self._seen[key]
+
+    async def _looked(self, real: Path, targets: Sequence[str], fence: Path) -> Place:
         refused = self._mode == CLONE
         try:
             source = await self._source(str(real), targets, str(fence))

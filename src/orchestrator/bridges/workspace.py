@@ -16,6 +16,7 @@ from orchestrator.core.attempt import WorkOrder
 from orchestrator.core.errors import WorkAreaError
 from orchestrator.core.evidence import Changes, compare
 from orchestrator.core.failpoint import hit
+from orchestrator.core.job_tree import JOB_FOLDER
 from orchestrator.core.notes import NotesWanted, ProjectNote
 from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
 
@@ -152,7 +153,7 @@ class InPlaceWorkspace:
             for entry in entries:
                 try:
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in SKIPPED and Path(entry.path) not in self._own:
+                        if not (entry.name in SKIPPED or JOB_FOLDER.match(entry.name) or Path(entry.path) in self._own):
                             folders.append(Path(entry.path))
                     else:
                         yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)

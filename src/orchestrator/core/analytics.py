@@ -208,9 +208,9 @@ def ready_times(tasks: Iterable[Measured]) -> Mapping[TaskUid, float]:
     known = {task.uid: task for task in tasks}
     found = {}
     for task in known.values():
-        # A task that has not ended, or that ended after this one began, was not waited for: it was passed over.
+        # What ended after this one began was not waited for: it was passed over, or is a sub-task.
         first = task.runs[0].start_ts if task.runs else math.inf
-        ends = [known[uid].ended_ts for uid in task.needs if uid in known and known[uid].parent != task.uid]
+        ends = [known[uid].ended_ts for uid in task.needs if uid in known]
         found[task.uid] = max((end for end in ends if end <= first), default=0.0)
     return {uid: max(task.created_ts, found[uid]) for uid, task in known.items()}
 

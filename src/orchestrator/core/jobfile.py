@@ -29,6 +29,7 @@ from orchestrator.core.text import printable
 
 JSON_NAME, MANY_JSON, MANY_DOCUMENTS = "tasks.json", ".tasks.json", ".job.md"
 MAX_TASKS = 20_000
+MAX_BYTES = 64 * 1024 * 1024
 MAX_WORKERS = 1000
 SHOWN = 10  # ids in one message
 JOB_KEYS = ("name", "request", "on_dependency", "max_workers")

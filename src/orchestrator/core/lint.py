@@ -54,6 +54,8 @@ class LintTask:
     cwd: str
     targets: tuple[str, ...] = ()
     expects_changes: bool = True
+    sha256: str = ""  # of the file, "" where it is one of many in it
+    group: str = ""  # the job it belongs to, "" for none: an id means a sibling first
     policy: str = ""  # one of DependencyPolicy: what follows where one that it waits for is no success
 
     @property

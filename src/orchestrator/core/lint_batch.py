@@ -3,7 +3,6 @@
 Part of core/lint.py; pure as that.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -84,23 +83,42 @@ def _same_id(task: LintTask, other: LintTask) -> Remark:
     return Remark(Weight.WARN, "id_duplicate", words, "Give each file an id of its own.", task.file)
 
 
+def named_by(tasks: Sequence[LintTask]) -> Mapping[str, Mapping[str, Sequence[LintTask]]]:
+    """Return by file, for each id that its task waits for, the tasks that are meant: siblings of its job first."""
+    everywhere: dict[str, list[LintTask]] = {}
+    beside: dict[tuple[str, str], list[LintTask]] = {}
+    for task in tasks:
+        key = id_key(task.spec.id)
+        everywhere.setdefault(key, []).append(task)
+        if task.group:
+            beside.setdefault((task.group, key), []).append(task)
+    return {
+        task.file: {on: beside.get((task.group, id_key(on)), everywhere.get(id_key(on), [])) for on in task.depends_on}
+        for task in tasks
+    }
+
+
+def edges_of(tasks: Sequence[LintTask]) -> Mapping[str, tuple[str, ...]]:
+    """Return by file the files of what its task waits for."""
+    named = named_by(tasks)
+    return {file: tuple(one.file for found in needs.values() for one in found) for file, needs in named.items()}
+
+
 def dependency_remarks(
     tasks: Sequence[LintTask], known: Mapping[str, State], refused: Sequence[Refused] = ()
 ) -> list[Remark]:
     """Return unknown, ambiguous and circular dependencies. *known* are tasks of the root by the key of their id, the
     newest each."""
-    keys = Counter(id_key(task.spec.id) for task in tasks)
-    found: list[Remark] = []
+    named, found = named_by(tasks), list[Remark]()
     for task in tasks:
-        for on in task.depends_on:
-            key = id_key(on)
-            if keys[key] > 1:
-                words = f"it waits for {on}, and {keys[key]} files have that id"
+        for on, meant in named[task.file].items():
+            if len(meant) > 1:
+                words = f"it waits for {on}, and {len(meant)} files have that id"
                 found.append(Remark(Weight.FAIL, "dependency_ambiguous", words, "Change one id.", task.file))
-            elif not keys[key] and key not in known:
+            elif not meant and id_key(on) not in known:
                 found.append(_unknown(task, on, refused))
-            elif not keys[key] and known[key] in _ENDED_BADLY:
-                found += _on_failed(task, on, known[key])
+            elif not meant and known[id_key(on)] in _ENDED_BADLY:
+                found += _on_failed(task, on, known[id_key(on)])
     return [*found, *_cycles(tasks)]
 
 
@@ -126,13 +144,15 @@ def _unknown(task: LintTask, on: str, refused: Sequence[Refused]) -> Remark:
 
 def _cycles(tasks: Sequence[LintTask]) -> list[Remark]:
     """Return one remark for each group of tasks that wait for each other, at the file that closes it."""
-    named = {id_key(task.spec.id): task for task in tasks}
-    edges = {key: tuple(id_key(on) for on in task.depends_on) for key, task in named.items()}
+    named = {task.file: task for task in tasks}
+    edges = edges_of(tasks)
     found = []
     while cycle := cycle_in(edges):
-        words = f"they wait for each other, so they would be refused: {spelled_out(named[k].spec.id for k in cycle)}"
+        words = (
+            f"they wait for each other, so they would be refused: {spelled_out(named[one].spec.id for one in cycle)}"
+        )
         fix = "Take one of these out of a depends_on."
-        found.append(Remark(Weight.FAIL, "dependency_cycle", words, fix, named[cycle[0]].file))
+        found.append(Remark(Weight.FAIL, "dependency_cycle", words, fix, cycle[0]))
         edges = {one: on for one, on in edges.items() if one not in cycle}
     return found
 
@@ -142,7 +162,7 @@ def overlap_remarks(tasks: Sequence[LintTask]) -> list[Remark]:
 
     Each is told about the last one before it: of a hundred tasks on one file nobody reads 4950 lines.
     """
-    edges = {id_key(task.spec.id): [id_key(on) for on in task.depends_on] for task in tasks}
+    edges = edges_of(tasks)
     at: dict[str, LintTask] = {}  # by a path that was named
     below: dict[str, tuple[str, LintTask]] = {}  # by each folder above a path that was named
     found: list[Remark] = []
@@ -152,8 +172,7 @@ def overlap_remarks(tasks: Sequence[LintTask]) -> list[Remark]:
             for other, shared in _meeting(path, at, below):
                 met.setdefault(other.file, (other, []))[1].append(shared)
         for other, paths in met.values():
-            one, two = id_key(task.spec.id), id_key(other.spec.id)
-            if not (_waits(edges, one, two) or _waits(edges, two, one)):
+            if not (_waits(edges, task.file, other.file) or _waits(edges, other.file, task.file)):
                 found.append(_overlap(task, other, list(dict.fromkeys(paths))))
         for path in (one.rstrip("/") for one in task.targets):
             at[path] = task

@@ -5,9 +5,9 @@ from datetime import tzinfo
 
 from orchestrator.core.hours import Hours, begins_after, until
 from orchestrator.core.lint import LintTask, Remark, Weight
+from orchestrator.core.lint_batch import edges_of
 from orchestrator.core.moment import moment_of
 from orchestrator.core.schedule import next_time
-from orchestrator.core.task import id_key
 from orchestrator.core.zones import shown, zone_named
 
 NIGHT_S = 12 * 3600.0  # so far ahead quitting time is told
@@ -52,8 +52,7 @@ def _earliest(tasks: Sequence[LintTask], hours: Hours, timezone: str, now: float
     for task in tasks:
         moment = max(now, moment_of(task.spec.after, now=now, zone=_zone(task, timezone))) if task.spec.after else now
         own[task.file] = _awake(hours, moment)
-    files = {id_key(task.spec.id): task.file for task in tasks}
-    needs = {task.file: [files[key] for on in task.depends_on if (key := id_key(on)) in files] for task in tasks}
+    needs = edges_of(tasks)
     ready = [file for file, on in needs.items() if not on]
     left = {file: len(on) for file, on in needs.items()}
     followers: dict[str, list[str]] = {}

@@ -7,14 +7,20 @@ for something of its own, a plan, and so has to say what a plan is.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.handover import ALL_CHARS, DATA, SUMMARY_CHARS, conflict_words, merged_words, quoted
 from orchestrator.core.lifecycle import State
 from orchestrator.core.subtask import USUAL_CHILDREN, Plan
 from orchestrator.core.task import TaskType
+from orchestrator.core.text import printable
 
 _MOST_NAMED = 40
 DONE_BY_OTHERS = (
     "The sub-tasks of this task have done it, and their results are in your work area. Do nothing but what is missing "
     "to make one whole of them."
+)
+FINISH_IT = (
+    "Look at what they have left, bring it together where that is needed, and finish the task; do yourself what is "
+    "missing."
 )
 APPROVE, REJECT = "approve", "reject"  # the two options of the question whether a plan may run
 
@@ -146,3 +152,27 @@ def missing(children: Sequence[Ended]) -> str:
         return ""
     named = ", ".join(f"{child.task_id} {child.state}" for child in bad[:_MOST_NAMED])
     return f"{len(bad)} of {len(children)} sub-tasks did not succeed: {named}"
+
+
+def join_words(title: str, children: Sequence[Ended], conflicts: Sequence[str], *, planned: bool) -> str:
+    """Return what an agent is told when the sub-tasks of its task have ended. Its session knows the task.
+
+    What other agents said is quoted as data. *planned*: the task was never its own work, only the whole of it.
+    """
+    each = min(SUMMARY_CHARS, ALL_CHARS // max(1, len(children)))
+    parts = [f"The sub-tasks of {title!r} have ended."]
+    for lead, wanted in (("Done:", True), ("Not done:", False)):
+        found = [child for child in children if (child.state is State.SUCCEEDED) is wanted]
+        parts += [lead + "".join(f"\n{_told(child, each)}" for child in found[:_MOST_NAMED])] if found else []
+    parts.append(DATA)
+    if merged := [child.task_id for child in children if child.merged]:
+        parts.append(merged_words(merged))
+    parts += [words] if (words := conflict_words(conflicts)) else []
+    return "\n\n".join([*parts, DONE_BY_OTHERS if planned else FINISH_IT])
+
+
+def _told(child: Ended, chars: int) -> str:
+    said = child.said if child.state is State.SUCCEEDED else child.why
+    branch = f", branch {child.branch}" if child.branch else ""
+    head = f"- {child.task_id} ({child.state}{branch}): {printable(child.title)}"
+    return f"{head}\n{quoted(said, chars)}" if said.strip() else head

@@ -72,14 +72,12 @@ def continue_prompt_of(
     place: str = "",
     heard: Sequence[Exchange] = (),
     others: Sequence[str] = (),
-    *,
-    lead: str = CONTINUE,
 ) -> str:
-    """Return what a resumed session is told: *lead*, that it was cut off, and the task again, word for word.
+    """Return what a resumed session is told: that it was cut off, and the task again, word for word.
 
     The notes of the project are in its conversation already.
     """
-    return f"{lead}\n\n{prompt_of(spec, place=place, heard=heard, others=others)}"
+    return f"{CONTINUE}\n\n{prompt_of(spec, place=place, heard=heard, others=others)}"
 
 
 def with_tool(prompt: str) -> str:

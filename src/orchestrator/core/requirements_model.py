@@ -141,7 +141,7 @@ def _items(rows: Sequence[Mapping[str, Json]], text: str, rules: TaskRules) -> d
             number=len(found) + 1,
             title=title,
             text=body,
-            type=str(kind) if kind in rules.types else type_of(body, rules),
+            type=kind if isinstance(kind, str) and kind in rules.types else type_of(body, rules),
             complexity=str(complexity),
             why=reason or "the model gives no reason",
             technologies=tuple(_technologies(row, text)),

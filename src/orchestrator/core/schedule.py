@@ -7,13 +7,13 @@ passes.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from enum import StrEnum
 
 from cronsim import CronSim, CronSimError
 from cronsim.cronsim import FIELD_NAMES
 
-from orchestrator.core.zones import at
+from orchestrator.core.zones import at, change_between
 
 NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -89,12 +89,33 @@ def _fields(words: str) -> str:
 
 def times_after(words: str, zone: tzinfo, moment: float) -> Iterator[float]:
     """Yield the times of a schedule after *moment*, in order, for ever unless there are no more."""
+    minute, hour, *_ = _fields(words).split()
+    if minute.startswith("*") or hour.startswith("*"):
+        yield from _as_they_pass(words, zone, moment)
+        return
     last = moment
     for local in CronSim(_fields(words), at(moment, zone)):
         # between the two moments that clocks show the same, the parser may tell the first one once more
         if (time := local.timestamp()) > last:
             last = time
             yield time
+
+
+def _as_they_pass(words: str, zone: tzinfo, moment: float) -> Iterator[float]:
+    """Yield the times of a schedule for every hour or minute: from one change of the clocks to the next as in a zone
+    without any, since the parser loses its place where clocks are set by half an hour."""
+    since = moment
+    while True:
+        fixed = timezone(at(since, zone).utcoffset() or timedelta())
+        for local in CronSim(_fields(words), at(moment, fixed)):
+            time = local.timestamp()
+            if change := change_between(since, time, zone):
+                moment, since = change - 1, change
+                break
+            yield time
+            since = time
+        else:
+            return
 
 
 def next_time(words: str, zone: tzinfo, moment: float, *, but: Collection[float] = ()) -> float:

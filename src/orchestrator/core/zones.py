@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+_DAY_S = 86_400  # clocks are never set twice within one
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}\Z")
 
 
@@ -69,12 +70,24 @@ def moments_of(wall: datetime, zone: tzinfo) -> tuple[float, float]:
 
 
 def _change(low: int, high: int, zone: tzinfo) -> float:
-    """Return the second, after *low* and not after *high*, from which on clocks in *zone* are ahead of before."""
+    """Return the second, after *low* and not after *high*, from which on clocks in *zone* are not as they were."""
     offset = at(low, zone).utcoffset()
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if at(middle, zone).utcoffset() == offset else (low, middle)
     return float(high)
+
+
+def change_between(first: float, last: float, zone: tzinfo) -> float:
+    """Return the first moment after *first* and not after *last* at which clocks in *zone* are set; 0.0: never."""
+    low, end = int(first), int(last)
+    offset = at(low, zone).utcoffset()
+    while low < end:
+        high = min(end, low + _DAY_S)
+        if at(high, zone).utcoffset() != offset:
+            return _change(low, high, zone)
+        low = high
+    return 0.0
 
 
 def shown(moment: float, zone: tzinfo = LOCAL) -> str:

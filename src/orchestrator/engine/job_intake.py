@@ -16,7 +16,7 @@ from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.job import ENDED_JOB, Job
 from orchestrator.core.job_progress import progress_of
-from orchestrator.core.jobfile import JobPlan, JobTask, paths_of, read_job_file, unknown_id
+from orchestrator.core.jobfile import MAX_BYTES, JobPlan, JobTask, paths_of, read_job_file, unknown_id
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, Store
 from orchestrator.core.task import Priority, Task, TaskRules, TaskSpec
@@ -46,7 +46,7 @@ class JobIntake:
         clean: Clean,
         *,
         max_workers: Callable[[], int] = lambda: 0,
-        limit_bytes: Callable[[], int] = lambda: 64 * 1024 * 1024,
+        limit_bytes: Callable[[], int] = lambda: MAX_BYTES,
     ) -> None:
         self._store = store
         self._inbox = inbox

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from orchestrator.core.agents import AgentProfile, choose_agent
 from orchestrator.core.attempt import WorkOrder
-from orchestrator.core.handover import JOINED, conflict_words, merged_words
+from orchestrator.core.handover import conflict_words, merged_words
 from orchestrator.core.notes import ProjectNote, given
 from orchestrator.core.policy import RunPolicy
-from orchestrator.core.prompt import CONTINUE, continue_prompt_of, place_words, prompt_of
+from orchestrator.core.prompt import continue_prompt_of, place_words, prompt_of
 from orchestrator.core.question import Exchange
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
@@ -77,10 +77,11 @@ def worded(
     """
     there = replace(spec, target_files=area.targets or spec.target_files)
     place = place_words(spec, area)
-    others = (order.told, merged_words(area.merged), conflict_words(area.conflicts))
+    # What of its sub-tasks is in its area, and does not fit, a task is told by whoever joins them.
+    merge = () if order.merges else (merged_words(area.merged), conflict_words(area.conflicts))
+    others = (order.told, *merge)
     again = order.continue_prompt
     if again in (continue_prompt_of(spec), continue_prompt_of(spec, heard=heard)):
-        lead = JOINED if order.merges else CONTINUE
-        again = continue_prompt_of(there, place, heard, others, lead=lead)
+        again = continue_prompt_of(there, place, heard, others)
     prompt = prompt_of(there, notes, place, heard, others)
     return replace(order, prompt=prompt, continue_prompt=again, notes=given(notes))

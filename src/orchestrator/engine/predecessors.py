@@ -25,7 +25,8 @@ class Predecessors:
         self._redact = redact
 
     async def given(self, order: WorkOrder, task: Task) -> WorkOrder:
-        """Return *order* with the results that it begins with, and with words about the tasks they come from."""
+        """Return *order* with the results that it begins with, and with words about the tasks before it. Of its
+        sub-tasks it is told by whoever joins them."""
         return await patiently(self._clock, lambda: self._given(order, task))
 
     async def _given(self, order: WorkOrder, task: Task) -> WorkOrder:
@@ -34,8 +35,7 @@ class Predecessors:
             return order
         bases = [*await self._of_parent(task), *await self._results(before, seen={task.uid})]
         merges = await self._results(children, seen={task.uid})
-        told = handover_words(await self._all_told(before), await self._all_told(children))
-        clean = self._redact(told)
+        clean = self._redact(handover_words(await self._all_told(before)))
         return replace(
             order, bases=_each_once(bases), merges=_each_once(merges), told=clean if isinstance(clean, str) else ""
         )

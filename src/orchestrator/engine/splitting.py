@@ -22,9 +22,9 @@ from orchestrator.core.attempt import (
 from orchestrator.core.events import Json
 from orchestrator.core.offspring import ordinary_type
 from orchestrator.core.plan_words import (
-    DONE_BY_OTHERS,
     Ended,
     PlanningLimits,
+    join_words,
     joined_summary,
     missing,
     planned_again,
@@ -107,9 +107,7 @@ class Splitting:
             case Role.REJECTED:
                 return Failed(FailureKind.PLAN_FAILED, "a person has rejected the plan", not_begun(order))
             case Role.JOIN:
-                if part.planned:
-                    return await self._joining(task, order, part, attempts, area)
-                return order
+                return await self._joining(task, order, part, attempts, area)
             case _:
                 return _alone(order, part, attempts)
 
@@ -136,12 +134,11 @@ class Splitting:
         together, or a check on all of them fails."""
         ended = await self._ended(task, attempts, area)
         failed_checks = sent_back_prompt_of(attempts[-2].verdict) if len(attempts) > 1 else ""
-        if not area.conflicts and not failed_checks:
+        if part.planned and not area.conflicts and not failed_checks:
             return _by_us(order, joined_summary(task.spec.title, ended))
-        lacks = missing(ended)
-        words = "\n\n".join(text for text in (DONE_BY_OTHERS, lacks, failed_checks) if text)
-        again = words if failed_checks else f"{order.continue_prompt}\n\n{words}"
-        again = again if _answer(attempts) is None else order.continue_prompt
+        words = join_words(task.spec.title, ended, area.conflicts, planned=part.planned)
+        words = f"{words}\n\n{failed_checks}" if failed_checks else words
+        again = words if _answer(attempts) is None else order.continue_prompt
         return replace(order, prompt=f"{order.prompt}\n\n{words}", continue_prompt=again, tools=part.kind.tools)
 
     async def verdict(self, task: Task, part: Part, verdict: Verdict, attempts: Sequence[AttemptRecord]) -> Verdict:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import tzinfo
 
-from orchestrator.core.dependencies import Need
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.moment import moment_of
 from orchestrator.core.ports import NewTask
 from orchestrator.core.schedule import next_time
-from orchestrator.core.task import Task, TaskSpec, id_key
+from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.zones import LOCAL, at, zone_named
+from orchestrator.engine.ties import Tie, tied
 
 NEVER = 32_503_680_000.0  # the year 3000: a schedule that does not come again
 _DOOR = "schedule"
@@ -102,10 +102,7 @@ def run_of(template: Task, body: bytes, time: float, *, task: Task, now: float) 
     received: dict[str, Json] = {"door": _DOOR, "template": template.uid, "time": time, "sha256": template.sha256}
     parsed: dict[str, Json] = {"id": spec.id, "type": spec.type, "priority": spec.priority.value, "title": spec.title}
     events = [_event(EventKind.RECEIVED, task, now, received), _event(EventKind.PARSED, task, now, parsed)]
-    needs = [Need(task.uid, id_key(one)) for one in spec.depends_on]
-    if needs:
-        events.append(_event(EventKind.BLOCKED, task, now, {"on": list(spec.depends_on)}))
-    return NewTask(task, body, events, needs)
+    return tied(NewTask(task, body, events), Tie(spec))
 
 
 def _words(spec: TaskSpec) -> Sequence[str]:
