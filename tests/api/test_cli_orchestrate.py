@@ -49,6 +49,13 @@ async def test_a_request_is_accepted_as_a_job_whose_root_is_planned(world: World
     assert (received.kind, received.data["door"]) == (K.RECEIVED, "cli")
 
 
+async def test_a_request_in_the_same_words_does_not_wait_for_the_one_that_goes_on(world: World) -> None:
+    await world.call("orchestrate", "Build it")
+    await world.call("orchestrate", "Build it")
+    first, second = await world.store.tasks(list(State), limit=9)
+    assert (first.spec.id, second.spec.id) == ("build_it", f"build_it-{second.uid[-4:]}")
+
+
 async def test_as_json_it_says_the_id_of_the_job(world: World) -> None:
     told = await world.json("orchestrate", "Build it")
     (job,) = await world.store.jobs(limit=9)

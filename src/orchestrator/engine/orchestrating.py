@@ -1,8 +1,10 @@
 """Requests that are to be split: accepted as a job of one task, which becomes many."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from orchestrator.core.job import Job
+from orchestrator.core.lifecycle import TERMINAL
 from orchestrator.core.orchestration import Orchestration, spec_of
 from orchestrator.core.plan_words import PlanningLimits, planning_prompt
 from orchestrator.core.policy import RunPolicy
@@ -28,6 +30,8 @@ class Orchestrating:
         """
         spec = spec_of(asked, self._policy())
         uid = self._clock.new_uid()
+        if any(task.state not in TERMINAL for task in await self._store.find(spec.id) if task.spec.id == spec.id):
+            spec = replace(spec, id=f"{spec.id}-{uid[-4:]}")  # of one id, this one would wait for the other's end
         job = Job(
             uid=self._clock.new_uid(),
             name=spec.id,
