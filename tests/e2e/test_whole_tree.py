@@ -1,12 +1,14 @@
-"""A request that becomes a tree two levels deep, with the real Claude Code, over a daemon that is killed again and again;
-then everything that is left of it: store, branches, folder, reports, account."""
+"""A request that becomes a tree two levels deep, with the real Claude Code, over a daemon that is killed three times.
+
+Then everything that is left of it: store, branches, folder, reports, account.
+"""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bridges.git_rig import git, needs_git
+from tests.bridges.git_rig import needs_git
 from tests.e2e.whole_rig import WholeRoot, asked, by_id, planned, split, works
 from tests.harness import left_running, result, wait_until
 

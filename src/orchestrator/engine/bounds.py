@@ -1,6 +1,7 @@
 """How far a task may split: what the configuration, the task itself, its tree and its budget leave room for."""
 
 from collections.abc import Callable, Sequence
+
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import spent_by
 from orchestrator.core.decompose import PlanBounds
