@@ -46,7 +46,7 @@ AFTER_A_CRASH = frozenset(
 OF_A_CLONE = ("area.", "keep.", "prove.", "deliver.")  # what is reached only where a task works in a repository
 OF_COMMANDS = frozenset(
     {"take.prepared", "take.forwarded", "take.discarded"}  # e2e/test_killed_commands.py
-    | {"job.accepted", "job.archived", "unblock.decided"}  # e2e/test_jobs.py
+    | {"job.accepted", "job.archived", "unblock.decided"}  # e2e/test_job_over_kills.py
 )
 OF_MERGES = frozenset({"area.merged"})  # e2e/test_dependent_work.py, bridges/test_area_merge.py
 BY_CANCELLING = "finish.cancelled"

@@ -22,8 +22,9 @@ def root(tmp_path: Path) -> CommandRoot:
 
 def task(task_id: str, name: str, file: str, *on: str, wait_for: str = "") -> dict[str, Any]:
     """An entry of tasks.json whose agent writes *file*."""
-    wait = [{"wait_for": wait_for}] if wait_for else []
-    steps = [{"init": 0}, *wait, {"write": {"path": file, "text": f"{task_id}\n"}}, {"result": f"{name}: done."}]
+    wait: list[dict[str, Any]] = [{"wait_for": wait_for}] if wait_for else []
+    work: list[dict[str, Any]] = [{"write": {"path": file, "text": f"{task_id}\n"}}, {"result": f"{name}: done."}]
+    steps: list[dict[str, Any]] = [{"init": 0}, *wait, *work]
     return {
         "id": task_id,
         "name": name,
