@@ -12,7 +12,16 @@ from tests.bridges.claude_orders import SESSION, TRANSCRIPTS, Said, order
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.process import marked_pids
-from orchestrator.core.attempt import AgentMessage, Failed, FailureKind, Finished, MessageKind, Outcome, WorkOrder
+from orchestrator.core.attempt import (
+    AgentMessage,
+    Failed,
+    FailureKind,
+    Finished,
+    Interrupted,
+    MessageKind,
+    Outcome,
+    WorkOrder,
+)
 from orchestrator.core.notes import NoteGiven
 
 FRESH = "11111111-2222-4333-8444-555555555555"

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tests.bridges.git_rig import git, picture, repository
 from tests.e2e.command_root import CommandRoot
@@ -116,7 +115,3 @@ def asked(name: str, scenario: Scenario) -> dict[str, Json]:
 
 def split(*tasks: Json) -> ToolCall:
     return ToolCall("mcp__orchestrator__split_task", {"tasks": list(tasks), "why": "These are parts of their own."})
-
-
-def by_id(tasks: Sequence[Task]) -> dict[str, Any]:
-    return {task.spec.id: task for task in tasks}
