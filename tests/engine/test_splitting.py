@@ -320,3 +320,4 @@ async def test_the_budget_of_a_tree_is_one_account_and_no_share_that_one_unknown
         await until_state(engine, task, State.SUCCEEDED)
         below = await children(engine, task)
         assert [(one.spec.budget_usd, one.attempt) for one in below.values()] == [(None, 2), (None, 1)]
+        assert engine.agent.starts[0].budget_usd == 9.0, "to plan it is held to the account as well"
