@@ -47,7 +47,7 @@ class Accounts:
         A parent that only joins what its sub-tasks did may always start: that costs nothing by itself.
         """
         policy = self._policy()
-        lone = not task.root and not await self._store.children(task.uid)
+        lone = await self._is_lone(task)
         if lone and not policy.unproven_usd:
             return inf
         if await self._tripped(task) and task.reason != JOINED:
@@ -65,9 +65,15 @@ class Accounts:
             return max(share, LEAST_USD)
         return share or None
 
+    async def _is_lone(self, task: Task) -> bool:
+        """Return whether *task* is no tree, and no account is kept of what may yet become one: its own budget does."""
+        if task.root or task.spec.tree_budget_usd or self._policy().splits.tree_budget_usd:
+            return False
+        return not await self._store.children(task.uid)
+
     async def bounds(self, task: Task) -> bool:
         """Return whether *task* belongs to a lineage whose account has a limit beside its own, and not yet reached."""
-        if not task.root and not await self._store.children(task.uid):
+        if await self._is_lone(task):
             return False
         root = await self._store.task(task.lineage)
         if root is None:

@@ -39,7 +39,7 @@ from orchestrator.core.prompt import sent_back_prompt_of
 from orchestrator.core.question import exchange_in
 from orchestrator.core.rights import why_not_at_all
 from orchestrator.core.subtask import Plan, plan_schema
-from orchestrator.core.task import Task, TaskSpec, TaskType
+from orchestrator.core.task import JOINED, Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
 from orchestrator.engine.bounds import Bounds
 from orchestrator.engine.children import ended_children, inherited
@@ -96,6 +96,13 @@ class Splitting:
             return bool(await inherited(self._store, task))
 
         return await patiently(self._clock, look)
+
+    def reason_again(self, kind: TaskType, attempts: Sequence[AttemptRecord]) -> str:
+        """Return why the last of *attempts*, which was cut off, is to be done again; "" for no reason of its own.
+
+        What sub-tasks did may be put together however often that was cut off, and whatever the account says.
+        """
+        return JOINED if role_of(kind, attempts[:-1]) is Role.JOIN else ""
 
     def _ordinary(self, task: Task, kind: TaskType) -> TaskType:
         """Return the type of a task that was to be planned and is done as one."""
