@@ -1,5 +1,6 @@
 """A result whose base moved on is merged only when it is proven again on top: real repositories, a real store."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,15 @@ async def test_what_is_proven_again_on_top_of_a_moved_base_is_merged(tmp_path: P
     assert git(top, "rev-parse", "HEAD") == asked.commit == done.merging.commit
     assert git(top, "rev-parse", "HEAD^") == head
     assert (done.files, len(done.proofs)) == (1, 1)
+
+
+async def test_two_merges_of_a_result_at_once_are_one(tmp_path: Path) -> None:
+    _, task, results = await moved(tmp_path, Proving(Proof.HOLDS))
+    async with asyncio.TaskGroup() as group:
+        for by in ("one", "other"):
+            group.create_task(results.merge(task, unproven=False, by=by))
+    events = await results._store.events_of(task.uid, limit=99)
+    assert [event.data["by"] for event in events if event.kind is EventKind.TAKEN] == ["one"]
 
 
 @pytest.mark.parametrize("verdict", [Proof.FAILED, Proof.UNPROVEN, Proof.HUMAN])
