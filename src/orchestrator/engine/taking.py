@@ -1,5 +1,6 @@
 """Taking or leaving a result: what a person decides, and what is refused because it is not proven."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,12 +28,22 @@ _ANYWAY = "Look at `diff`, then `merge --unproven` takes it as it is."
 class Results:
     """Results as a person takes or leaves them. *attempts_dir* is where the files of attempts lie."""
 
-    def __init__(self, store: Store, clock: Clock, taking: Taking, attempts_dir: str, prove: Prove | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        taking: Taking,
+        attempts_dir: str,
+        prove: Prove | None,
+        alone: asyncio.Lock | None = None,
+    ) -> None:
+        """*alone* is held while a result is merged: all services of one process share it."""
         self._store = store
         self._clock = clock
         self._taking = taking
         self._attempts_dir = attempts_dir
         self._prove = prove
+        self.alone = alone or asyncio.Lock()
 
     async def accept(self, task: Task, by: str) -> Task:
         """Call a task a success that failed only for want of a proof, and bring its branch. See the service."""
@@ -74,6 +85,10 @@ class Results:
 
     async def merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         """Bring a result into the branch that is checked out. See the service."""
+        async with self.alone:  # of two at once the second finds that it is there
+            return await self._merge(task, unproven=unproven, by=by)
+
+    async def _merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         await self._require_branch(task, "merged")
         if not unproven and (why := not_proven((await self._store.attempts(task.uid))[-1])):
             raise ConflictError(f"{task.spec.id} is not proven: {why}", hint=_ANYWAY)
