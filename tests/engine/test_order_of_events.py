@@ -33,7 +33,7 @@ from orchestrator.engine.granting import Granting
 from orchestrator.engine.service import Orchestrator
 from orchestrator.engine.unblocking import Unblocking
 
-MAX_DEPTH, MAX_CHILDREN, MAX_TREE, BUDGET_USD = 2, 3, 7, 8.0
+MAX_DEPTH, MAX_CHILDREN, MAX_TREE, BUDGET_USD = 2, 3, 5, 8.0
 RULES = SplitRules(max_depth=MAX_DEPTH, max_children=MAX_CHILDREN, max_tree=MAX_TREE, tool=True, default_type="analyze")
 PLANS = TaskType("orchestrate", ("Read",), expects_changes=False, plans=True)
 TREES = replace(POLICY, slots=3, types={**TYPES, "orchestrate": PLANS}, splits=RULES)
