@@ -47,7 +47,7 @@ class Accounts:
         A parent that only joins what its sub-tasks did may always start: that costs nothing by itself.
         """
         policy = self._policy()
-        lone = not task.root and not await self._store.children(task.uid)
+        lone = await self._is_lone(task)
         if lone and not policy.unproven_usd:
             return inf
         if await self._tripped(task) and task.reason != JOINED:
@@ -67,12 +67,18 @@ class Accounts:
 
     async def bounds(self, task: Task) -> bool:
         """Return whether *task* belongs to a lineage whose account has a limit beside its own, and not yet reached."""
-        if not task.root and not await self._store.children(task.uid):
+        if await self._is_lone(task):
             return False
         root = await self._store.task(task.lineage)
         if root is None:
             return False
         return limit_of(root, self._policy().splits) < inf
+
+    async def _is_lone(self, task: Task) -> bool:
+        """Return whether *task* is no tree and is not about to become one: what plans it draws on the account too."""
+        kind = self._policy().types.get(task.spec.type)
+        begins = bool(task.spec.tree_budget_usd) or (kind is not None and kind.plans)
+        return not task.root and not begins and not await self._store.children(task.uid)
 
     async def of_night(self, *, free_slots: int) -> float | None:
         """Return what one attempt may cost for the budget of the night, 0.0 for no limit; None: nothing now."""
@@ -96,12 +102,16 @@ class Accounts:
     async def _settle_night(self) -> None:
         policy, now, begins = self._policy(), self._clock.now(), self._night_begins()
         closed = next((pause for pause in await self._store.pauses() if pause.scope == NIGHT_SCOPE), None)
-        if closed is not None and (closed.until <= now or not policy.night_budget_usd):
-            data: dict[str, Json] = {"agent": NIGHT_SCOPE, "reason": NIGHT_BUDGET, "by": "the end of the night"}
-            await self._store.release(NIGHT_SCOPE, Event(EventKind.AGENT_RELEASED, now, data=data))
-        if not policy.night_budget_usd or not begins or (closed is not None and closed.until > now):
+        if closed is None and not (policy.night_budget_usd and begins):
             return
-        spent = (await self._store.spending(begins)).spent_usd
+        spent = (await self._store.spending(begins)).spent_usd if begins else 0.0
+        if closed is not None and (closed.until <= now or not begins or spent < (policy.night_budget_usd or inf)):
+            why = "the end of the night" if closed.until <= now or not begins else "the setting"
+            data: dict[str, Json] = {"agent": NIGHT_SCOPE, "reason": NIGHT_BUDGET, "by": why}
+            await self._store.release(NIGHT_SCOPE, Event(EventKind.AGENT_RELEASED, now, data=data))
+            closed = None
+        if not policy.night_budget_usd or not begins or closed is not None:
+            return
         used = spent - await self._granted(NIGHT_SCOPE, NIGHT_BUDGET, begins)
         if used >= policy.night_budget_usd:
             known = "nobody knows what one attempt without a cap has cost" if spent == inf else f"${used:.2f} is spent"
