@@ -13,6 +13,7 @@ from tests.rig import FIX, Open
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Usage, WorkOrder
 from orchestrator.core.events import Event, EventKind
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.question import Source
 from orchestrator.core.split_request import read_request
@@ -289,3 +290,21 @@ def test_in_a_plan_the_planners_own_copy_of_the_folder_is_called_by_the_name_of_
     assert structured_in(plan, area) == {"summary": "See /home/me/app/a.py"}
     broken = replace(DONE, report=replace(DONE.report, structured="{"))
     assert structured_in(broken, area) is None
+
+
+async def test_a_planned_task_that_is_done_again_joins_the_new_runs_and_is_not_planned_once_more(
+    open_engine: Open,
+) -> None:
+    gave_up = Failed(FailureKind.GAVE_UP, "no", DONE.report)
+    async with open_engine(planner(TWO, b=[gave_up]), **of_type()) as engine:
+        job = Job(engine.clock.new_uid(), "night", engine.clock.now(), "test")
+        await engine.store.accept([], [job])
+        task = await engine.add("t", **ASK, job_uid=job.uid)
+        assert (await until_state(engine, task, State.FAILED)).reason == "children_failed"
+        starts = len(engine.agent.starts)
+        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
+        assert set(again) == {"t", "t.b"}
+        await until_state(engine, again["t"], State.SUCCEEDED)
+        assert [order.task_id for order in engine.agent.starts[starts:]] == ["t.b"]
+        attempts = await engine.store.attempts(again["t"].uid)
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(attempts[-1].outcome)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.codec import to_json
-from orchestrator.core.dependencies import Need, critical_paths
+from orchestrator.core.dependencies import Need, NeedKind, critical_paths
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.offspring import Offspring
@@ -65,9 +65,23 @@ def born(nursery: Nursery, parent: Task, made: Sequence[Offspring], *, on_depend
     return tuple(found)
 
 
+async def taken_over(store: Store, task: Task) -> Sequence[Task]:
+    """Return the sub-tasks that *task*, a run anew, has of the run before it, in the order of their acceptance."""
+    if not task.rerun_of:
+        return ()
+    needs = (await store.needs([task.uid])).get(task.uid, ())
+    found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
+    others = [child for child in found if child is not None and child.parent != task.uid]
+    return sorted(others, key=lambda child: child.order)
+
+
 async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Area | None = None) -> Sequence[Ended]:
-    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run."""
+    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run.
+    Without *ids* it is about those of the run before it."""
     newest: dict[str, Task] = {child.id_key: child for child in await store.children(task.uid)}
+    if not ids:
+        newest = {child.id_key: child for child in await taken_over(store, task)}
+        ids = [child.spec.id for child in newest.values()]
     found = []
     for child in (newest[id_key(one)] for one in ids if id_key(one) in newest):
         attempts = await store.attempts(child.uid)
