@@ -18,7 +18,7 @@ from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
 from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import ACTIVE, AHEAD, EDITABLE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
-from orchestrator.core.task import IN_VERDICT, FileStamp, Label, Task, advance, id_key
+from orchestrator.core.task import IN_VERDICT, JOINED, FileStamp, Label, Task, advance, id_key
 
 
 @dataclass
@@ -95,7 +95,10 @@ class MemoryStore(MemoryJobs):
             self._held.bodies[task.uid] = body
             self._append(event)
             self.put_needs(after, needs)
-            return self._commit(then)[0] if then else after
+            after = self._commit(then)[0] if then else after
+            self.refuse_open(after, event)
+            self.take_place(after)
+            return after
 
     async def commit(self, events: Sequence[Event]) -> Sequence[Task]:
         with _AllOrNothing(self):
@@ -157,6 +160,9 @@ class MemoryStore(MemoryJobs):
             if event.uid:
                 touched[event.uid] = self._apply(self._known(event.uid), event)
             self._append(event)
+        for event in events:
+            if event.kind is EventKind.RELEASED and event.uid:
+                self.refuse_open(touched[event.uid], event)
         return list(touched.values())
 
     def _apply(self, before: Task, event: Event) -> Task:
@@ -168,7 +174,7 @@ class MemoryStore(MemoryJobs):
         self._held.tasks[after.uid] = after
         key = (after.uid, after.attempt)
         if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
-            self.met(after.uid)
+            self.met(before, event)
         elif event.kind is EventKind.STARTED:
             agent = _text(event.data, "agent") or after.agent
             self._held.attempts[key] = AttemptRecord(
@@ -230,7 +236,13 @@ class MemoryStore(MemoryJobs):
         return (found if newest_first else found[::-1])[:limit]
 
     async def ready(
-        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+        self,
+        now: float,
+        *,
+        limit: int,
+        agents: Sequence[str] | None = None,
+        jobs: Sequence[str] = (),
+        trees: Sequence[str] = (),
     ) -> Sequence[Task]:
         first: dict[str, Task] = {}
         for task in self._oldest():
@@ -243,6 +255,7 @@ class MemoryStore(MemoryJobs):
             and task.not_before <= now
             and task.agent not in (agents or ())
             and task.job not in jobs
+            and (task.reason == JOINED or task.lineage[-8:] not in trees)
             and not self._active(task.id_key)
         ]
         found.sort(key=lambda task: (task.spec.priority.rank, self.line(task), -task.path, task.order))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.dependencies import Need, NeedKind
+from orchestrator.core.dependencies import Need, NeedKind, named_in
 from orchestrator.core.errors import ConflictError, IllegalEventError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.job import Job
@@ -14,6 +14,7 @@ from orchestrator.core.ports import NewTask
 from orchestrator.core.task import Task
 
 _BADLY = TERMINAL - {State.SUCCEEDED}
+_NO_SUCCESS_COMES = _BADLY | {State.SCHEDULED}
 
 
 class Holding(Protocol):
@@ -49,11 +50,14 @@ class MemoryJobs:
         for task in stored:
             if task.job and task.job not in self._held.jobs:
                 raise ConflictError(f"there is no job {task.job}")
-            if task.state is not State.REJECTED:
-                self._held.needs = [self._followed(need, task) for need in self._held.needs]
+            self.take_place(task)
         for task, item in zip(stored, new, strict=True):
             if item.needs:
                 self.put_needs(task, item.needs)
+
+    def take_place(self, task: Task) -> None:
+        if task.state not in (State.REJECTED, State.SCHEDULED):
+            self._held.needs = [self._followed(need, task) for need in self._held.needs]
 
     def _followed(self, need: Need, new: Task) -> Need:
         waiting = self._held.tasks[need.uid]
@@ -61,7 +65,7 @@ class MemoryJobs:
         if need.met or need.on_key != new.id_key or need.uid == new.uid or waiting.state in TERMINAL:
             return need
         again = bool(need.on_uid) and new.rerun_of == need.on_uid
-        stead = before is None or (before.state in _BADLY and waiting.job == new.job)
+        stead = before is None or (before.state in _NO_SUCCESS_COMES and new.job in (waiting.job, before.job))
         return replace(need, on_uid=new.uid) if again or (need.kind is NeedKind.AFTER and stead) else need
 
     def put_needs(self, task: Task, needs: Sequence[Need]) -> None:
@@ -86,8 +90,16 @@ class MemoryJobs:
     def need_children(self, parent: Task, children: Sequence[Task]) -> None:
         self._held.needs += [Need(parent.uid, child.id_key, child.uid, NeedKind.CHILD) for child in children]
 
-    def met(self, uid: TaskUid) -> None:
-        self._held.needs = [replace(one, met=True) if one.uid == uid else one for one in self._held.needs]
+    def met(self, task: Task, event: Event) -> None:
+        named = named_in(event)
+        for one in self._held.needs:
+            if one.uid == task.uid and not one.met and named is not None and one.on_key not in named:
+                raise IllegalEventError(task.state, event.kind, why=f"it waits for {one.on_key} as well")
+        self._held.needs = [replace(one, met=True) if one.uid == task.uid else one for one in self._held.needs]
+
+    def refuse_open(self, task: Task, event: Event) -> None:
+        if task.state is State.QUEUED:
+            self.refuse_early(task, event)
 
     def refuse_early(self, task: Task, event: Event) -> None:
         for need in self._held.needs:

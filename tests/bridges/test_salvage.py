@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.ports.outbox_contract import notice
 from tests.ports.sample_tasks import event, new
+from tests.ports.store_jobs_contract import waiting
 
 from orchestrator.bridges.rebuild import fill, put_events
 from orchestrator.bridges.salvage import Salvage, salvaged, tables_of
@@ -28,8 +29,10 @@ PAGE = 4096
 
 
 def sample(number: int, size: int) -> NewTask:
-    one = new(number)
-    body = f"{number} ".encode() * size
+    return whole(new(number), f"{number} ".encode() * size)
+
+
+def whole(one: NewTask, body: bytes = b"x") -> NewTask:
     return replace(one, task=replace(one.task, sha256=hashlib.sha256(body).hexdigest()), body=body)
 
 
@@ -170,3 +173,31 @@ def test_a_damaged_file_is_refused_naming_the_command_that_mends_it(
         refuse_damaged(spoilt)
     assert caught.value.lasting
     refuse_damaged(tmp_path / "missing.db")
+
+
+def test_who_waits_for_others_waits_for_them_though_that_was_lost(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    async def work() -> None:
+        async with open_store(path) as store:
+            parent, _ = await store.accept([whole(new(1)), whole(new(2, task_id="first"))])
+            blocked = waiting(3, "first")
+            spec = replace(blocked.task.spec, depends_on=("first",))
+            await store.accept([whole(replace(blocked, task=replace(blocked.task, spec=spec)))])
+            for kind in (EventKind.STARTED, EventKind.FINISHED):
+                (parent,) = await store.commit([event(kind, parent)])
+            child = whole(new(4))
+            child = replace(child, task=replace(child.task, parent=parent.uid, root=parent.uid, depth=1))
+            await store.split([event(EventKind.SPLIT, parent)], [child])
+            await store.memorize({"grant:x": "1"}, ts=1.0)
+
+    asyncio.run(work())
+    with closing(sqlite3.connect(path)) as con:
+        con.execute("DELETE FROM need")
+        con.commit()
+    _, problems = rebuilt(path, tmp_path / "new.db")
+    with closing(sqlite3.connect(tmp_path / "new.db")) as con:
+        needs = con.execute("SELECT substr(uid, -2), kind, substr(on_uid, -2), met FROM need ORDER BY 1").fetchall()
+        memo = con.execute("SELECT key, value FROM memo").fetchall()
+    assert (needs, problems) == ([("01", "child", "04", 0), ("03", "after", "02", 0)], [])
+    assert memo == [("grant:x", "1")]

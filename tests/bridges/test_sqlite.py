@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.ports.sample_tasks import event, new
 
-from orchestrator.bridges import sqlite_file, sqlite_lane, sqlite_read
+from orchestrator.bridges import sqlite_file, sqlite_jobs, sqlite_lane, sqlite_read
 from orchestrator.bridges.sqlite import open_store
 from orchestrator.core.errors import StoreError
 from orchestrator.core.events import Event, EventKind
@@ -202,6 +202,14 @@ def test_a_query_is_served_by_its_index_and_sorts_nothing(query: str, index: str
         plan = "\n".join(row[3] for row in con.execute(f"EXPLAIN QUERY PLAN {query}", values))
     assert index in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_taking_the_place_of_a_task_costs_what_waits_for_it_not_what_is_stored() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as con:
+        sqlite_file.migrate(con, sqlite_file.migrations())
+        given = {"uid": "", "key": "", "before": "", "job": ""}
+        plan = [row[3] for row in con.execute(f"EXPLAIN QUERY PLAN {sqlite_jobs.TAKE_PLACE}", given)]
+    assert not [line for line in plan if line.startswith("SCAN") or "LIST" in line]
 
 
 # The WAL

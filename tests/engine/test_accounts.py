@@ -1,16 +1,19 @@
 """One account for a lineage, the breaker and the night, kept to by a real engine."""
 
+import asyncio
 from dataclasses import replace
 
 from tests.agents import FakeAgent
+from tests.engine.plan_rig import RULES, TWO, TYPES, of_type, planner, until_state
 from tests.engine.test_budgets import crash, over, told, used
+from tests.harness import until
 from tests.rig import Engine, Open
 
 from orchestrator.core.attempt import Failed, FailureKind, Finished, Outcome
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.hours import span_in
 from orchestrator.core.lifecycle import State
-from orchestrator.core.ports import NewTask
+from orchestrator.core.ports import NewTask, Pause
 from orchestrator.core.split import SplitRules
 from orchestrator.core.task import Task
 
@@ -127,3 +130,54 @@ async def test_a_night_has_its_own_budget(open_engine: Open) -> None:
         assert engine.agent.starts[0].budget_usd == 3.0
         await engine.service.resume("night")
         await engine.run_until(lambda: engine.archived("b"), "the second, after as much was given again")
+
+
+async def test_the_budget_of_a_night_that_was_raised_counts_at_once(open_engine: Open) -> None:
+    always = (span_in("00:00-24:00"),)
+    async with open_engine(
+        FakeAgent({"a": [Finished(used(3))]}), slots=1, night_budget_usd=3.0, night=always
+    ) as engine:
+        await engine.add("a")
+        await engine.run_until(lambda: engine.archived("a"), "the first")
+        await engine.add("b")
+        await engine.run_until(lambda: True, "a look")
+        engine.policy = replace(engine.policy, night_budget_usd=5.0)
+        await engine.run_until(lambda: engine.archived("b"), "the second")
+
+
+async def test_held_lineages_do_not_hide_the_work_behind_them(open_engine: Open) -> None:
+    async with open_engine(FakeAgent({}), slots=1) as engine:
+        root, _ = await a_tree(engine, *(f"c{number}" for number in range(60)))
+        held = Pause(f"tree:{root.uid[-8:]}", 0.0, "tree_budget", "")
+        await engine.store.pause(held, Event(EventKind.AGENT_HELD, engine.clock.now(), data={"agent": held.scope}))
+        await engine.add("elsewhere")
+        await engine.run_until(lambda: engine.archived("elsewhere"), "a task behind 60 of a held lineage")
+
+
+async def test_what_an_account_has_not_for_one_task_now_leaves_the_slot_to_others(open_engine: Open) -> None:
+    async with open_engine(FakeAgent({}), slots=2) as engine:
+        _, (_, b) = await a_tree(engine, "a", "b", budget_usd=2.0)
+        engine.agent.gates["a"] = asyncio.Event()
+        await engine.service.hold(b.uid)
+
+        async def another_comes() -> None:
+            await until(lambda: engine.agent.alive, what="the start of a")
+            await engine.service.resume(b.uid)  # all of the account is reserved by a
+            await engine.add("elsewhere")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(another_comes())
+            await engine.run_until(lambda: engine.archived("elsewhere"), "a task of another lineage")
+        assert [order.task_id for order in engine.agent.starts] == ["a", "elsewhere"]
+
+
+async def test_planning_draws_on_the_account_of_the_tree_that_it_begins(open_engine: Open) -> None:
+    async with open_engine(planner(TWO), **of_type()) as engine:
+        task = await engine.add("t", type="orchestrate", prompt="Build it.", tree_budget_usd=3.0)
+        await until_state(engine, task, State.SUCCEEDED)
+        assert engine.agent.starts[0].budget_usd == 3.0
+    rules = replace(RULES, tree_budget_usd=4.0)
+    async with open_engine(planner(TWO), types=TYPES, splits=rules) as engine:
+        task = await engine.add("t", type="orchestrate", prompt="Build it.")
+        await until_state(engine, task, State.SUCCEEDED)
+        assert engine.agent.starts[0].budget_usd == 4.0

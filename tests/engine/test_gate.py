@@ -193,3 +193,20 @@ async def test_a_hook_that_agrees_while_the_daemon_drains_starts_nothing_more(op
         await running
         assert (await engine.task(task.uid)).state is State.QUEUED
         assert engine.agent.starts == []
+
+
+async def test_tasks_whose_hooks_agree_at_once_share_what_is_left_of_the_day(open_engine: Open) -> None:
+    hooks = SlowHooks()
+    async with open_engine(slots=2, day_budget_usd=2.0) as engine:
+        engine.hooked(hooks)
+        for name in "ab":
+            engine.agent.gates[name] = asyncio.Event()
+            await engine.add(name)
+
+        def at_work() -> bool:
+            if hooks.asked.is_set():
+                hooks.go.set()
+            return bool(engine.agent.starts)
+
+        await engine.run_until(at_work, "the first start")
+        assert sum(order.budget_usd for order in engine.agent.starts) <= 2.0

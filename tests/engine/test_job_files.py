@@ -146,3 +146,13 @@ async def test_a_job_in_documents_is_taken_in_the_same_way(rig: Rig) -> None:
     assert (await rig.scan()).accepted == 2
     assert [task.spec.id for task in await rig.tasks()] == ["night-1", "two"]
     assert [task.spec.job for task in await rig.tasks()] == ["night", "night"]
+
+
+async def test_a_task_of_a_job_waits_for_its_time_and_has_its_deadline(rig: Rig) -> None:
+    rig.drop("tasks.json", of({"id": "a", "after": "in 2h", "deadline": "in 5h"}, {"id": "b"}))
+    assert (await rig.scan()).accepted == 2
+    now = rig.clock.now()
+    a, b = await rig.tasks()
+    assert a.not_before == pytest.approx(now + 7200, abs=60)
+    assert a.deadline_ts > a.not_before
+    assert [task.uid for task in await rig.store.ready(now, limit=9)] == [b.uid]

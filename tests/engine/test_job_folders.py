@@ -1,6 +1,7 @@
 """The folder of a job: its tree as it is drawn, its reports, its logs; comes back when deleted; holds no secret."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -221,3 +222,16 @@ async def test_the_folder_of_a_job_counts_as_no_change_of_a_work_area_around_it(
     (tmp_path / "workspace" / "job_of_mine").mkdir()
     (tmp_path / "workspace" / "job_of_mine" / "y").write_text("y")
     assert list(area._listing(tmp_path / "workspace")[0]) == ["job_of_mine/y"]
+
+
+async def test_a_job_whose_folder_cannot_be_written_keeps_no_other_from_its_own(tmp_path: Path) -> None:
+    world = Folders(tmp_path)
+    other = replace(JOB, uid=f"{2:024x}{9:08x}", name="day")
+    new = [world.new("a", job=JOB.uid), world.new("b", job=other.uid)]
+    await world.store.accept(new, [other, JOB])
+    world.folder.parent.mkdir()
+    world.folder.write_text("a file in its place")
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            await world.look()
+    assert (tmp_path / "workspace" / "job_00000009" / "result.json").exists()

@@ -1,5 +1,6 @@
 """A job as a whole: how far it is, ending it, doing again what did not succeed, also over two levels of a tree."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -193,3 +194,42 @@ async def test_a_single_retry_stays_in_its_job_and_waits_for_what_its_file_names
     assert (again.job, again.state) == (JOB.uid, State.BLOCKED)
     await world.part.look()
     assert await world.state(again) is State.QUEUED
+
+
+async def test_a_retry_that_would_come_to_wait_for_itself_is_refused_with_the_cycle() -> None:
+    world = Waiting()
+    await world.done(await world.add("b"))
+    a = await world.add("a", "b")
+    await world.part.look()
+    await world.failed((await world.store.task(a.uid)) or a)
+    later = await world.add("b", "a")
+    with pytest.raises(ConflictError, match="a → b → a"):
+        await world.service.retry(a.uid)
+    await world.service.cancel(later.uid)
+    assert (await world.service.retry(a.uid)).state is State.BLOCKED
+
+
+class Splits(Waiting):
+    """Here a running task splits at the very moment at which its job is cancelled."""
+
+    async def cancelled(self, root: Task) -> None:
+        commit = self.store.commit
+
+        async def split_first(events: Sequence[Event]) -> Sequence[Task]:
+            self.store.commit = commit  # type: ignore[method-assign]
+            made = replace(self.new("late", job=root.job), task=replace(self.new("late").task, parent=root.uid))
+            made = replace(made, task=replace(made.task, job=root.job, uid=made.events[0].uid))
+            event = Event(E.SPLIT, self.clock.now(), root.uid, root.attempt, root.epoch)
+            await self.store.split([event], [made])
+            return await commit(events)
+
+        self.store.commit = split_first  # type: ignore[method-assign]
+        await self.service.jobs.cancel("night")
+
+
+async def test_a_task_that_splits_while_its_job_is_cancelled_is_cancelled_with_its_sub_tasks() -> None:
+    world = Splits()
+    root, _ = await world.store.accept([world.new("root", job=JOB.uid), world.new("other", job=JOB.uid)], [JOB])
+    await world.cancelled(await world.commit(root, E.STARTED, E.FINISHED))
+    await world.part.look()
+    assert await states(world) == {"root": "cancelled", "other": "cancelled", "late": "cancelled"}

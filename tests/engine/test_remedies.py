@@ -19,6 +19,7 @@ from orchestrator.core.ports import NewTask
 from orchestrator.core.remedies import Act, Choice, Facts, RecoveryRules, Strategy, StrategyError, Use
 from orchestrator.core.retry import POLICIES
 from orchestrator.core.task import Priority, Task, TaskSpec
+from orchestrator.engine import remedies
 from orchestrator.engine.resource_wait import ResourceWait
 
 AGENTS = {"claude": AgentProfile("claude", model="big"), "local": AgentProfile("local", model="small", spare=True)}
@@ -322,3 +323,16 @@ async def test_a_reassignment_outlives_the_daemon(open_engine: Open) -> None:
         await engine.run_until(lambda: engine.archived("t"), "the end of t")
         assert (await engine.task(uid)).agent == "local"
         assert [order.agent for order in agent.starts] == ["claude", "local"]
+
+
+async def test_a_strategy_of_the_users_own_that_is_not_told_how_often_does_not_decide_for_ever(
+    open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remedies, "OWN_TIMES", 2)
+    own = FakeStrategies({"mine": lambda _: Choice(Act.WAIT, delay_s=0.01)})
+    agent = FakeAgent({"t": [failed(FailureKind.KILLED)] * 20})
+    async with open_engine(agent, recovery=rules(killed=(Strategy("mine"),)), strategies=own) as engine:
+        task = await engine.add("t")
+        await engine.run_until(lambda: engine.archived("t"), "its end")
+        assert (await engine.task(task.uid)).state is State.FAILED
+        assert len(own.asked) == 2

@@ -8,6 +8,7 @@ from tests.engine.test_remedies import failed, waits_for
 from tests.rig import Engine, Open
 
 from orchestrator.core.attempt import FailureKind
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.remedies import RecoveryRules, Strategy, Use
 from orchestrator.core.task import Task
@@ -82,3 +83,21 @@ async def test_nothing_is_repaired_unasked_in_vain_or_against_the_tasks_own_wish
     async with open_engine(FakeAgent({"first": [failed(kind)]}), recovery=recovery) as engine:
         await waits_for(engine, "second", await ended(engine, "first", **asked))
         assert await repairing(engine).look() == 0
+
+
+async def test_repairs_of_repairs_are_counted_together(open_engine: Open) -> None:
+    twice = RecoveryRules({"dependency": (Strategy(Use.DEPENDENCY_REPAIR, times=2),)})
+    async with open_engine(recovery=twice) as engine:
+        first = await engine.add("first")
+        await waits_for(engine, "second", first)
+        for number in range(4):
+            run = max(await engine.store.find("first"), key=lambda one: one.order)
+            (run,) = await engine.store.commit([engine.executor.starting(run)])
+            for kind in (EventKind.FINISHED, EventKind.FAILED):
+                data: dict[str, Json] = {"reason": "gave_up", "detail": "no"}
+                (run,) = await engine.store.commit([Event(kind, engine.clock.now(), run.uid, 1, run.epoch, data)])
+            repaired = await repairing(engine).look()
+            assert repaired == (number < 2), f"after {number + 1} runs"
+            if not repaired:
+                break
+        assert len(await runs_of(engine, first)) == 2

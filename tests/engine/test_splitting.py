@@ -337,3 +337,21 @@ async def test_the_budget_of_a_tree_is_one_account_and_no_share_that_one_unknown
         below = await children(engine, task)
         assert [(one.spec.budget_usd, one.attempt) for one in below.values()] == [(None, 2), (None, 1)]
         assert engine.agent.starts[0].budget_usd == 9.0, "to plan it is held to the account as well"
+
+
+async def test_a_planned_task_that_is_done_again_joins_the_new_runs_and_is_not_planned_once_more(
+    open_engine: Open,
+) -> None:
+    gave_up = Failed(FailureKind.GAVE_UP, "no", DONE.report)
+    async with open_engine(planner(TWO, b=[gave_up]), **of_type()) as engine:
+        job = Job(engine.clock.new_uid(), "night", engine.clock.now(), "test")
+        await engine.store.accept([], [job])
+        task = await engine.add("t", **ASK, job_uid=job.uid)
+        assert (await until_state(engine, task, State.FAILED)).reason == "children_failed"
+        starts = len(engine.agent.starts)
+        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
+        assert set(again) == {"t", "t.b"}
+        await until_state(engine, again["t"], State.SUCCEEDED)
+        assert [order.task_id for order in engine.agent.starts[starts:]] == ["t.b"]
+        attempts = await engine.store.attempts(again["t"].uid)
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(attempts[-1].outcome)

@@ -277,3 +277,10 @@ async def test_one_that_was_cancelled_this_very_moment_does_not_keep_the_others(
     world.part._store = world.store = store
     assert await world.part.look() == 1
     assert [await world.state(one) for one in (b, c)] == [State.CANCELLED, State.QUEUED]
+
+
+async def test_a_parent_whose_sub_tasks_were_lost_goes_on_without_them() -> None:
+    world = Waiting()
+    parent = await world.commit(await world.add("p"), E.STARTED, E.FINISHED, E.SPLIT)
+    assert (await world.part.look(), await world.state(parent)) == (1, State.QUEUED)
+    assert (await world.store.task(parent.uid) or parent).reason == "joined"

@@ -40,14 +40,79 @@ class StoreJobsContract:
     """Run over every implementation by test_store.py."""
 
     async def test_a_task_that_waits_for_another_is_not_ready_and_cannot_be_started(self, store: Store) -> None:
-        first, second = await store.accept([new(1), waiting(2, "id_1")])
-        assert second.state is State.BLOCKED
-        assert uids(await store.ready(9.0, limit=9)) == [1]
-        queued = (await store.commit([event(K.HELD, second), event(K.RELEASED, second)]))[0]
-        assert queued.state is State.QUEUED
+        unsaid = waiting(3, "id_1")
+        first, second, queued = await store.accept(
+            [new(1), waiting(2, "id_1"), replace(unsaid, events=unsaid.events[:-1])]
+        )
+        assert (second.state, queued.state) == (State.BLOCKED, State.QUEUED)
+        assert uids(await store.ready(9.0, limit=9)) == [1, 3]
         with pytest.raises(IllegalEventError, match="id_1"):
             await store.commit([event(K.STARTED, queued)])
         await go(store, first, *DONE)
+
+    async def test_no_task_is_queued_that_still_waits_for_another(self, store: Store) -> None:
+        """It would never start, and nobody would look at it again."""
+        first, task = await store.accept([new(1), waiting(2, "id_1")])
+        with pytest.raises(IllegalEventError, match="id_1"):
+            await store.commit([event(K.HELD, task), event(K.RELEASED, task)])
+        (task,) = await store.commit([event(K.HELD, task), event(K.RELEASED, task), event(K.BLOCKED, task)])
+        await go(store, first, *DONE)
+        (queued,) = await store.commit([event(K.UNBLOCKED, task)])
+        with pytest.raises(IllegalEventError, match="id_9"):  # its file was edited while it was blocked
+            await store.revise(task, b"new", event(K.UPDATED, task), needs=[Need(task.uid, "id_9")])
+        assert (await store.task(task.uid), await store.open_needs()) == (queued, [])
+
+    async def test_a_task_goes_on_only_if_it_waits_for_nothing_that_was_not_looked_at(self, store: Store) -> None:
+        first, task = await store.accept([new(1), waiting(2, "id_1")])
+        await go(store, first, *DONE)
+        needs = [Need(task.uid, "id_1"), Need(task.uid, "id_9")]
+        task = await store.revise(task, b"new", event(K.UPDATED, task), needs=needs)
+        with pytest.raises(IllegalEventError, match="id_9"):  # decided a moment before the file was edited
+            await store.commit([event(K.UNBLOCKED, task, met=["id_1"], passed_over=[])])
+        (task,) = await store.commit([event(K.UNBLOCKED, task, met=["id_1"], passed_over=["id_9"])])
+        assert (task.state, await store.open_needs()) == (State.QUEUED, [])
+
+    async def test_nobody_waits_for_a_template_but_for_the_next_of_its_runs(self, store: Store) -> None:
+        await store.accept([waiting(1, "nightly"), new(2, task_id="nightly")])
+        assert await on_of(store, 1) == ["02"]
+        template = await store.task(new(2).task.uid)
+        assert template is not None
+        at = Event(K.SCHEDULED, 1.0, template.uid, data={"not_before": 30.0})
+        template = await store.revise(template, b"new", event(K.UPDATED, template), then=[at])
+        await store.fire(Event(K.FIRED, 1.0, template.uid, data={"not_before": 60.0}), [new(3, task_id="nightly")])
+        assert await on_of(store, 1) == ["03"]
+        plain = new(4, task_id="daily")
+        await store.accept(
+            [waiting(5, "daily"), replace(plain, events=[*plain.events, replace(at, uid=plain.task.uid)])]
+        )
+        assert await on_of(store, 5) == [""]
+        await store.accept([new(6, task_id="daily")])
+        assert await on_of(store, 5) == ["06"]
+
+    async def test_a_corrected_file_takes_the_place_of_what_tasks_of_a_job_wait_for(self, store: Store) -> None:
+        job = a_job(90)
+        outside, *_ = await store.accept([new(1, task_id="x"), waiting(2, "x", job=job.uid)], [job])
+        await go(store, outside, *DONE[:-1], K.FAILED)
+        await store.accept([new(3, task_id="x")])
+        assert await on_of(store, 2) == ["03"]
+
+    async def test_a_task_that_is_given_another_id_is_what_others_waited_for(self, store: Store) -> None:
+        (task, *_) = await store.accept([new(1, task_id="b"), waiting(2, "a")])
+        await store.revise(replace(task, spec=replace(task.spec, id="a")), b"new", event(K.UPDATED, task))
+        assert await on_of(store, 2) == ["01"]
+
+    async def test_of_a_held_lineage_nothing_is_ready_but_what_joins_its_sub_tasks(self, store: Store) -> None:
+        parent, other = await store.accept([new(1), new(2)])
+        parent = await go(store, parent, K.STARTED, K.FINISHED)
+        child = new(3)
+        child = replace(child, task=replace(child.task, parent=parent.uid, root=parent.uid, depth=1))
+        parent, child_task = await store.split([event(K.SPLIT, parent)], [child])
+        held = [parent.uid[-8:]]
+        assert uids(await store.ready(9.0, limit=9, trees=held)) == [2]
+        assert uids(await store.ready(9.0, limit=9, trees=[other.uid[-8:]])) == [3]
+        await go(store, child_task, *DONE)
+        await store.commit([event(K.JOINED, parent)])
+        assert uids(await store.ready(9.0, limit=9, trees=held)) == [1, 2]
 
     async def test_what_is_unblocked_may_start(self, store: Store) -> None:
         first, second = await store.accept([new(1), waiting(2, "id_1")])

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.bridges import sqlite_jobs
 from orchestrator.bridges import sqlite_read as read
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.bridges import sqlite_write as write
@@ -55,13 +56,14 @@ def fill(con: sqlite3.Connection, found: Salvage, tables: Mapping[str, Table]) -
     for key, row in sorted(found.rows["task"].items(), key=lambda item: str(item[0][0]).zfill(20)):
         _insert_task(con, task, row)
         _insert(con, "content", found.rows["content"][key])
-    for name in ("attempt", "pause", "job", "need"):
+    for name in ("attempt", "pause", "job", "need", "memo"):
         for row in found.rows[name].values():
             _insert(con, name, row)
     for row in found.rows["outbox"].values():
         with suppress(sqlite3.IntegrityError):  # two copies of a page: the same notice is owed once
             _insert(con, "outbox", row)
     _mend_active(con)
+    sqlite_jobs.replant(con)
 
 
 def _insert_task(con: sqlite3.Connection, table: Table, row: Row) -> None:
@@ -113,6 +115,7 @@ def put_events(con: sqlite3.Connection, kept: Mapping[Row, Row], logged: Mapping
         con.execute(_INSERT_EVENT, rows.event_values(seq, event))
         ts = event.ts
     again = replay(con, logged)
+    sqlite_jobs.replant(con)
     return Events(len(own), from_log + again, lost)
 
 

@@ -163,9 +163,15 @@ class SqliteStore(SqliteJobs):
         return await self._read(lambda con: read.tasks(con, states, limit, newest_first))
 
     async def ready(
-        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+        self,
+        now: float,
+        *,
+        limit: int,
+        agents: Sequence[str] | None = None,
+        jobs: Sequence[str] = (),
+        trees: Sequence[str] = (),
     ) -> Sequence[Task]:
-        return await self._read(lambda con: read.ready(con, now, limit, frozenset(agents or ()), jobs))
+        return await self._read(lambda con: read.ready(con, now, limit, frozenset(agents or ()), jobs, trees))
 
     async def next_wake(self, now: float) -> float:
         return await self._read(lambda con: read.next_wake(con, now))

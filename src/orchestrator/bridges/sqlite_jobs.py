@@ -8,7 +8,7 @@ from typing import TypeVar
 from orchestrator.bridges import sqlite_rows as rows
 from orchestrator.core import codec
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.dependencies import Need, NeedKind
+from orchestrator.core.dependencies import Need, NeedKind, named_in
 from orchestrator.core.errors import ConflictError, IllegalEventError
 from orchestrator.core.events import Event, TaskUid
 from orchestrator.core.job import Job
@@ -20,16 +20,21 @@ SHORTEST_PREFIX, UID_END = 4, 8
 
 _NEED = "SELECT uid, on_key, on_uid, kind, met FROM need"
 _OPEN = f"uid IN (SELECT uid FROM task WHERE NOT {rows.ENDED})"  # noqa: S608 - our own condition
-_ENDED_BADLY = "state IN ('failed', 'cancelled', 'rejected')"
+_NO_SUCCESS_COMES = "state IN ('failed', 'cancelled', 'rejected', 'scheduled')"  # of a template itself none does
 _NEWEST_OF = (
     "SELECT uid FROM task INDEXED BY task_id WHERE id_key = ? AND uid <> ? AND state NOT IN ('scheduled', 'rejected')"
     " ORDER BY job = ? DESC, ord DESC LIMIT 1"
 )
 # A job of its own may have a task of the same id: that one is another one's predecessor.
-_TAKE_PLACE = (
+TAKE_PLACE = (
     "UPDATE need SET on_uid = :uid WHERE on_key = :key AND met = 0 AND uid <> :uid AND (on_uid = :before"  # noqa: S608 - our own conditions
-    " AND on_uid <> '' OR kind = 'after' AND (on_uid = '' OR (SELECT job FROM task WHERE task.uid = need.uid) = :job"
-    f" AND EXISTS (SELECT 1 FROM task WHERE task.uid = on_uid AND {_ENDED_BADLY}))) AND {_OPEN}"
+    " AND on_uid <> '' OR kind = 'after' AND (on_uid = '' OR EXISTS (SELECT 1 FROM task AS b WHERE b.uid = on_uid"
+    f" AND b.{_NO_SUCCESS_COMES} AND (b.job = :job OR (SELECT job FROM task AS w WHERE w.uid = need.uid) = :job))))"
+    f" AND EXISTS (SELECT 1 FROM task AS o WHERE o.uid = need.uid AND NOT o.{rows.ENDED})"
+)
+_CHILDREN_OF_SPLIT = (
+    "INSERT OR IGNORE INTO need (uid, kind, on_key, on_uid, met) SELECT parent, 'child', id_key, uid, 0 FROM task"
+    " WHERE parent <> '' AND parent IN (SELECT uid FROM task WHERE state = 'split') ORDER BY ord DESC"
 )
 _WAITING_FOR_TASKS = "state IN ('blocked', 'split')"
 DUE = (
@@ -107,9 +112,14 @@ def put_needs(con: sqlite3.Connection, task: Task, needs: Iterable[Need]) -> Non
 
 
 def take_place(con: sqlite3.Connection, task: Task) -> None:
-    """Let who waits for a task of this id that is no success, or that nobody had submitted, wait for *task* instead."""
+    """Let who waits for a task of this id that is no success, or that nobody had submitted, wait for *task* instead.
+
+    Nobody waits for one that was refused, nor for a template: it is its runs that succeed.
+    """
+    if task.state in (State.REJECTED, State.SCHEDULED):
+        return
     given = {"uid": task.uid, "key": rows.plain(id_key(task.spec.id)), "before": task.rerun_of, "job": task.job}
-    con.execute(_TAKE_PLACE, given)
+    con.execute(TAKE_PLACE, given)
 
 
 def need_children(con: sqlite3.Connection, parent: Task, children: Sequence[Task]) -> None:
@@ -122,9 +132,21 @@ def need_children(con: sqlite3.Connection, parent: Task, children: Sequence[Task
         )
 
 
-def met(con: sqlite3.Connection, uid: TaskUid) -> None:
-    """The task waits for nothing more."""
-    con.execute("UPDATE need SET met = 1 WHERE uid = ? AND met = 0", (uid,))
+def met(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    """The task waits for nothing more. Raises IllegalEventError where *event* tells what it has waited for, and its
+    file has named another one since."""
+    if (named := named_in(event)) is not None:
+        for (key,) in con.execute("SELECT on_key FROM need WHERE uid = ? AND met = 0", (task.uid,)):
+            if rows.text(key) not in named:
+                raise IllegalEventError(task.state, event.kind, why=f"it waits for {rows.text(key)} as well")
+    con.execute("UPDATE need SET met = 1 WHERE uid = ? AND met = 0", (task.uid,))
+
+
+def refuse_open(con: sqlite3.Connection, task: Task, event: Event) -> None:
+    """Raise IllegalEventError when *task* is queued though it still waits for another one: it would never be started,
+    and never be looked at again. Somebody has changed what it waits for at this very moment."""
+    if task.state is State.QUEUED:
+        refuse_early(con, task, event)
 
 
 def refuse_early(con: sqlite3.Connection, task: Task, event: Event) -> None:
@@ -132,6 +154,18 @@ def refuse_early(con: sqlite3.Connection, task: Task, event: Event) -> None:
     found = con.execute("SELECT on_key FROM need WHERE uid = ? AND met = 0 LIMIT 1", (task.uid,)).fetchone()
     if found is not None:
         raise IllegalEventError(task.state, event.kind, why=f"it waits for {rows.text(found[0])}")
+
+
+def replant(con: sqlite3.Connection) -> None:
+    """Let who waits for others wait for them by what its task says, where a need of it was lost by damage."""
+    con.execute(_CHILDREN_OF_SPLIT)
+    for task in _tasks(con, f"{rows.TASK} WHERE state IN ('blocked', 'held') AND attempt = 0 ORDER BY ord"):
+        for key in map(id_key, task.spec.depends_on):
+            found = con.execute(_NEWEST_OF, (rows.plain(key), task.uid, task.job)).fetchone()
+            con.execute(
+                "INSERT OR IGNORE INTO need (uid, kind, on_key, on_uid, met) VALUES (?, 'after', ?, ?, 0)",
+                (task.uid, rows.plain(key), found[0] if found else ""),
+            )
 
 
 # What reads

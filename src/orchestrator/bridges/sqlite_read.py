@@ -23,13 +23,19 @@ NEXT_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING}
 FIRST_AGENT = f"SELECT agent FROM task INDEXED BY task_ready WHERE {rows.WAITING} ORDER BY agent LIMIT 1"  # noqa: S608 - our own condition
 _OLDEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord LIMIT ?"
 _NEWEST = "SELECT ord FROM task WHERE state = ? ORDER BY ord DESC LIMIT ?"
-READY = (
+_IN_LINE = " ORDER BY rank, line, path DESC, ord LIMIT ?"
+_FREE = (
     f"SELECT rank, line, -path, ord, job FROM task AS t INDEXED BY task_ready WHERE {rows.WAITING} AND agent = ?"  # noqa: S608 - our own conditions
     " AND not_before <= ? AND job NOT IN (SELECT value FROM json_each(?))"
     f" AND NOT EXISTS (SELECT 1 FROM task AS a WHERE a.id_key = t.id_key AND a.{rows.ACTIVE})"
     f" AND NOT EXISTS (SELECT 1 FROM task AS w WHERE w.id_key = t.id_key AND w.{rows.AHEAD} AND w.ord < t.ord)"
-    " ORDER BY rank, line, path DESC, ord LIMIT ?"
 )
+READY = f"{_FREE}{_IN_LINE}"
+# Only where a lineage is held: who it belongs to stands in no index.
+_NOT_OF = (
+    " AND (reason = 'joined' OR substr(coalesce(nullif(root, ''), uid), -8) NOT IN (SELECT value FROM json_each(?)))"
+)
+READY_BUT = f"{_FREE}{_NOT_OF}{_IN_LINE}"
 WAKE = (
     f"SELECT not_before FROM task INDEXED BY task_wake WHERE {rows.WAITING} AND not_before > 0 AND not_before > ?"  # noqa: S608 - our own condition
     " ORDER BY not_before LIMIT 1"
@@ -92,12 +98,18 @@ def tasks(con: sqlite3.Connection, states: Sequence[State], limit: int, newest_f
 
 
 def ready(
-    con: sqlite3.Connection, now: float, limit: int, held: Collection[str], jobs: Sequence[str] = ()
+    con: sqlite3.Connection,
+    now: float,
+    limit: int,
+    held: Collection[str],
+    jobs: Sequence[str] = (),
+    trees: Sequence[str] = (),
 ) -> Sequence[Task]:
     """One look into the index for every agent that has waiting tasks, so that a held agent's queue costs nothing."""
     full = json.dumps(list(jobs))
+    query, more = (READY_BUT, (json.dumps(list(trees)),)) if trees else (READY, ())
     each = [
-        con.execute(READY, (agent, now, full, limit)).fetchall()
+        con.execute(query, (agent, now, full, *more, limit)).fetchall()
         for agent in _agents(con)
         if rows.text(agent) not in held
     ]

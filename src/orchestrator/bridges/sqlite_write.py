@@ -59,8 +59,7 @@ def _place(con: sqlite3.Connection, stored: Sequence[Task], new: Sequence[NewTas
     """First who is waited for: a need looks for the newest task of an id, those of its own batch among them."""
     if con.execute("SELECT 1 FROM need WHERE met = 0 LIMIT 1").fetchone():
         for task in stored:
-            if task.state is not State.REJECTED:
-                sqlite_jobs.take_place(con, task)
+            sqlite_jobs.take_place(con, task)
     for task, item in zip(stored, new, strict=True):
         if item.needs:
             sqlite_jobs.put_needs(con, task, item.needs)
@@ -136,7 +135,10 @@ def revise(
     con.execute("UPDATE content SET spec = ?, body = ? WHERE ord = ?", (codec.text(after.spec), body, after.order))
     con.execute(_INSERT_EVENT, rows.event_values(seq + 1, event))
     sqlite_jobs.put_needs(con, after, needs)
-    return commit(con, then)[0] if then else after
+    after = commit(con, then)[0] if then else after
+    sqlite_jobs.refuse_open(con, after, event)
+    sqlite_jobs.take_place(con, after)  # its id may be another one now, or it a template no more
+    return after
 
 
 def commit(con: sqlite3.Connection, events: Sequence[Event]) -> Sequence[Task]:
@@ -148,6 +150,9 @@ def commit(con: sqlite3.Connection, events: Sequence[Event]) -> Sequence[Task]:
             before = tasks.get(event.uid) or _known(con, event.uid)
             tasks[event.uid] = _apply(con, before, event)
         con.execute(_INSERT_EVENT, rows.event_values(seq, event))
+    for event in events:
+        if event.kind is EventKind.RELEASED and event.uid:
+            sqlite_jobs.refuse_open(con, tasks[event.uid], event)
     return list(tasks.values())
 
 
@@ -158,7 +163,7 @@ def _apply(con: sqlite3.Connection, before: Task, event: Event) -> Task:
     if after != before:
         con.execute(_UPDATE_LIVING, (*rows.living_values(after), after.uid))
     if event.kind in (EventKind.UNBLOCKED, EventKind.JOINED):
-        sqlite_jobs.met(con, after.uid)
+        sqlite_jobs.met(con, before, event)
     elif event.kind is EventKind.STARTED:
         sqlite_jobs.refuse_early(con, before, event)
         _open_attempt(con, after, event)

@@ -51,6 +51,11 @@ def tree_scope(lineage: TaskUid) -> str:
     return f"{_SCOPE}{lineage[-8:]}"
 
 
+def held_trees(scopes: Iterable[str]) -> list[str]:
+    """Return of the lineages among the held *scopes* the last 8 digits of their roots."""
+    return [scope.removeprefix(_SCOPE) for scope in scopes if scope.startswith(_SCOPE)]
+
+
 def limit_of(root: Task, rules: SplitRules) -> float:
     """Return what the lineage of *root* may cost, infinite for no limit: what its file says, else as configured."""
     wanted = root.spec.tree_budget_usd or root.spec.budget_usd or rules.tree_budget_usd

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from orchestrator.core.events import NOBODY, TaskUid
+from orchestrator.core.events import NOBODY, Event, EventKind, TaskUid
 from orchestrator.core.lifecycle import TERMINAL, State
 
 Key = TypeVar("Key", bound=str)
@@ -83,6 +83,13 @@ def decide(needs: Sequence[tuple[Need, State | None]], policy: DependencyPolicy)
     if failed and policy is DependencyPolicy.SKIP:
         step = Step.SKIP
     return Decision(step, tuple(met), tuple(over), tuple(waiting), tuple(failed))
+
+
+def named_in(event: Event) -> frozenset[str] | None:
+    """Return the keys of all that a task waited for by the event that lets it go on, None where that names none."""
+    lists = [event.data.get(key) for key in ("met", "passed_over")] if event.kind is EventKind.UNBLOCKED else []
+    found = [str(key) for one in lists if isinstance(one, Sequence) and not isinstance(one, str) for key in one]
+    return frozenset(found) if "met" in event.data and lists else None
 
 
 def cycle_in(edges: Mapping[str, Collection[str]]) -> tuple[str, ...]:

@@ -100,12 +100,19 @@ class Store(JobStore, Protocol):
     async def tasks(self, states: Sequence[State], *, limit: int, newest_first: bool = False) -> Sequence[Task]: ...
 
     async def ready(
-        self, now: float, *, limit: int, agents: Sequence[str] | None = None, jobs: Sequence[str] = ()
+        self,
+        now: float,
+        *,
+        limit: int,
+        agents: Sequence[str] | None = None,
+        jobs: Sequence[str] = (),
+        trees: Sequence[str] = (),
     ) -> Sequence[Task]:
         """Return tasks that could start now, by priority, then by the age of their job (a
         task without one is its own), by what hangs on them, by age: waiting, not_before reached, no other task with
         the same id_key active or earlier in the queue, held ones included. *agents*, when given, are the agents not
-        to be started, *jobs* the jobs of which nothing more is to be started."""
+        to be started, *jobs* the jobs of which nothing more is, *trees* the lineages (the last 8 digits of their roots)
+        of which nothing is but what joins its sub-tasks."""
         ...
 
     async def next_wake(self, now: float) -> float:

@@ -65,12 +65,6 @@ class Accounts:
             return max(share, LEAST_USD)
         return share or None
 
-    async def _is_lone(self, task: Task) -> bool:
-        """Return whether *task* is no tree, and no account is kept of what may yet become one: its own budget does."""
-        if task.root or task.spec.tree_budget_usd or self._policy().splits.tree_budget_usd:
-            return False
-        return not await self._store.children(task.uid)
-
     async def bounds(self, task: Task) -> bool:
         """Return whether *task* belongs to a lineage whose account has a limit beside its own, and not yet reached."""
         if await self._is_lone(task):
@@ -79,6 +73,15 @@ class Accounts:
         if root is None:
             return False
         return limit_of(root, self._policy().splits) < inf
+
+    async def _is_lone(self, task: Task) -> bool:
+        """Return whether *task* is no tree and no account is kept of what may yet become one: its own budget does."""
+        policy = self._policy()
+        kind = policy.types.get(task.spec.type)
+        limited = bool(task.spec.tree_budget_usd or policy.splits.tree_budget_usd)
+        if task.root or limited or (kind is not None and kind.plans):
+            return False
+        return not await self._store.children(task.uid)
 
     async def of_night(self, *, free_slots: int) -> float | None:
         """Return what one attempt may cost for the budget of the night, 0.0 for no limit; None: nothing now."""
@@ -102,12 +105,16 @@ class Accounts:
     async def _settle_night(self) -> None:
         policy, now, begins = self._policy(), self._clock.now(), self._night_begins()
         closed = next((pause for pause in await self._store.pauses() if pause.scope == NIGHT_SCOPE), None)
-        if closed is not None and (closed.until <= now or not policy.night_budget_usd):
-            data: dict[str, Json] = {"agent": NIGHT_SCOPE, "reason": NIGHT_BUDGET, "by": "the end of the night"}
-            await self._store.release(NIGHT_SCOPE, Event(EventKind.AGENT_RELEASED, now, data=data))
-        if not policy.night_budget_usd or not begins or (closed is not None and closed.until > now):
+        if closed is None and not (policy.night_budget_usd and begins):
             return
-        spent = (await self._store.spending(begins)).spent_usd
+        spent = (await self._store.spending(begins)).spent_usd if begins else 0.0
+        if closed is not None and (closed.until <= now or not begins or spent < (policy.night_budget_usd or inf)):
+            why = "the end of the night" if closed.until <= now or not begins else "the setting"
+            data: dict[str, Json] = {"agent": NIGHT_SCOPE, "reason": NIGHT_BUDGET, "by": why}
+            await self._store.release(NIGHT_SCOPE, Event(EventKind.AGENT_RELEASED, now, data=data))
+            closed = None
+        if not policy.night_budget_usd or not begins or closed is not None:
+            return
         used = spent - await self._granted(NIGHT_SCOPE, NIGHT_BUDGET, begins)
         if used >= policy.night_budget_usd:
             known = "nobody knows what one attempt without a cap has cost" if spent == inf else f"${used:.2f} is spent"

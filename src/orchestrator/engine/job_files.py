@@ -127,7 +127,11 @@ class JobFiles:
             return
         for job in list(self._owed):
             began = self._clock.monotonic()
-            await self._write(job)
+            try:
+                await self._write(job)
+            except Exception:
+                self._owed[job] = self._owed.pop(job)  # the others first: its folder alone may be the trouble
+                raise
             del self._owed[job]
             took_s = self._clock.monotonic() - began
             self._not_before = max(self._not_before, self._clock.monotonic() + REST * took_s)
@@ -137,9 +141,15 @@ class JobFiles:
         if first:
             self._seen_seq = await self._store.last_seq()
         for job in await self._store.jobs(limit=NEWEST):
-            if first or not await self._artifacts.exists(f"{folder_of(job)}/result.json"):
+            if first or not await self._is_there(f"{folder_of(job)}/result.json"):
                 self._known.pop(job.uid, None)
                 self._owed.setdefault(job.uid, None)
+
+    async def _is_there(self, name: str) -> bool:
+        try:
+            return await self._artifacts.exists(name)
+        except OSError:
+            return False  # writing it will tell what is in the way
 
     async def _job(self, uid: TaskUid) -> str:
         if uid not in self._job_of:

@@ -25,6 +25,7 @@ from orchestrator.engine import admission
 from orchestrator.engine.absence import Known
 from orchestrator.engine.reception import Reception, Taken
 from orchestrator.engine.ties import Tie, closing, is_known, tied
+from orchestrator.engine.times import timed
 
 DOOR = "job_file"
 TIMEOUT_S = 300.0  # what a task takes of which nothing is known
@@ -149,7 +150,8 @@ class JobIntake:
     def _tied(self, new: Sequence[NewTask], job: Job) -> Sequence[NewTask]:
         """Return *new* as tasks of *job*; who depends on one of them is told which, so that nobody has to look."""
         uids = {one.task.id_key: one.task.uid for one in new}
-        found = [tied(one, Tie(one.task.spec, job.uid, job.on_dependency)) for one in new]
+        now = self._clock.now()
+        found = [timed(tied(one, Tie(one.task.spec, job.uid, job.on_dependency)), now) for one in new]
         return [
             replace(one, needs=[Need(need.uid, need.on_key, uids.get(need.on_key, need.on_uid)) for need in one.needs])
             for one in found

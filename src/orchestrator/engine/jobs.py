@@ -7,7 +7,7 @@ from orchestrator.core.errors import AmbiguousError, ConflictError, IllegalEvent
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
 from orchestrator.core.job import Job
 from orchestrator.core.job_progress import JobLook, last_runs, progress_of
-from orchestrator.core.lifecycle import ACTIVE, PENDING, TERMINAL, State
+from orchestrator.core.lifecycle import PENDING, TERMINAL, State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.task import Task
 from orchestrator.engine.bell import Bell
@@ -79,7 +79,7 @@ class Jobs:
         for begin in range(0, len(waiting), TOGETHER):
             await self._cancel_waiting(waiting[begin : begin + TOGETHER])
         for task in await self._store.job_tasks(job.uid):
-            if task.state in ACTIVE and task.state is not State.CANCELLING:
+            if task.state not in TERMINAL and task.state is not State.CANCELLING:  # or one that has just split
                 await self._cancel_one(task.uid)
         self._bell.ring()
         return await self._look(job)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 
+from orchestrator.core.account import held_trees
 from orchestrator.core.errors import IllegalEventError, StoreError
 from orchestrator.core.events import TaskUid
 from orchestrator.core.failpoint import hit
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AT_LEAST_EVERY_S = 5.0
 STRAYS_EVERY_S = 60.0
+PASSES = 5  # in one look, each without the lineages that were refused in those before
 LOOK_AHEAD = 50  # candidates beyond the free slots, so that one held agent does not hide the work of another
 
 
@@ -81,6 +83,7 @@ class Pool:
         self._only = only
         self._running: dict[TaskUid, _Running] = {}
         self._fatal: StoreError | None = None
+        self._beginning = asyncio.Lock()
         self._look_for_strays_at = clock.monotonic()
 
     async def run(self, stopping: asyncio.Event, ending: asyncio.Event) -> None:
@@ -150,16 +153,20 @@ class Pool:
             await self._clockwatch.look()  # before anything is started by a clock that was set a moment ago
         await self._executor.settle()
         now = self._clock.now()
-        chosen = await self._choose(now)
-        for task in chosen.start:
-            await self._start(task)
+        refused = frozenset[TaskUid]()
+        for _ in range(PASSES):
+            chosen = await self._choose(now, but=refused)
+            stayed = [task.lineage for task in chosen.start if not await self._start(task)]
+            if not stayed:
+                break
+            refused |= frozenset(stayed)  # what its account has not for it now, others behind it may have
         pauses = [*await self._store.pauses(), *rests(self._policy().hours, now)]
         times = [pause.until for pause in pauses if pause.until > now]
         if wake := await self._store.next_wake(now):
             times.append(wake)
         return min([LOOK_AT_LEAST_EVERY_S, *(max(0.01, moment - now) for moment in times)])
 
-    async def _choose(self, now: float) -> Plan:
+    async def _choose(self, now: float, *, but: Collection[TaskUid] = ()) -> Plan:
         policy = self._policy()
         pauses = [*await self._store.pauses(), *standing(policy, now)]
         held = [pause.scope for pause in pauses if pause.until == 0 or pause.until > now]
@@ -167,10 +174,13 @@ class Pool:
         if self._only is None:
             limit, agents = policy.slots + LOOK_AHEAD, _as_written(held, policy)
             full = await self._job_places.full(running)
-            candidates = await self._store.ready(now, limit=limit, agents=agents, jobs=full)
+            trees = held_trees(held)
+            found = await self._store.ready(now, limit=limit, agents=agents, jobs=full, trees=trees)
+            candidates = [task for task in found if task.lineage not in but]
         else:
             one = await self._store.task(self._only)
-            candidates = [one] if one and one.state in (State.QUEUED, State.RETRY_WAIT) else []
+            waits = one is not None and one.state in (State.QUEUED, State.RETRY_WAIT) and one.lineage not in but
+            candidates = [one] if one is not None and waits else []
         capacity = Capacity(
             slots=policy.slots,
             running=[(uid, attempt.agent, attempt.task.id_key) for uid, attempt in self._running.items()],
@@ -187,14 +197,18 @@ class Pool:
             targets_of=partial(target_paths, base_cwd=policy.base_cwd),
         )
 
-    async def _start(self, task: Task) -> None:
+    async def _start(self, task: Task) -> bool:
+        """Return whether it was put to work."""
         # One that was started before runs as it is stored, and claiming makes its file anew: no scan will tell more.
         if task.attempt == 0 and not self._kept(task) and not await self._inbox.unchanged(task):
-            return  # edited or removed this very moment: the next scan tells what it is now
+            return False  # edited or removed this very moment: the next scan tells what it is now
         if self._gate is not None and self._gate.asks:
             self._put_to_work(task, self._behind(self._gate, task))
-        elif (attempt := await self._begun(task)) is not None:
-            self._put_to_work(attempt.task, self._run(attempt))
+            return True
+        if (attempt := await self._begun(task)) is None:
+            return False
+        self._put_to_work(attempt.task, self._run(attempt))
+        return True
 
     async def _behind(self, gate: Gate, task: Task) -> None:
         if not await gate.opens(task) or self._drains:
@@ -204,7 +218,12 @@ class Pool:
             await self._run(attempt)
 
     async def _begun(self, task: Task) -> _Attempt | None:
-        """Begin an attempt in the store, None where it may not begin now."""
+        """Begin an attempt in the store, None where it may not begin now. One after the other: what one may cost is
+        reserved before the next is asked about."""
+        async with self._beginning:
+            return await self._begun_alone(task)
+
+    async def _begun_alone(self, task: Task) -> _Attempt | None:
         now = self._clock.now()
         if 0 < task.deadline_ts <= now or rests(self._policy().hours, now):
             return None  # since it was chosen, its time or that of all is over

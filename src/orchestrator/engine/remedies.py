@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 STRATEGY_FAILED = "recovery_strategy_failed"  # the reason of the warning
 _EVENTS = 2000
+OWN_TIMES = 100  # so often a strategy of the user's own decides about one task that is not told how often
 Followed = tuple[EventKind, dict[str, Json]]
 
 
@@ -92,7 +93,7 @@ class Remedies:
     async def _choice(self, strategy: Strategy, facts: Facts) -> Choice:
         if strategy.use in list(Use):
             return offer(strategy, facts)
-        if strategy.times and facts.used.get(strategy.use, 0) >= strategy.times:
+        if facts.used.get(strategy.use, 0) >= (strategy.times or OWN_TIMES):
             return Choice(Act.NEXT)
         try:
             answer = await self._strategies.ask(strategy.use, facts)

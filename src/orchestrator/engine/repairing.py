@@ -13,7 +13,7 @@ from typing import Protocol
 from orchestrator.core.attempt import FailureKind
 from orchestrator.core.budget import spent_by
 from orchestrator.core.errors import ConflictError, StoreError
-from orchestrator.core.events import TaskUid
+from orchestrator.core.events import EventKind, TaskUid
 from orchestrator.core.lifecycle import State
 from orchestrator.core.policy import RunPolicy, budget_of
 from orchestrator.core.ports import Store
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0
 PIECE = 1000
 _FIRST_EVENTS = 2000
+_MOST_RUNS = 1000  # that are looked back at
 
 
 class Retry(Protocol):
@@ -102,5 +103,15 @@ class Repairing:
         return True
 
     async def _used(self, task: Task) -> int:
-        events = await self._store.events_of(task.uid, limit=_FIRST_EVENTS)
-        return sum(event.data.get("strategy") == Use.DEPENDENCY_REPAIR for event in events)
+        """Return how often *task* was repaired, counted over the runs that it is a repair of."""
+        used, run = 0, task
+        for _ in range(_MOST_RUNS):
+            events = await self._store.events_of(run.uid, limit=_FIRST_EVENTS)
+            told = [event for event in events if event.data.get("strategy") == Use.DEPENDENCY_REPAIR]
+            used += len(told)
+            is_repair = any(event.kind is EventKind.RECEIVED for event in told)
+            before = await self._store.task(TaskUid(run.rerun_of)) if is_repair else None
+            if before is None:
+                return used
+            run = before
+        return used

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from orchestrator.core.dependencies import Need, NeedKind
+from orchestrator.core.dependencies import Need, NeedKind, spelled_out
+from orchestrator.core.errors import ConflictError
 from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
 from orchestrator.core.ports import Clock, NewTask, Store
 from orchestrator.core.task import Task, TaskSpec
-from orchestrator.engine.ties import Tie, tied
+from orchestrator.engine.ties import Tie, closing, tied
 
 DOOR = "retry"
 
@@ -39,6 +40,9 @@ async def run_of(
     ]
     new = NewTask(task, await store.body(old.uid), events)
     if not children:
+        for cycle in (await closing(store, [spec])).values():
+            message = f"{spec.id} would wait for itself: {spelled_out(cycle)}"
+            raise ConflictError(message, hint="Cancel the one among them that is not to be waited for, then try again.")
         return tied(new, Tie(spec, old.job))
     data: dict[str, Json] = {"on": [key for key, _ in children], "policy": "", "joins": True}
     needs = [Need(uid, key, child, NeedKind.CHILD) for key, child in children]

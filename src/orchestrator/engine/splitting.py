@@ -77,7 +77,7 @@ class Splitting:
     async def part(self, task: Task, kind: TaskType, attempts: Sequence[AttemptRecord]) -> Part:
         """Return what the last of *attempts* at *task*, which is of the configured type *kind*, is for."""
         role = role_of(kind, attempts[:-1])
-        if last_stage(attempts[:-1]) is None and await self._inherits(task):
+        if role is not Role.JOIN and last_stage(attempts[:-1]) is None and await self._inherits(task):
             role = Role.JOIN
         if role in _NO_WORK:
             return Part(role, kind, kind.plans)

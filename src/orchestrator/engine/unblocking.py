@@ -140,7 +140,8 @@ class Unblocking:
             return None
         if decision.step is Step.SKIP and task.state is State.BLOCKED:
             return self._event(EventKind.CANCELLED, task, _skipped(decision))
-        if decision.step is Step.GO and any(need.kind is NeedKind.CHILD for need, _ in needs):
+        joins = task.state is State.SPLIT or any(need.kind is NeedKind.CHILD for need, _ in needs)
+        if decision.step is Step.GO and joins:
             return self._event(EventKind.JOINED, task, {"children": await self._children(needs)})
         if decision.step is Step.GO and task.state is State.BLOCKED:
             data: dict[str, Json] = {"met": list(decision.met), "passed_over": list(decision.passed_over)}
