@@ -51,6 +51,10 @@ async def test_a_job_tells_how_far_it_is_and_what_its_tasks_wait_for() -> None:
         c.uid: "waits for b (blocked), later (nobody has submitted it)",
     }
     assert await world.service.waits_for(b) == "waits for a (failed)"
+    refused = world.new("later")
+    event = Event(E.REJECTED, world.clock.now(), refused.task.uid, data={"reason": "type_invalid", "detail": "x"})
+    await world.store.accept([replace(refused, events=[refused.events[0], event])])
+    assert await world.service.waits_for(c) == "waits for b (blocked), later (its file was refused)"
 
 
 async def test_a_job_with_some_successes_is_partial() -> None:
