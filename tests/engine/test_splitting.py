@@ -13,6 +13,7 @@ from tests.rig import FIX, Open
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Usage, WorkOrder
 from orchestrator.core.events import Event, EventKind
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.question import Source
 from orchestrator.core.split_request import read_request
@@ -188,6 +189,21 @@ async def test_a_failed_sub_task_makes_its_parent_partial_and_says_which(open_en
         assert ended.reason == "children_failed"
         assert ended.detail == "1 of 2 sub-tasks did not succeed: t.b failed"
         assert len(engine.agent.starts) == 3
+
+
+async def test_a_job_that_is_done_again_joins_what_had_succeeded_and_the_new_run_of_the_rest(open_engine: Open) -> None:
+    lost = Failed(FailureKind.BAD_REQUEST, "refused", AgentReport(usage=Usage(cost_usd=0.0)))
+    async with open_engine(planner(planned(sub_task("a"), sub_task("b")), b=[lost]), **of_type()) as engine:
+        await engine.store.accept([], [Job("a" * 32, "night", 1.0, "test")])
+        task = await engine.add("t", **ASK, job_uid="a" * 32)
+        await until_state(engine, task, State.FAILED)
+        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
+        assert sorted(again) == ["t", "t.b"]
+        done = await until_state(engine, again["t"], State.SUCCEEDED)
+        assert [order.task_id for order in engine.agent.starts[3:]] == ["t.b"], "nothing is planned or done twice"
+        attempts = await engine.store.attempts(done.uid)
+        answer = attempts[-1].outcome["report"]["answer"]  # type: ignore[index, call-overload]
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(answer)
 
 
 async def test_a_daemon_that_dies_before_the_verdict_splits_once_on_the_plan_that_was_paid_for(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.codec import to_json
-from orchestrator.core.dependencies import Need, critical_paths
+from orchestrator.core.dependencies import Need, NeedKind, critical_paths
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.offspring import Offspring
@@ -66,10 +66,15 @@ def born(nursery: Nursery, parent: Task, made: Sequence[Offspring], *, on_depend
 
 
 async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Area | None = None) -> Sequence[Ended]:
-    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run."""
+    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run.
+
+    Without *ids* they are those of the task that *task* is a new run of.
+    """
     newest: dict[str, Task] = {child.id_key: child for child in await store.children(task.uid)}
+    if not ids:
+        newest = {child.id_key: child for child in await inherited(store, task)}
     found = []
-    for child in (newest[id_key(one)] for one in ids if id_key(one) in newest):
+    for child in (newest[id_key(one)] for one in ids or newest if id_key(one) in newest):
         attempts = await store.attempts(child.uid)
         work = _mapping(attempts[-1].verdict.get("work")) if attempts else {}
         found.append(
@@ -85,6 +90,16 @@ async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Are
             )
         )
     return found
+
+
+async def inherited(store: Store, task: Task) -> Sequence[Task]:
+    """Return the sub-tasks that *task*, a new run of one that had split, waits for instead of splitting anew: what had
+    succeeded, and new runs of the rest."""
+    if not task.rerun_of:
+        return ()
+    needs = (await store.needs([task.uid])).get(task.uid, ())
+    found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
+    return sorted((one for one in found if one is not None), key=lambda one: one.order)
 
 
 def answer_of(attempts: Sequence[AttemptRecord]) -> str:
