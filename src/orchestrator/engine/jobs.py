@@ -157,6 +157,9 @@ async def waits_words(store: Store, task: Task) -> str:
 
 
 async def _nobody(store: Store, key: str) -> str:
-    """Return why no task has the id of *key*: a file that was refused is none until it is corrected."""
-    is_refused = any(task.id_key == key and task.state is State.REJECTED for task in await store.find(key))
-    return "its file was refused" if is_refused else "nobody has submitted it"
+    """Return why no task has the id of *key*: a file that was refused is none until it is corrected, and of a schedule
+    only its runs are."""
+    same = [task for task in await store.find(key) if task.id_key == key]
+    if any(task.spec.schedule and task.state not in TERMINAL for task in same):
+        return "a schedule that has made no run yet"
+    return "its file was refused" if any(task.state is State.REJECTED for task in same) else "nobody has submitted it"
