@@ -13,6 +13,7 @@ from tests.rig import FIX, Open
 from orchestrator.bridges.workspace import InPlaceWorkspace
 from orchestrator.core.attempt import AgentReport, Failed, FailureKind, Interrupted, Usage, WorkOrder
 from orchestrator.core.events import Event, EventKind
+from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import State
 from orchestrator.core.question import Source
 from orchestrator.core.split_request import read_request
@@ -95,6 +96,8 @@ async def test_a_plan_that_cannot_be_used_leaves_one_task_that_says_why(open_eng
         assert (event.data["reason"], why in str(event.data["detail"])) == ("plan_failed", True)
         result = await engine.service.result(done)
         assert [one["code"] for one in result["task"]["notices"]] == ["planned_as_one"]  # type: ignore[index, union-attr, call-overload]
+        said = "it was to be split, and is done as one task of the type analyze: "
+        assert said in json.dumps(result["task"])
         assert first.resume is second.resume is False
 
 
@@ -188,6 +191,25 @@ async def test_a_failed_sub_task_makes_its_parent_partial_and_says_which(open_en
         assert ended.reason == "children_failed"
         assert ended.detail == "1 of 2 sub-tasks did not succeed: t.b failed"
         assert len(engine.agent.starts) == 3
+
+
+async def test_a_job_that_is_retried_joins_its_sub_tasks_and_plans_nothing_anew(open_engine: Open) -> None:
+    lost = Failed(FailureKind.BAD_REQUEST, "refused", AgentReport(usage=Usage(cost_usd=0.0)))
+    failing = planner(planned(sub_task("a"), sub_task("b")), b=[lost, lost, DONE])
+    async with open_engine(failing, **of_type()) as engine:
+        job = Job(engine.clock.new_uid(), "shop", engine.clock.now(), "cli")
+        await engine.store.accept([], [job])
+        task = await engine.add("t", job_uid=job.uid, **ASK)
+        await until_state(engine, task, State.FAILED)
+        for state, detail in ((State.FAILED, "1 of 2 sub-tasks did not succeed: t.b failed"), (State.SUCCEEDED, "")):
+            again = {one.spec.id: one for one in await engine.service.jobs.retry(job.uid)}
+            assert sorted(again) == ["t", "t.b"]
+            ended = await until_state(engine, again["t"], state)
+            assert ended.detail == detail
+        assert [order.task_id for order in engine.agent.starts] == ["t", "t.a", "t.b", "t.b", "t.b"]
+        (attempt,) = await engine.store.attempts(ended.uid)
+        answer = attempt.outcome["report"]["answer"]  # type: ignore[index, call-overload]
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(answer)
 
 
 async def test_a_daemon_that_dies_before_the_verdict_splits_once_on_the_plan_that_was_paid_for(

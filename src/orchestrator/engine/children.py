@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.codec import to_json
-from orchestrator.core.dependencies import Need, critical_paths
+from orchestrator.core.dependencies import Need, NeedKind, critical_paths
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.offspring import Offspring
@@ -65,9 +65,15 @@ def born(nursery: Nursery, parent: Task, made: Sequence[Offspring], *, on_depend
     return tuple(found)
 
 
+async def to_join(store: Store, task: Task) -> Sequence[str]:
+    """Return the keys of the ids of what *task* joins though it never split: a run anew of one that did."""
+    return [child.id_key for child in await _needed(store, task)]
+
+
 async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Area | None = None) -> Sequence[Ended]:
     """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run."""
-    newest: dict[str, Task] = {child.id_key: child for child in await store.children(task.uid)}
+    newest = {child.id_key: child for child in await _needed(store, task)}
+    newest |= {child.id_key: child for child in await store.children(task.uid)}
     found = []
     for child in (newest[id_key(one)] for one in ids if id_key(one) in newest):
         attempts = await store.attempts(child.uid)
@@ -85,6 +91,13 @@ async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Are
             )
         )
     return found
+
+
+async def _needed(store: Store, task: Task) -> Sequence[Task]:
+    """Return the sub-tasks that *task*, which is done anew, joins: they were born of the run before it."""
+    needs = (await store.needs([task.uid])).get(task.uid, ()) if task.rerun_of else ()
+    found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
+    return [child for child in found if child is not None]
 
 
 def answer_of(attempts: Sequence[AttemptRecord]) -> str:

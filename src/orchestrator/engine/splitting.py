@@ -42,7 +42,7 @@ from orchestrator.core.subtask import Plan, plan_schema
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
 from orchestrator.engine.bounds import Bounds
-from orchestrator.engine.children import ended_children
+from orchestrator.engine.children import ended_children, to_join
 from orchestrator.engine.patience import patiently
 from orchestrator.engine.wishes import wished
 from orchestrator.validation.checks import Verdict
@@ -77,6 +77,8 @@ class Splitting:
     async def part(self, task: Task, kind: TaskType, attempts: Sequence[AttemptRecord]) -> Part:
         """Return what the last of *attempts* at *task*, which is of the configured type *kind*, is for."""
         role = role_of(kind, attempts[:-1])
+        if last_stage(attempts[:-1]) is None and await self._to_join(task):
+            role = Role.JOIN
         if role in _NO_WORK:
             return Part(role, kind, kind.plans)
         if kind.plans:
@@ -90,8 +92,7 @@ class Splitting:
     def _ordinary(self, task: Task, kind: TaskType) -> TaskType:
         """Return the type of a task that was to be planned and is done as one."""
         policy = self._policy()
-        words = f"{task.spec.title}\n{task.spec.prompt}"
-        return policy.types.get(ordinary_type(words, policy.types, policy.splits.default_type).value, kind)
+        return policy.types.get(ordinary_of(task.spec, policy), kind)
 
     async def begin(
         self, task: Task, order: WorkOrder, kind: TaskType, attempts: Sequence[AttemptRecord], area: Area
@@ -151,8 +152,16 @@ class Splitting:
         return replace(verdict, failure=Failed(FailureKind.CHILDREN_FAILED, lacks, report))
 
     async def _ended(self, task: Task, attempts: Sequence[AttemptRecord], area: Area | None = None) -> Sequence[Ended]:
-        ids = children_in(attempts[:-1])
+        ids = children_in(attempts[:-1]) or await self._to_join(task)
         return await patiently(self._clock, lambda: ended_children(self._store, task, ids, area))
+
+    async def _to_join(self, task: Task) -> Sequence[str]:
+        return await patiently(self._clock, lambda: to_join(self._store, task))
+
+
+def ordinary_of(spec: TaskSpec, policy: RunPolicy) -> str:
+    """Return the type that the words of *spec* say, where it is done as one task."""
+    return ordinary_type(f"{spec.title}\n{spec.prompt}", policy.types, policy.splits.default_type).value
 
 
 def _answer(attempts: Sequence[AttemptRecord]) -> str | None:
