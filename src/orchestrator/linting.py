@@ -23,7 +23,7 @@ from orchestrator.bridges.timed_checks import TimedChecks
 from orchestrator.compose import DATABASE
 from orchestrator.configuration import Configuration
 from orchestrator.core.budget import Spending, day_of
-from orchestrator.core.errors import StoreError, TaskFileError, UsageError
+from orchestrator.core.errors import OrchestratorError, StoreError, TaskFileError, UsageError
 from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.jobfile import JobPlan, is_job_file
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
@@ -144,6 +144,8 @@ def _read(configuration: Configuration, files: Sequence[str]) -> tuple[list[Lint
             where = f" ({error.field})" if error.field else ""
             why = Remark(Weight.FAIL, error.reason, f"{error.message}{where}", error.hint, file, error.line or 0)
             refused.append(Refused(file, why))
+        except OrchestratorError as error:  # it is not there, or no file for people
+            refused.append(Refused(file, Remark(Weight.FAIL, error.code, error.message, error.hint, file)))
     return tasks, refused
 
 

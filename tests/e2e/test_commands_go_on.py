@@ -29,10 +29,9 @@ def test_check_takes_what_the_daemon_takes_and_looks_at_every_file(root: Command
     good.write_text(task_text("good"))
     link.symlink_to(good)
     os.mkfifo(pipe)
-    paths = [str(path) for path in (root.path, none, link, pipe, good)]
+    paths = [str(path) for path in (none, link, pipe, good)]
     told = root.json("check", *paths, code=1)["files"]
     assert [row["error"]["code"] if "error" in row else "ok" for row in told] == [
-        "usage",
         "not_found",
         "not_regular",
         "not_regular",
@@ -40,8 +39,10 @@ def test_check_takes_what_the_daemon_takes_and_looks_at_every_file(root: Command
     ]
     said = root.call("check", *paths, code=1).stdout
     assert f"{link}: " in said
-    assert "1 of 5 files are tasks." in said
+    assert "1 of 4 files are tasks." in said
     assert "error[not_regular]" in root.call("run", str(pipe), code=1).stderr
+    linted = root.json("check", str(root.path), *paths, "--no-run", code=1)
+    assert {one["code"] for one in linted["remarks"] if one["file"] == str(none)} == {"not_found"}
 
 
 def test_an_invalid_configuration_hinders_nobody_from_looking_and_cancelling(root: CommandRoot) -> None:

@@ -154,7 +154,9 @@ class Histories(RuleBasedStateMachine):
         starts = sum(each.uid == task.uid and each.kind is EventKind.STARTED for each in events)
         assert 0 <= task.tries <= task.attempt == starts
         before = self.ended.get(task.uid)
+        accepted = any(each.uid == task.uid and each.kind is EventKind.ACCEPTED for each in events)
         if before is not None:
+            before = replace(before, state=State.SUCCEEDED) if accepted else before
             assert (task.state, task.attempt, task.tries) == (before.state, before.attempt, before.tries)
         elif task.state in TERMINAL:
             self.ended[task.uid] = task

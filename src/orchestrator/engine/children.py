@@ -65,17 +65,16 @@ def born(nursery: Nursery, parent: Task, made: Sequence[Offspring], *, on_depend
     return tuple(found)
 
 
-async def to_join(store: Store, task: Task) -> Sequence[str]:
-    """Return the keys of the ids of what *task* joins though it never split: a run anew of one that did."""
-    return [child.id_key for child in await _needed(store, task)]
-
-
 async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Area | None = None) -> Sequence[Ended]:
-    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run."""
-    newest = {child.id_key: child for child in await _needed(store, task)}
-    newest |= {child.id_key: child for child in await store.children(task.uid)}
+    """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run.
+
+    Without *ids* they are those of the task that *task* is a new run of.
+    """
+    newest: dict[str, Task] = {child.id_key: child for child in await store.children(task.uid)}
+    if not ids:
+        newest = {child.id_key: child for child in await inherited(store, task)}
     found = []
-    for child in (newest[id_key(one)] for one in ids if id_key(one) in newest):
+    for child in (newest[id_key(one)] for one in ids or newest if id_key(one) in newest):
         attempts = await store.attempts(child.uid)
         work = _mapping(attempts[-1].verdict.get("work")) if attempts else {}
         found.append(
@@ -93,11 +92,14 @@ async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Are
     return found
 
 
-async def _needed(store: Store, task: Task) -> Sequence[Task]:
-    """Return the sub-tasks that *task*, which is done anew, joins: they were born of the run before it."""
-    needs = (await store.needs([task.uid])).get(task.uid, ()) if task.rerun_of else ()
+async def inherited(store: Store, task: Task) -> Sequence[Task]:
+    """Return the sub-tasks that *task*, a new run of one that had split, waits for instead of splitting anew: what had
+    succeeded, and new runs of the rest."""
+    if not task.rerun_of:
+        return ()
+    needs = (await store.needs([task.uid])).get(task.uid, ())
     found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
-    return [child for child in found if child is not None]
+    return sorted((one for one in found if one is not None), key=lambda one: one.order)
 
 
 def answer_of(attempts: Sequence[AttemptRecord]) -> str:

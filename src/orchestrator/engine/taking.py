@@ -1,5 +1,6 @@
 """Taking or leaving a result: what a person decides, and what is refused because it is not proven."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,7 @@ class Results:
         self._taking = taking
         self._attempts_dir = attempts_dir
         self._prove = prove
+        self._alone = asyncio.Lock()
 
     async def accept(self, task: Task, by: str) -> Task:
         """Call a task a success that failed only for want of a proof, and bring its branch. See the service."""
@@ -74,6 +76,10 @@ class Results:
 
     async def merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         """Bring a result into the branch that is checked out. See the service."""
+        async with self._alone:  # of two at once the second finds that it is there
+            return await self._merge(task, unproven=unproven, by=by)
+
+    async def _merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         await self._require_branch(task, "merged")
         if not unproven and (why := not_proven((await self._store.attempts(task.uid))[-1])):
             raise ConflictError(f"{task.spec.id} is not proven: {why}", hint=_ANYWAY)
