@@ -97,6 +97,8 @@ async def test_a_plan_that_cannot_be_used_leaves_one_task_that_says_why(open_eng
         assert (event.data["reason"], why in str(event.data["detail"])) == ("plan_failed", True)
         result = await engine.service.result(done)
         assert [one["code"] for one in result["task"]["notices"]] == ["planned_as_one"]  # type: ignore[index, union-attr, call-overload]
+        said = "it was to be split, and is done as one task of the type analyze: "
+        assert said in json.dumps(result["task"])
         assert first.resume is second.resume is False
 
 

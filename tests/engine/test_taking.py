@@ -97,6 +97,17 @@ async def test_what_is_not_proven_on_top_of_a_moved_base_changes_nothing(tmp_pat
     assert (top / "hello.txt").read_text() == "hello\n"
 
 
+async def test_who_takes_what_cannot_be_taken_is_told_what_can_and_of_nothing_that_is_not_there(tmp_path: Path) -> None:
+    _, task, results = await moved(tmp_path, Proving(Proof.HOLDS))
+    waiting = replace(task, state=State.BLOCKED, attempt=0)
+    with pytest.raises(ConflictError, match="it is blocked") as told:
+        await results.merge(waiting, unproven=False, by="me")
+    assert told.value.hint == "It has done nothing yet; `show` says why."
+    with pytest.raises(ConflictError) as told:
+        await results.accept(waiting, "me")
+    assert told.value.hint == "Only a task that failed as check_failed or children_failed or unproven can be accepted."
+
+
 async def built_on(place: Path, prove: Proving, *, before: dict[str, Json]) -> tuple[Tasks, MemoryStore, Results]:
     """Return two results in a store, `pay` built on `auth`, which is proven by *before*."""
     tasks, store = Tasks(place), MemoryStore()

@@ -107,8 +107,7 @@ class Splitting:
     def _ordinary(self, task: Task, kind: TaskType) -> TaskType:
         """Return the type of a task that was to be planned and is done as one."""
         policy = self._policy()
-        words = f"{task.spec.title}\n{task.spec.prompt}"
-        return policy.types.get(ordinary_type(words, policy.types, policy.splits.default_type).value, kind)
+        return policy.types.get(ordinary_of(task.spec, policy), kind)
 
     async def begin(
         self, task: Task, order: WorkOrder, kind: TaskType, attempts: Sequence[AttemptRecord], area: Area
@@ -170,6 +169,11 @@ class Splitting:
     async def _ended(self, task: Task, attempts: Sequence[AttemptRecord], area: Area | None = None) -> Sequence[Ended]:
         ids = children_in(attempts[:-1])
         return await patiently(self._clock, lambda: ended_children(self._store, task, ids, area))
+
+
+def ordinary_of(spec: TaskSpec, policy: RunPolicy) -> str:
+    """Return the type that the words of *spec* say, where it is done as one task."""
+    return ordinary_type(f"{spec.title}\n{spec.prompt}", policy.types, policy.splits.default_type).value
 
 
 def _answer(attempts: Sequence[AttemptRecord]) -> str | None:

@@ -153,7 +153,7 @@ class Results:
     async def _require_branch(self, task: Task, done: str) -> None:
         if task.state is State.SUCCEEDED:
             return
-        hint = "`recover` brings back what it did."
+        hint = "`recover` brings back what it did." if task.attempt else "It has done nothing yet; `show` says why."
         if task.state is State.FAILED and task.reason in ACCEPTABLE:
             hint = "`accept` it first, after a look at `diff`."
         raise ConflictError(f"{task.spec.id} cannot be {done}: it is {_stands(task)}", hint=hint)
@@ -219,7 +219,7 @@ def _hint_instead(task: Task, record: AttemptRecord | None) -> str:
         return f"`merge {task.uid[-8:]}{how}` brings it into your branch."
     if task.state is State.FAILED:
         return "`recover` brings back what it did; `retry` runs it again."
-    return "Only a task that failed as unproven or check_failed can be accepted."
+    return f"Only a task that failed as {' or '.join(sorted(ACCEPTABLE))} can be accepted."
 
 
 def _began_with(verdict: Row) -> Sequence[str]:
