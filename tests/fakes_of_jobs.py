@@ -49,7 +49,7 @@ class MemoryJobs:
         for task in stored:
             if task.job and task.job not in self._held.jobs:
                 raise ConflictError(f"there is no job {task.job}")
-            if task.state is not State.REJECTED:
+            if task.state not in (State.REJECTED, State.SCHEDULED):
                 self._held.needs = [self._followed(need, task) for need in self._held.needs]
         for task, item in zip(stored, new, strict=True):
             if item.needs:
@@ -61,7 +61,7 @@ class MemoryJobs:
         if need.met or need.on_key != new.id_key or need.uid == new.uid or waiting.state in TERMINAL:
             return need
         again = bool(need.on_uid) and new.rerun_of == need.on_uid
-        stead = before is None or (before.state in _BADLY and waiting.job == new.job)
+        stead = before is None or before.state is State.SCHEDULED or (before.state in _BADLY and waiting.job == new.job)
         return replace(need, on_uid=new.uid) if again or (need.kind is NeedKind.AFTER and stead) else need
 
     def put_needs(self, task: Task, needs: Sequence[Need]) -> None:

@@ -25,11 +25,13 @@ _NEWEST_OF = (
     "SELECT uid FROM task INDEXED BY task_id WHERE id_key = ? AND uid <> ? AND state NOT IN ('scheduled', 'rejected')"
     " ORDER BY job = ? DESC, ord DESC LIMIT 1"
 )
-# A job of its own may have a task of the same id: that one is another one's predecessor.
+# A job of its own may have a task of the same id: that one is another one's predecessor. A template never ends: who
+# waits for one (it was a task like others, and its file was edited) waits for its next run.
 _TAKE_PLACE = (
     "UPDATE need SET on_uid = :uid WHERE on_key = :key AND met = 0 AND uid <> :uid AND (on_uid = :before"  # noqa: S608 - our own conditions
     " AND on_uid <> '' OR kind = 'after' AND (on_uid = '' OR (SELECT job FROM task WHERE task.uid = need.uid) = :job"
-    f" AND EXISTS (SELECT 1 FROM task WHERE task.uid = on_uid AND {_ENDED_BADLY}))) AND {_OPEN}"
+    f" AND EXISTS (SELECT 1 FROM task WHERE task.uid = on_uid AND {_ENDED_BADLY})"
+    f" OR EXISTS (SELECT 1 FROM task WHERE task.uid = on_uid AND state = 'scheduled'))) AND {_OPEN}"
 )
 _WAITING_FOR_TASKS = "state IN ('blocked', 'split')"
 DUE = (

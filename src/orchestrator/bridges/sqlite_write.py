@@ -59,7 +59,7 @@ def _place(con: sqlite3.Connection, stored: Sequence[Task], new: Sequence[NewTas
     """First who is waited for: a need looks for the newest task of an id, those of its own batch among them."""
     if con.execute("SELECT 1 FROM need WHERE met = 0 LIMIT 1").fetchone():
         for task in stored:
-            if task.state is not State.REJECTED:
+            if task.state not in (State.REJECTED, State.SCHEDULED):
                 sqlite_jobs.take_place(con, task)
     for task, item in zip(stored, new, strict=True):
         if item.needs:
