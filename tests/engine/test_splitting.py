@@ -191,6 +191,21 @@ async def test_a_failed_sub_task_makes_its_parent_partial_and_says_which(open_en
         assert len(engine.agent.starts) == 3
 
 
+async def test_a_job_that_is_done_again_joins_what_had_succeeded_and_the_new_run_of_the_rest(open_engine: Open) -> None:
+    lost = Failed(FailureKind.BAD_REQUEST, "refused", AgentReport(usage=Usage(cost_usd=0.0)))
+    async with open_engine(planner(planned(sub_task("a"), sub_task("b")), b=[lost]), **of_type()) as engine:
+        await engine.store.accept([], [Job("a" * 32, "night", 1.0, "test")])
+        task = await engine.add("t", **ASK, job_uid="a" * 32)
+        await until_state(engine, task, State.FAILED)
+        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
+        assert sorted(again) == ["t", "t.b"]
+        done = await until_state(engine, again["t"], State.SUCCEEDED)
+        assert [order.task_id for order in engine.agent.starts[3:]] == ["t.b"], "nothing is planned or done twice"
+        attempts = await engine.store.attempts(done.uid)
+        answer = attempts[-1].outcome["report"]["answer"]  # type: ignore[index, call-overload]
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(answer)
+
+
 async def test_a_daemon_that_dies_before_the_verdict_splits_once_on_the_plan_that_was_paid_for(
     open_engine: Open,
 ) -> None:
@@ -290,21 +305,3 @@ def test_in_a_plan_the_planners_own_copy_of_the_folder_is_called_by_the_name_of_
     assert structured_in(plan, area) == {"summary": "See /home/me/app/a.py"}
     broken = replace(DONE, report=replace(DONE.report, structured="{"))
     assert structured_in(broken, area) is None
-
-
-async def test_a_planned_task_that_is_done_again_joins_the_new_runs_and_is_not_planned_once_more(
-    open_engine: Open,
-) -> None:
-    gave_up = Failed(FailureKind.GAVE_UP, "no", DONE.report)
-    async with open_engine(planner(TWO, b=[gave_up]), **of_type()) as engine:
-        job = Job(engine.clock.new_uid(), "night", engine.clock.now(), "test")
-        await engine.store.accept([], [job])
-        task = await engine.add("t", **ASK, job_uid=job.uid)
-        assert (await until_state(engine, task, State.FAILED)).reason == "children_failed"
-        starts = len(engine.agent.starts)
-        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
-        assert set(again) == {"t", "t.b"}
-        await until_state(engine, again["t"], State.SUCCEEDED)
-        assert [order.task_id for order in engine.agent.starts[starts:]] == ["t.b"]
-        attempts = await engine.store.attempts(again["t"].uid)
-        assert "2 of 2 sub-tasks of 't' succeeded." in str(attempts[-1].outcome)

@@ -65,25 +65,16 @@ def born(nursery: Nursery, parent: Task, made: Sequence[Offspring], *, on_depend
     return tuple(found)
 
 
-async def taken_over(store: Store, task: Task) -> Sequence[Task]:
-    """Return the sub-tasks that *task*, a run anew, has of the run before it, in the order of their acceptance."""
-    if not task.rerun_of:
-        return ()
-    needs = (await store.needs([task.uid])).get(task.uid, ())
-    found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
-    others = [child for child in found if child is not None and child.parent != task.uid]
-    return sorted(others, key=lambda child: child.order)
-
-
 async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Area | None = None) -> Sequence[Ended]:
     """Return what became of the sub-tasks *ids* of *task*, in this order; of one that was run again the last run.
-    Without *ids* it is about those of the run before it."""
+
+    Without *ids* they are those of the task that *task* is a new run of.
+    """
     newest: dict[str, Task] = {child.id_key: child for child in await store.children(task.uid)}
     if not ids:
-        newest = {child.id_key: child for child in await taken_over(store, task)}
-        ids = [child.spec.id for child in newest.values()]
+        newest = {child.id_key: child for child in await inherited(store, task)}
     found = []
-    for child in (newest[id_key(one)] for one in ids if id_key(one) in newest):
+    for child in (newest[id_key(one)] for one in ids or newest if id_key(one) in newest):
         attempts = await store.attempts(child.uid)
         work = _mapping(attempts[-1].verdict.get("work")) if attempts else {}
         found.append(
@@ -99,6 +90,16 @@ async def ended_children(store: Store, task: Task, ids: Sequence[str], area: Are
             )
         )
     return found
+
+
+async def inherited(store: Store, task: Task) -> Sequence[Task]:
+    """Return the sub-tasks that *task*, a new run of one that had split, waits for instead of splitting anew: what had
+    succeeded, and new runs of the rest."""
+    if not task.rerun_of:
+        return ()
+    needs = (await store.needs([task.uid])).get(task.uid, ())
+    found = [await store.task(need.on_uid) for need in needs if need.kind is NeedKind.CHILD]
+    return sorted((one for one in found if one is not None), key=lambda one: one.order)
 
 
 def answer_of(attempts: Sequence[AttemptRecord]) -> str:

@@ -24,7 +24,7 @@ from orchestrator.core.subtask import Plan, plan_facts
 from orchestrator.core.task import Task
 from orchestrator.core.worker_tool import Caller, Reply
 from orchestrator.engine.bounds import rights_in
-from orchestrator.engine.children import taken_over
+from orchestrator.engine.children import inherited
 from orchestrator.engine.patience import patiently
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Granting:
         """A task whose split came to nothing is not split again: its agent would ask for the same once more."""
         rights = await rights_in(self._store, self._policy(), task)
         decided = last_stage(await self._store.attempts(task.uid)) is not None
-        return replace(rights, split=rights.split or decided or bool(await taken_over(self._store, task)))
+        return replace(rights, split=rights.split or decided or bool(await inherited(self._store, task)))
 
     def _approved_by_a_person(self, task: Task) -> bool:
         return wants_approval(task.spec.approve, self._policy().splits)

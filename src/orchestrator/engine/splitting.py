@@ -42,7 +42,7 @@ from orchestrator.core.subtask import Plan, plan_schema
 from orchestrator.core.task import Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
 from orchestrator.engine.bounds import Bounds
-from orchestrator.engine.children import ended_children, taken_over
+from orchestrator.engine.children import ended_children, inherited
 from orchestrator.engine.patience import patiently
 from orchestrator.engine.wishes import wished
 from orchestrator.validation.checks import Verdict
@@ -77,7 +77,7 @@ class Splitting:
     async def part(self, task: Task, kind: TaskType, attempts: Sequence[AttemptRecord]) -> Part:
         """Return what the last of *attempts* at *task*, which is of the configured type *kind*, is for."""
         role = role_of(kind, attempts[:-1])
-        if role is not Role.JOIN and last_stage(attempts[:-1]) is None and await self._joins_anew(task):
+        if last_stage(attempts[:-1]) is None and await self._inherits(task):
             role = Role.JOIN
         if role in _NO_WORK:
             return Part(role, kind, kind.plans)
@@ -89,9 +89,13 @@ class Splitting:
             wish = await patiently(self._clock, lambda: wished(self._store, task, attempts))
         return Part(role, kind if wish is None else replace(kind, expects_changes=False), wish=wish)
 
-    async def _joins_anew(self, task: Task) -> bool:
-        """Return whether *task* is a run anew that has the sub-tasks of the run before it: it is split no more."""
-        return bool(task.rerun_of and await patiently(self._clock, lambda: taken_over(self._store, task)))
+    async def _inherits(self, task: Task) -> bool:
+        """Whether *task* is a new run for the sake of sub-tasks that had failed: it joins what is there."""
+
+        async def look() -> bool:
+            return bool(await inherited(self._store, task))
+
+        return await patiently(self._clock, look)
 
     def _ordinary(self, task: Task, kind: TaskType) -> TaskType:
         """Return the type of a task that was to be planned and is done as one."""
