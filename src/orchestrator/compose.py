@@ -116,7 +116,8 @@ class Parts:
 
     def service_on(self, store: SqliteStore) -> Orchestrator:
         """Return the application service on *store*, which is ours or a view of it."""
-        return _service(self.configuration, store, self.clock, self.bell, self.claude)
+        alone = self.service.results.alone
+        return _service(self.configuration, store, self.clock, self.bell, self.claude, alone)
 
     def watch(self) -> FolderWatch:
         """Return the watch on tasks/, to be entered."""
@@ -315,7 +316,12 @@ def _reports(
 
 
 def _service(
-    configuration: Configuration, store: SqliteStore, clock: SystemClock, bell: Bell, claude: LiveClaude
+    configuration: Configuration,
+    store: SqliteStore,
+    clock: SystemClock,
+    bell: Bell,
+    claude: LiveClaude,
+    alone: asyncio.Lock | None = None,
 ) -> Orchestrator:
     return Orchestrator(
         store=store,
@@ -328,7 +334,7 @@ def _service(
         shortage=partial(_shortage, configuration),
         result_names=partial(ArtifactFiles(configuration.root).names, "results"),
         shelf=repositories.shelf(configuration),
-        results=repositories.results(configuration, store, clock, prove_again(configuration, claude.container)),
+        results=repositories.results(configuration, store, clock, prove_again(configuration, claude.container), alone),
     )
 
 

@@ -1,5 +1,6 @@
 """Puts together what has to do with the person's repositories: work areas, what is kept of them, results to take."""
 
+import asyncio
 from pathlib import Path
 
 from orchestrator.bridges.clock import SystemClock
@@ -29,8 +30,15 @@ def shelf(configuration: Configuration) -> GitShelf:
     return GitShelf(state, configuration.git(), author=lambda: author, owned=lambda: holder(state) is not None)
 
 
-def results(configuration: Configuration, store: Store, clock: SystemClock, prove: Prove | None = None) -> Results:
-    """Return results as a person takes them. *prove* proves one again on top of a base that moved."""
+def results(
+    configuration: Configuration,
+    store: Store,
+    clock: SystemClock,
+    prove: Prove | None = None,
+    alone: asyncio.Lock | None = None,
+) -> Results:
+    """Return results as a person takes them. *prove* proves one again on top of a base that moved; *alone* is that of
+    the other services of this process."""
     state, person = Path(configuration.settings.paths.state), PersonsPrograms(configuration.environ)
     taking = GitTaking(state, configuration.git(), rules=configuration.isolation, person=person)
-    return Results(store, clock, taking, configuration.policy().attempts_dir, prove)
+    return Results(store, clock, taking, configuration.policy().attempts_dir, prove, alone)

@@ -42,6 +42,8 @@ from orchestrator.validation.result import iso
 PATH_CHARS = 4096  # what is longer is no path
 TAKEN_S = 30.0  # a daemon takes a file within moments; an older task of that name is another one
 _GO_ON = {State.HELD: "resume {}` releases it.", State.NEEDS_INPUT: "answer {} TEXT` lets it go on."}
+_LIKE_A_PATH = re.compile(r"\.{0,2}/\S+|\S+/\S+\.\w{1,5}|\S+\.(md|txt|rst)")
+_CONTEXT = "A path counts from the folder you are in. What is known of the project may also be said in words."
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]*")
 
 
@@ -75,6 +77,8 @@ class RootFiles:
             there = bool(given) and len(given) < PATH_CHARS and "\n" not in given and Path(given).is_file()
         except (OSError, ValueError):
             there = False
+        if not there and _LIKE_A_PATH.fullmatch(given):
+            raise UsageError(f"there is no file {given} to take the context from", hint=_CONTEXT)
         return self._bytes(given).decode("utf-8", "replace") if there else given
 
     async def put_new(self, folder: str, files: Sequence[tuple[str, bytes]]) -> Sequence[str]:

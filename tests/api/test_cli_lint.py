@@ -70,7 +70,7 @@ async def test_a_file_of_many_tasks_is_read_as_a_job(world: World) -> None:
     world.files["a"] = TASK.spec
     world.files["b"] = replace(TASK.spec, id="b", depends_on=("a",))
     code, text, _ = await world.call("check", "tasks.json")
-    assert (code, text) == (0, "tasks.json: ok, the job night of 2 tasks\n  a: T\n  b (after a): T\n")
+    assert (code, text) == (0, "tasks.json: ok, a job of 2 tasks, called night\n  a: T\n  b (after a): T\n")
     (row,) = (await world.json("check", "night.job.md"))["files"]
     assert (row["ok"], row["job"], [one["id"] for one in row["tasks"]]) == (True, "night", ["a", "b"])
 

@@ -119,7 +119,7 @@ async def test_a_plan_is_shown_and_approved_by_its_own_command(world: World) -> 
     code, text, _ = await world.call("plan", "show", "t")
     assert code == 0
     assert text.splitlines() == [
-        "t: asked",
+        "t: needs_input (asked_a_question)",
         "In parts.",
         "1. a: Part a (fix, medium, 15 min)",
         "2. b: Part b (fix, medium, 15 min)",

@@ -63,6 +63,8 @@ async def test_nothing_to_do_is_no_success_and_no_text_is_a_mistake(world: World
 async def test_as_tasks_writes_a_file_for_each_item_and_says_so(world: World) -> None:
     code, text, _ = await world.call("parse", TEXT, "--as-tasks", "plan")
     assert code == 0
+    wrote = [line.removeprefix("wrote ") for line in text.splitlines() if line.startswith("wrote ")]
+    assert text.splitlines()[-1] == f"look at them: python main.py check {' '.join(wrote)}"  # as one would type it
     assert [name for name, _ in world.put] == ["add-a-login-page-to-web-login-tsx.task.md", "document-it.task.md"]
     assert b"depends_on:\n- add-a-login-page-to-web-login-tsx\n" in world.put[1][1]
     assert "wrote plan/document-it.task.md" in text

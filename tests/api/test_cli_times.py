@@ -154,3 +154,20 @@ def test_check_shows_the_times_that_were_read() -> None:
     text = b"---\nschedule: 30 2 * * *\ntimezone: UTC\ndeadline: in 2h\n---\nDo it."
     told = spec_text(parse_task_file(text, file_name="a.task.md", rules=RULES))
     assert "schedule  30 2 * * *\ntimezone  UTC\ndeadline  in 2h\n" in told
+
+
+async def test_resume_says_what_a_task_that_was_held_waits_for_now(world: World) -> None:
+    for name, fields in (("nightly", {"schedule": "@daily"}), ("later", {"after": "in 3h"}), ("soon", {})):
+        await add(world, name, **fields)
+        await world.call("hold", name)
+    resumed = {name: (await world.call("resume", name))[1] for name in ("nightly", "later", "soon")}
+    assert resumed["nightly"] == "nightly makes its runs again.\n"
+    assert resumed["later"].startswith("later is queued: it waits for its time, ")
+    assert resumed["soon"] == "soon is queued: it waits for a slot only.\n"
+
+
+async def test_resume_does_not_say_that_a_queue_in_quiet_hours_is_free(world: World) -> None:
+    world.policy = replace(world.policy, hours=Hours(quiet=(span_in("00:00-24:00"),), timezone="UTC"))
+    _, text, _ = await world.call("resume")
+    assert text.splitlines()[0] == "The queue stays held: no command ends that."
+    assert "change hours.quiet in config/orchestrator.yaml" in text

@@ -12,7 +12,16 @@ from tests.bridges.claude_orders import SESSION, TRANSCRIPTS, Said, order
 from orchestrator.bridges.claude import ClaudeAgent
 from orchestrator.bridges.claude_command import ClaudeConfig
 from orchestrator.bridges.process import marked_pids
-from orchestrator.core.attempt import AgentMessage, Failed, FailureKind, Finished, MessageKind, Outcome, WorkOrder
+from orchestrator.core.attempt import (
+    AgentMessage,
+    Failed,
+    FailureKind,
+    Finished,
+    Interrupted,
+    MessageKind,
+    Outcome,
+    WorkOrder,
+)
 from orchestrator.core.notes import NoteGiven
 
 FRESH = "11111111-2222-4333-8444-555555555555"
@@ -231,8 +240,13 @@ async def test_a_later_daemon_reads_the_same_outcome_from_the_files(make: Make, 
     assert await make("").collect(asked) == ended
 
 
-async def test_an_attempt_that_was_never_begun_has_nothing_to_collect(make: Make, tmp_path: Path) -> None:
-    assert await make("").collect(order(tmp_path)) is None
+async def test_an_attempt_that_was_never_begun_has_cost_nothing(make: Make, tmp_path: Path) -> None:
+    asked = order(tmp_path, session_cost_usd=0.5)
+    found = await make("").collect(asked)
+    assert isinstance(found, Interrupted)
+    assert (found.report.usage.cost_usd, found.report.usage.session_cost_usd) == (0.0, 0.5)
+    Path(asked.attempt_dir).mkdir(parents=True)
+    assert await make("").collect(asked) is None, "what it has cost is not known"
 
 
 async def test_an_attempt_without_our_own_note_is_collected_all_the_same(make: Make, tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ CASES: list[tuple[object, str, str, int, str]] = [
     ({"tasks": [], "max_workers": -1}, "job_field_invalid", "`max_workers` is -1", 0, "max_workers"),
     ({"tasks": [], "on_dependency": "hope"}, "job_field_invalid", "`on_dependency` is hope", 0, "on_dependency"),
     ({"tasks": [{"name": "a"}]}, "job_field_invalid", "task 1: it has no id", 3, "tasks[1].id"),
+    ({"tasks": [{"id": "a"}]}, "prompt_missing", "task 1 (a): the prompt is missing or empty", 3, "tasks[1].prompt"),
     ({"tasks": [{"id": "a", "prompt": 1}]}, "job_field_invalid", "task 1: `prompt` is no text", 3, "tasks[1].prompt"),
     (
         {"tasks": [{"id": "a", "x": {}}]},

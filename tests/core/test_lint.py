@@ -1,6 +1,7 @@
 """Lint before bed: what is said about one task, and about tasks side by side."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from tests.core.lint_rig import said, task
@@ -140,7 +141,9 @@ def test_a_dependency_that_nobody_has_the_id_of_fails() -> None:
     tasks = [task("a", on=("b", "old"))]
     (remark,) = dependency_remarks(tasks, {"old": State.SUCCEEDED})
     assert (remark.weight, remark.code) == (FAIL, "dependency_unknown")
-    assert "it waits for b, and nobody has that id" in remark.message
+    assert "it waits for b, and nobody has that id: it would wait until somebody brings it" in remark.message
+    (of_many,) = dependency_remarks([replace(tasks[0], group="t.json", file="t.json: a")], {"old": State.SUCCEEDED})
+    assert of_many.message == "it waits for b, and nobody has that id: its file would be refused"
     wrong = Refused("b.task.md", Remark(FAIL, "type_invalid", "x", file="b.task.md"))
     assert "b.task.md" in dependency_remarks(tasks, {}, [wrong])[0].fix
 

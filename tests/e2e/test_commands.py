@@ -181,6 +181,12 @@ def test_check_reads_without_running(root: CommandRoot) -> None:
     assert not root.archived("good")
 
 
+def test_a_context_that_names_no_file_is_a_mistake_and_words_are_words(root: CommandRoot) -> None:
+    said = root.call("parse", "Add tests", "--context", "docs/gone.md", code=2).stderr
+    assert "there is no file docs/gone.md to take the context from" in said
+    root.call("parse", "Add tests", "--context", "docs/gone.md is old")
+
+
 def test_a_sample_is_a_valid_task_and_never_overwrites(root: CommandRoot) -> None:
     text = root.call("create-sample", "--name", "hello").stdout
     assert text == f"wrote tasks/hello.task.md\nrun it: {root.command}\n"

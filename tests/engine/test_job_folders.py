@@ -96,7 +96,8 @@ async def test_a_job_is_drawn_as_a_tree_of_workers_with_reports_and_logs(tmp_pat
     )
     await world.failed(data)
     await joined(world, back)
-    await world.works(back, "All joined.")
+    files: Json = [{"path": "auth.py", "status": "A"}, {"path": "glue.py", "status": "A"}]
+    await world.works(back, "All joined.", files=files)
     await world.look()
     ended = ["result.json", "summary.txt", "task.md"]
     workers = {
@@ -116,6 +117,9 @@ async def test_a_job_is_drawn_as_a_tree_of_workers_with_reports_and_logs(tmp_pat
     assert "3 of 4 tasks succeeded, 1 failed" in final
     assert "| src/app.tsx | created | worker_1 | frontend | claude sonnet | b |" in final
     assert "| auth.py | created | worker_2_1 | auth | claude sonnet |" in final
+    made = [line.split(" | ")[:3] for line in final.splitlines() if line.startswith("| ") and "file" not in line]
+    assert ["| glue.py", "created", "worker_2_recursive"] in made, "what it did itself"
+    assert ["| auth.py", "created", "worker_2_recursive"] not in made, "it came from who is below it"
     assert "  - worker_2_2: data, failed" in final
     assert "Login | done" in world.read("depth_1/LEVEL_1_REPORT.md")
     assert "claude_started agent=claude" in world.read("logs/depth_1_worker_2_1.log")

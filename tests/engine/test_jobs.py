@@ -13,6 +13,7 @@ from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.job import Job, JobState
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Task
+from orchestrator.engine.times import timed
 
 E = EventKind
 JOB = Job(f"{1:024x}{7:08x}", "night", 1.0, "test")
@@ -52,6 +53,14 @@ async def test_a_job_tells_how_far_it_is_and_what_its_tasks_wait_for() -> None:
         c.uid: "waits for b (blocked), later (nobody has submitted it)",
     }
     assert await world.service.waits_for(b) == "waits for a (failed)"
+    refused = world.new("later")
+    event = Event(E.REJECTED, world.clock.now(), refused.task.uid, data={"reason": "type_invalid", "detail": "x"})
+    await world.store.accept([replace(refused, events=[refused.events[0], event])])
+    assert await world.service.waits_for(c) == "waits for b (blocked), later (its file was refused)"
+    template = world.new("later")
+    template = replace(template, task=replace(template.task, spec=replace(template.task.spec, schedule="@daily")))
+    await world.store.accept([timed(template, world.clock.now())])
+    assert await world.service.waits_for(c) == "waits for b (blocked), later (a schedule that has made no run yet)"
 
 
 async def test_a_job_with_some_successes_is_partial() -> None:

@@ -58,6 +58,8 @@ async def test_in_quiet_hours_nothing_is_started_and_what_runs_goes_on(open_engi
         assert "the queue is held: quiet hours, until " in await engine.service.waits_for(late)
         assert [one.reason for one in (await engine.service.status()).pauses] == [QUIET]
         assert [order.task_id for order in engine.agent.starts] == ["runs"]
+        resumed = await engine.service.resume()
+        assert (resumed.changed, [one.reason for one in resumed.still]) == (False, [QUIET])  # told, and not ended by it
         set_hours(engine, Hours())
         await until(lambda: engine.archived("late"), what="the late one")
         signals.stop()

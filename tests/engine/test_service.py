@@ -15,8 +15,10 @@ from orchestrator.core.errors import AmbiguousError, ConfigError, ConflictError,
 from orchestrator.core.events import Event, EventKind
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import NewTask, Pause
-from orchestrator.core.task import Priority, Task
+from orchestrator.core.task import Priority, Task, TaskSpec
 from orchestrator.engine.service import KNOWN_TASKS, Orchestrator
+from orchestrator.engine.times import run_of as time_run_of
+from orchestrator.engine.times import timed
 
 
 async def test_a_task_is_found_by_every_name_it_has(open_engine: Open) -> None:
@@ -37,6 +39,29 @@ async def test_of_two_tasks_of_one_name_the_newest_is_meant_and_of_two_uids_none
         assert (await engine.service.task("same")).uid == new.uid
         with pytest.raises(AmbiguousError, match=rf"fits 2 tasks: .*{new.uid[-8:]} \(same\)"):
             await engine.service.task(new.uid[:4])
+
+
+async def test_the_name_of_a_schedule_is_that_of_the_template_for_who_stops_it_and_of_the_last_run_for_who_takes_it(
+    open_engine: Open,
+) -> None:
+    async with open_engine() as engine:
+        service, now = engine.service, engine.clock.now()
+        spec = TaskSpec("nightly", "analyze", Priority.MEDIUM, "A title", "Look", schedule="0 2 * * *")
+        uids = [engine.clock.new_uid() for _ in range(2)]
+        blank = [Task(uid, "nightly", spec, "0" * 64, now) for uid in uids]
+        first = NewTask(blank[0], b"body", [Event(EventKind.RECEIVED, now, uids[0])])
+        (template,) = await engine.store.accept([timed(first, now)])
+        (run,) = await engine.store.accept([time_run_of(template, b"body", now, task=blank[1], now=now)])
+        assert (await service.task("nightly")).uid == run.uid
+        assert (await service.going_on("nightly")).uid == template.uid
+        assert (await service.going_on(run.name)).uid == run.uid
+        assert [(await act("nightly")).task for act in (service.hold, service.resume)] == [
+            replace(template, state=state) for state in (State.HELD, State.SCHEDULED)
+        ]
+        assert (await service.cancel("nightly")).uid == template.uid
+        assert (await service.cancel("nightly")).uid == run.uid
+        again = await service.retry("nightly")
+        assert (again.rerun_of, again.state) == (template.uid, State.SCHEDULED)
 
 
 async def test_only_an_ended_task_has_a_result(open_engine: Open) -> None:

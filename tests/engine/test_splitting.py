@@ -20,6 +20,7 @@ from orchestrator.core.split_request import read_request
 from orchestrator.core.subtask import plan_facts
 from orchestrator.core.work import Area, Isolation
 from orchestrator.engine.splits import structured_in
+from orchestrator.engine.unblocking import Unblocking
 from orchestrator.validation.schema import result_problems
 
 ASK: dict[str, Any] = {"type": "orchestrate", "prompt": "Build it."}
@@ -96,6 +97,8 @@ async def test_a_plan_that_cannot_be_used_leaves_one_task_that_says_why(open_eng
         assert (event.data["reason"], why in str(event.data["detail"])) == ("plan_failed", True)
         result = await engine.service.result(done)
         assert [one["code"] for one in result["task"]["notices"]] == ["planned_as_one"]  # type: ignore[index, union-attr, call-overload]
+        said = "it was to be split, and is done as one task of the type analyze: "
+        assert said in json.dumps(result["task"])
         assert first.resume is second.resume is False
 
 
@@ -305,3 +308,52 @@ def test_in_a_plan_the_planners_own_copy_of_the_folder_is_called_by_the_name_of_
     assert structured_in(plan, area) == {"summary": "See /home/me/app/a.py"}
     broken = replace(DONE, report=replace(DONE.report, structured="{"))
     assert structured_in(broken, area) is None
+
+
+async def test_a_join_that_a_crash_cut_off_is_begun_again_as_one_whatever_is_left_of_the_account(
+    open_engine: Open,
+) -> None:
+    plan = planned(sub_task("a"), sub_task("b"))
+    async with open_engine(planner(plan), **of_type()) as engine:
+        task = await engine.add("t", **ASK, tree_budget_usd=1.0)
+        await engine.run_until(lambda: all(map(engine.archived, ("t.a", "t.b"))), "the sub-tasks")
+        given: dict[str, Any] = {"clock": engine.clock, "bell": engine.bell, "cancel": engine.service.cancel}
+        await Unblocking(store=engine.store, policy=lambda: engine.policy, **given).look()
+        joining = await engine.task(task.uid)
+        await engine.store.commit([engine.executor.starting(joining, cap_usd=1.0)])
+        await engine.executor.recover(await engine.task(task.uid))
+        again = await engine.task(task.uid)
+        assert (again.state, again.reason) == (State.QUEUED, "joined")
+        assert await engine.executor.cap(again, free_slots=1), "of the account nothing is left"
+        await until_state(engine, task, State.SUCCEEDED)
+
+
+async def test_the_budget_of_a_tree_is_one_account_and_no_share_that_one_unknown_cost_uses_up(
+    open_engine: Open,
+) -> None:
+    lost = Failed(FailureKind.CRASH, "it is gone", AgentReport(usage=Usage()))
+    plan = planned(sub_task("a"), sub_task("b"))
+    async with open_engine(planner(plan, a=[lost, DONE]), **of_type()) as engine:
+        task = await engine.add("t", **ASK, tree_budget_usd=9.0)
+        await until_state(engine, task, State.SUCCEEDED)
+        below = await children(engine, task)
+        assert [(one.spec.budget_usd, one.attempt) for one in below.values()] == [(None, 2), (None, 1)]
+        assert engine.agent.starts[0].budget_usd == 9.0, "to plan it is held to the account as well"
+
+
+async def test_a_planned_task_that_is_done_again_joins_the_new_runs_and_is_not_planned_once_more(
+    open_engine: Open,
+) -> None:
+    gave_up = Failed(FailureKind.GAVE_UP, "no", DONE.report)
+    async with open_engine(planner(TWO, b=[gave_up]), **of_type()) as engine:
+        job = Job(engine.clock.new_uid(), "night", engine.clock.now(), "test")
+        await engine.store.accept([], [job])
+        task = await engine.add("t", **ASK, job_uid=job.uid)
+        assert (await until_state(engine, task, State.FAILED)).reason == "children_failed"
+        starts = len(engine.agent.starts)
+        again = {one.spec.id: one for one in await engine.service.jobs.retry("night")}
+        assert set(again) == {"t", "t.b"}
+        await until_state(engine, again["t"], State.SUCCEEDED)
+        assert [order.task_id for order in engine.agent.starts[starts:]] == ["t.b"]
+        attempts = await engine.store.attempts(again["t"].uid)
+        assert "2 of 2 sub-tasks of 't' succeeded." in str(attempts[-1].outcome)

@@ -1,5 +1,6 @@
 """A result whose base moved on is merged only when it is proven again on top: real repositories, a real store."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,15 @@ async def test_what_is_proven_again_on_top_of_a_moved_base_is_merged(tmp_path: P
     assert (done.files, len(done.proofs)) == (1, 1)
 
 
+async def test_two_merges_of_a_result_at_once_are_one(tmp_path: Path) -> None:
+    _, task, results = await moved(tmp_path, Proving(Proof.HOLDS))
+    async with asyncio.TaskGroup() as group:
+        for by in ("one", "other"):
+            group.create_task(results.merge(task, unproven=False, by=by))
+    events = await results._store.events_of(task.uid, limit=99)
+    assert [event.data["by"] for event in events if event.kind is EventKind.TAKEN] == ["one"]
+
+
 @pytest.mark.parametrize("verdict", [Proof.FAILED, Proof.UNPROVEN, Proof.HUMAN])
 async def test_what_is_not_proven_on_top_of_a_moved_base_changes_nothing(tmp_path: Path, verdict: Proof) -> None:
     top, task, results = await moved(tmp_path, Proving(verdict))
@@ -85,6 +95,17 @@ async def test_what_is_not_proven_on_top_of_a_moved_base_changes_nothing(tmp_pat
     assert not (top / "hello.txt").exists()
     await results.merge(task, unproven=True, by="me")
     assert (top / "hello.txt").read_text() == "hello\n"
+
+
+async def test_who_takes_what_cannot_be_taken_is_told_what_can_and_of_nothing_that_is_not_there(tmp_path: Path) -> None:
+    _, task, results = await moved(tmp_path, Proving(Proof.HOLDS))
+    waiting = replace(task, state=State.BLOCKED, attempt=0)
+    with pytest.raises(ConflictError, match="it is blocked") as told:
+        await results.merge(waiting, unproven=False, by="me")
+    assert told.value.hint == "It has done nothing yet; `show` says why."
+    with pytest.raises(ConflictError) as told:
+        await results.accept(waiting, "me")
+    assert told.value.hint == "Only a task that failed as check_failed or children_failed or unproven can be accepted."
 
 
 async def built_on(place: Path, prove: Proving, *, before: dict[str, Json]) -> tuple[Tasks, MemoryStore, Results]:

@@ -1,7 +1,8 @@
 """What depends on others goes on when they have ended: once, by its policy, over a crash. Sub-tasks and parents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -77,9 +78,9 @@ class Waiting:
     async def events(self, task: Task, kind: EventKind) -> Sequence[Event]:
         return [event for event in await self.store.events_of(task.uid, limit=1000) if event.kind is kind]
 
-    async def split(self, parent: Task, *ids: str) -> tuple[Task, ...]:
+    async def split(self, parent: Task, *ids: str, after: Mapping[str, str] = MappingProxyType({})) -> tuple[Task, ...]:
         parent = await self.commit(parent, E.STARTED, E.FINISHED)
-        made = [self.new(one) for one in ids]
+        made = [self.new(one, *(after[one],) if one in after else ()) for one in ids]
         made = [replace(one, task=replace(one.task, parent=parent.uid, root=parent.lineage, depth=1)) for one in made]
         event = Event(E.SPLIT, self.clock.now(), parent.uid, parent.attempt, parent.epoch)
         return tuple(await self.store.split([event], made))
@@ -214,6 +215,19 @@ async def test_a_parent_joins_when_its_sub_tasks_have_ended_however() -> None:
     (event,) = await world.events(parent, E.JOINED)
     told = [{"uid": one.uid, "id": "one", "state": "succeeded"}, {"uid": two.uid, "id": "two", "state": "cancelled"}]
     assert event.data == {"children": told}
+
+
+async def test_a_sub_task_does_not_wait_for_a_person_to_mend_its_sibling_while_its_parent_waits_for_it() -> None:
+    world = Waiting()
+    parent, one, two = await world.split(await world.add("p"), "one", "two", after={"two": "one"})
+    await world.part.look()
+    await world.failed(one)
+    assert await world.part.look() == 2
+    assert [await world.state(task) for task in (two, parent)] == [State.CANCELLED, State.QUEUED]
+    (event,) = await world.events(two, E.CANCELLED)
+    assert event.data["detail"] == "it depends on one: no success"
+    alone = await world.service.retry("two")
+    assert (await world.part.look(), await world.state(alone)) == (0, State.BLOCKED), "now nobody waits for it"
 
 
 @pytest.mark.parametrize("by_service", [True, False])

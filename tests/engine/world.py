@@ -1,7 +1,7 @@
 """What outlives a daemon (store, folders, agents, time) and daemons that live in it, die at any call and come again."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -33,6 +33,7 @@ from orchestrator.engine.recovery import recover
 from orchestrator.engine.service import Orchestrator
 
 AGENTS = ("claude", "other")
+Part = Callable[[asyncio.Event], Coroutine[None, None, None]]
 TYPES = {"analyze": TaskType("analyze", ("Read",), expects_changes=False)}
 RULES = TaskRules(types=TYPES, agents=AGENTS, base_cwd="/area", allowed_root="/area")
 POLICY = RunPolicy(
@@ -201,6 +202,7 @@ class World:
     processes: dict[str, Process] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)  # what an agent that started should not have found
     at_once: Outcome | None = None  # how agents end that start from now on; None: they go on until told
+    policy: RunPolicy = POLICY
 
     def __post_init__(self) -> None:
         self.loop = StillLoop(self.clock)
@@ -221,16 +223,16 @@ class World:
         """Start a daemon; it recovers first."""
         life, door, bell, signals = Life(), Life(), Bell(), Signals()
         seen: dict[str, Any] = {"store": Mortal(self.store, life), "clock": self.clock}
-        service = Orchestrator(**seen, bell=bell, policy=lambda: POLICY, redact=_plain)
+        service = Orchestrator(**seen, bell=bell, policy=lambda: self.policy, redact=_plain)
         inbox, area = Mortal(MemoryInbox(self.folder), life), Mortal(NoArea(), life)
         agents: dict[str, Any] = dict.fromkeys(AGENTS, Agents(self, life))
-        given: dict[str, Any] = {"agents": agents, "inbox": inbox, "workspace": area, "policy": lambda: POLICY}
+        given: dict[str, Any] = {"agents": agents, "inbox": inbox, "workspace": area, "policy": lambda: self.policy}
         executor = Executor(**seen, **given, examiner=plain_examiner(Path("/commits")), redact=_plain)
         artifacts, events = Mortal(self.artifacts, life), Mortal(self.log, life)
         projector = Projector(**seen, artifacts=artifacts, events=events, inbox=inbox, bell=bell, redact=_plain)
         intake = self._intake(life, door)
-        pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: POLICY, kept=intake.kept)
-        clockwatch = ClockWatch(**seen, policy=lambda: POLICY)
+        pool = Pool(**seen, executor=executor, inbox=inbox, bell=bell, policy=lambda: self.policy, kept=intake.kept)
+        clockwatch = ClockWatch(**seen, policy=lambda: self.policy)
         clockwatch.on_jump.append(bell.ring)
         generation = Generation(life, door, signals, service, None)  # type: ignore[arg-type]  # follows below
         daemon = Daemon(
@@ -243,6 +245,7 @@ class World:
             config_changed=lambda: False,
             still_owner=lambda: generation.owner,
             clockwatch=clockwatch,
+            beside=self.parts_beside(life, service, bell),
         )
 
         async def live() -> None:
@@ -252,6 +255,10 @@ class World:
         generation.work = self.loop.create_task(live())
         self.loop.settle()
         return generation
+
+    def parts_beside(self, life: Life, service: Orchestrator, bell: Bell) -> Sequence[Part]:
+        """Return what else is run by a daemon."""
+        return ()
 
     def _intake(self, life: Life, door: Life) -> Intake:
         return Intake(
@@ -268,7 +275,7 @@ class World:
 
     def door(self) -> Orchestrator:
         """Return the service as a command in another process has it."""
-        return Orchestrator(store=self.store, clock=self.clock, bell=Bell(), policy=lambda: POLICY, redact=_plain)
+        return Orchestrator(store=self.store, clock=self.clock, bell=Bell(), policy=lambda: self.policy, redact=_plain)
 
     def dies(self, generation: Generation, left: Outcome | None) -> None:
         """Kill a daemon this very moment. Its agents end with it, with the record *left* or none."""

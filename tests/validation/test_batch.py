@@ -155,6 +155,9 @@ def test_results_that_changed_the_same_files_are_named_before_anybody_merges_the
     ]
     text = batch_text(report(row("a"), together=found))
     assert "## Changed the same files (3)\n\n- `a` and `b`: `y`; after the first is merged" in text
+    built = {**work("y"), "merged": ["b"], "task_id": "g"}
+    rerun = ("b.1234abcd", {**work("y"), "task_id": "b"})
+    assert overlaps([rerun, ("g", built)]) == [], "a sub-task and its parent, or what came after it"
     assert len(overlaps([(f"t{number}", work("y")) for number in range(3000)])) == 100
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from orchestrator.api.cli_tasks import SCHEMA_VERSION, pause_json
 from orchestrator.api.output import Output
 from orchestrator.api.program import Program
-from orchestrator.api.render import call_name, hold_lines, release_words, scope_name, task_json
+from orchestrator.api.render import call_name, hold_lines, moment, release_words, scope_name, task_json
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import Json
+from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING
+from orchestrator.core.task import Task
 
 if TYPE_CHECKING:
     from orchestrator.engine.service import Control
@@ -39,7 +41,7 @@ async def resume(program: Program, out: Output, args: argparse.Namespace) -> int
     if out.as_json:
         out.data(_control_json(program, done))
         return ExitCode.OK
-    out.say(_went_on(done))
+    out.say(_went_on(done, program.now()))
     for still in done.still:
         for line in hold_lines(still, program.now(), program.command):
             out.say(line)
@@ -66,16 +68,28 @@ def _held(program: Program, out: Output, done: Control, running: int) -> int:
     return ExitCode.OK
 
 
-def _went_on(done: Control) -> str:
+def _went_on(done: Control, now: float) -> str:
     if done.task is not None:
         name, state = call_name(done.task), done.task.state.value
-        return f"{name} is queued: it waits for a slot only." if done.changed else f"{name} is not held: it is {state}."
+        return f"{name} {_goes_on(done.task, now)}" if done.changed else f"{name} is not held: it is {state}."
     name = scope_name(done.scope)
     name = name[0].upper() + name[1:]
     if not done.changed:
-        return f"{name} is not held."
+        by_setting = any(still.scope == done.scope for still in done.still)
+        return f"{name} stays held: no command ends that." if by_setting else f"{name} is not held."
     freed = f" {done.freed} waiting {'task' if done.freed == 1 else 'tasks'} may start at once." if done.freed else ""
     return f"{name} goes on.{freed}"
+
+
+def _goes_on(task: Task, now: float) -> str:
+    """Return what becomes of a task that was held."""
+    if task.spec.schedule:
+        return "makes its runs again."
+    if task.state is State.BLOCKED:
+        return "is blocked: it waits for other tasks."
+    if task.not_before > now:
+        return f"is queued: it waits for its time, {moment(task.not_before, now)}."
+    return "is queued: it waits for a slot only."
 
 
 def _control_json(program: Program, done: Control) -> dict[str, Json]:

@@ -75,7 +75,11 @@ def _job_row(program: Program, out: Output, path: str) -> Json:
     """Say what a file of many tasks asks for."""
     plan = program.check_job(path)
     if not out.as_json:
-        out.say(f"{path}: ok, the job {plan.name} of {len(plan.tasks)} tasks")
+        number = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks)} tasks"
+        out.say(f"{path}: ok, a job of {number}, called {plan.name}")
+        if plan.outside:
+            ids = short(", ".join(plan.outside), 120)
+            out.say(f"  it will be refused unless these were submitted before: {ids}")
         out.say("\n".join(f"  {one.spec.id}{_waits(one.spec)}: {short(one.spec.title, 80)}" for one in plan.tasks))
     return {"file": path, "ok": True, "job": plan.name, "tasks": [to_json(one.spec) for one in plan.tasks]}
 

@@ -184,7 +184,7 @@ def _shown(out: Output, task: Task, told: Mapping[str, Json]) -> int:
     if not found.tasks:
         out.say(f"{call_name(task)} is done as one task: {told.get('why')}")
         return ExitCode.OK
-    out.say(f"{call_name(task)}: {told.get('stage')}")
+    out.say(f"{call_name(task)}: {task.state}{f' ({task.reason})' if task.reason else ''}")
     for line in plan_lines(found, notes):
         out.say(line)
     return ExitCode.OK

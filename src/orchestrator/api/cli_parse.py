@@ -1,6 +1,7 @@
 """The command `parse`: what a text of requirements asks for, without running or storing anything."""
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 
 from orchestrator.api.output import Output
@@ -18,7 +19,7 @@ async def parse(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Say what *text* asks for; with --as-tasks also write it as task files. Fails where there is nothing to do."""
     text = " ".join(args.text)
     if not text.strip():
-        raise UsageError("there is no text", hint=f'{program.command} parse "Add a login page, then document it"')
+        raise UsageError("there is no text", hint='`python main.py parse "Add a login page, then document it"`')
     context = await program.context(args.context)
     read = await program.parse(text, context, not args.rules)
     written = await _written(program, read, text, context, args.as_tasks) if args.as_tasks else ()
@@ -27,7 +28,8 @@ async def parse(program: Program, out: Output, args: argparse.Namespace) -> int:
     else:
         out.say("\n".join(requirements_lines(read)))
         if written:
-            out.say("\n".join(["", *(f"wrote {path}" for path in written), f"look at them: {program.command} check …"]))
+            look = f"look at them: {program.command} check {shlex.join(written)}"
+            out.say("\n".join(["", *(f"wrote {path}" for path in written), look]))
     return ExitCode.OK if read.items else ExitCode.FAILED
 
 

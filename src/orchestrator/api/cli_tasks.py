@@ -88,7 +88,7 @@ async def status(program: Program, out: Output, _: argparse.Namespace) -> int:
 async def show(program: Program, out: Output, args: argparse.Namespace) -> int:
     """Show one task: its summary when it has ended, else where it stands and its last events."""
     async with program.open_service() as service:
-        task = await service.task(args.task)
+        task = await service.going_on(args.task)
         if task.state in TERMINAL and task.state is not State.REJECTED:
             result = await service.result(task)
             events = await service.recent_events(lines=200, key=task.uid)

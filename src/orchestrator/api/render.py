@@ -17,6 +17,7 @@ from orchestrator.core.ports import Pause
 from orchestrator.core.proof import CheckKind
 from orchestrator.core.report import COMMAND
 from orchestrator.core.retry import hint_for
+from orchestrator.core.schedule import RUN
 from orchestrator.core.task import Criterion, Task, TaskSpec
 from orchestrator.core.text import printable
 from orchestrator.core.zones import shown
@@ -121,8 +122,8 @@ def short(text: str, width: int) -> str:
 
 
 def call_name(task: Task) -> str:
-    """Return what a person calls the task, escaped: its id, or its name where another of that id was first."""
-    is_later = task.name.endswith(f".{task.uid[-8:]}")
+    """Return what a person calls the task, escaped: its id, or its name where that tells it from others of the id."""
+    is_later = task.name.endswith(f".{task.uid[-8:]}") or RUN.search(task.name)
     return short(task.name if is_later else task.spec.id, 40)
 
 

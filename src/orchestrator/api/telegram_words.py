@@ -235,7 +235,8 @@ def resumed(scope: str, task: Task | None, *, changed: bool, still: Sequence[str
     """Return what a resume came to; *still* is what holds the same work nevertheless."""
     if task is not None:
         name = call_name(task)
-        said = f"{name} is queued." if changed else f"{name} is not held: it is {task.state.value}."
+        again = "makes its runs again" if task.spec.schedule else "is queued"
+        said = f"{name} {again}." if changed else f"{name} is not held: it is {task.state.value}."
     else:
         name = _sentence(scope_name(scope))
         said = f"{name} goes on." if changed else f"{name} is not held."

@@ -22,11 +22,12 @@ from orchestrator.bridges.claude_levels import Level
 from orchestrator.bridges.claude_messages import Init, Message, Result, decode_line
 from orchestrator.bridges.claude_outcome import AUTH_REFUSALS, Begun, Tally, outcome
 from orchestrator.bridges.claude_progress import Teller
+from orchestrator.bridges.files import open_folder, opened, sync_folder
 from orchestrator.bridges.follow import CHUNK_BYTES, LineSplitter
 from orchestrator.bridges.process import ExitRecord, Launch, Supervised, settle, supervise
 from orchestrator.bridges.redacted_files import redact_output
 from orchestrator.bridges.strays import STDERR, STDOUT
-from orchestrator.core.attempt import Failed, FailureKind, Outcome, WorkOrder, not_begun
+from orchestrator.core.attempt import Failed, FailureKind, Interrupted, Outcome, WorkOrder, not_begun
 from orchestrator.core.codec import notes_from_json, to_json
 from orchestrator.core.events import Json
 from orchestrator.core.failpoint import hit
@@ -34,6 +35,7 @@ from orchestrator.core.ports import Say
 from orchestrator.core.shortage import is_shortage
 
 MAX_TMP_BYTES = 56  # of 108 that the name of a socket may have
+_NOT_BEGUN = "the daemon ended before the agent was started"
 _BEGUN = "claude.json"  # in the attempt's folder, beside the process's own files
 
 
@@ -73,6 +75,7 @@ class ClaudeAgent:
         )
         try:
             self._prepare(order, begun)
+            await asyncio.to_thread(_sync_names, Path(order.attempt_dir).parent)
             launch = self._launch(order, probe.located.command, session)
             hit("prepare.begun")
         except OSError as error:
@@ -94,15 +97,16 @@ class ClaudeAgent:
     async def collect(self, order: WorkOrder) -> Outcome | None:
         """Return how an attempt ended that ran under an earlier daemon, None if it left no exit record.
 
-        Nothing of that attempt is alive when this returns.
+        One without a folder was never begun, and has cost nothing. Nothing of it is alive when this returns.
         """
         folder = Path(order.attempt_dir)
+        begun_at_all = folder.is_dir()
         record = await settle(folder, order.mark)
         self._tidy(order)
         hit("collect.settled")
         if record is None:
             await self._redacted(order)
-            return None
+            return None if begun_at_all else Interrupted(_NOT_BEGUN, not_begun(order))
         begun = _read_begun(folder / _BEGUN) or Begun(order.session_id, order.resume, order.session_cost_usd)
         found = await asyncio.to_thread(_fold_files, folder, record, begun)
         await self._redacted(order)
@@ -307,6 +311,12 @@ def _read_begun(path: Path) -> Begun | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the names in *folder* on the disk: that one is missing then says the same after a power cut."""
+    with opened(open_folder(folder)) as fd:
+        sync_folder(fd)
 
 
 def _can_enter(folder: str) -> bool:

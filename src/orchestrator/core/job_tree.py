@@ -215,18 +215,35 @@ def _in_tree_order(workers: Sequence[Worker]) -> Sequence[Worker]:
 
 
 def _files(report: Report) -> list[str]:
-    rows = []
+    """A file that came to a worker from those below it is told there, with who made it."""
+    rows, below = [], _files_below(report)
     for worker in _in_tree_order(report.workers):
         work = report.work.get(worker.task.uid, Work())
         by = " ".join(part for part in (work.agent, work.model) if part)
         who = f"{worker.name} | {_cell(worker.task.spec.id)} | {_cell(by)} | {_cell(work.branch)}"
         words = {"A": "created", "M": "changed", "D": "deleted", "T": "changed"}
-        rows += [f"| {_cell(path)} | {words.get(kind, kind)} | {who} |" for path, kind in work.files]
+        rows += [
+            f"| {_cell(path)} | {words.get(kind, kind)} | {who} |"
+            for path, kind in work.files
+            if path not in below[worker.plain]
+        ]
     if not rows:
         return ["No worker changed a file."]
     left = [f"\n{len(rows) - MOST_FILES} more are in `result.json`."] if len(rows) > MOST_FILES else []
     head = ["| file | what | worker | task | agent | branch |", "|---|---|---|---|---|---|"]
     return [*head, *rows[:MOST_FILES], *left]
+
+
+def _files_below(report: Report) -> Mapping[str, set[str]]:
+    """Return for each worker the files that workers below it have made or changed."""
+    below: dict[str, set[str]] = {worker.plain: set() for worker in report.workers}
+    for worker in report.workers:
+        paths = {path for path, _ in report.work.get(worker.task.uid, Work()).files}
+        above = worker.plain.rpartition("_")[0]
+        while above in below:
+            below[above] |= paths
+            above = above.rpartition("_")[0]
+    return below
 
 
 def _cell(text: str) -> str:

@@ -240,7 +240,15 @@ def _from_json(one: JsonTask, number: int, plan: JobPlan, source: Source, rules:
     except TaskFileError as error:
         if error.field.startswith("tasks["):
             raise
-        raise _of_task(error, source, number, str(called), line) from None
+        raise _of_task(_in_json(error), source, number, str(called), line) from None
+
+
+def _in_json(error: TaskFileError) -> TaskFileError:
+    """Return *error*, of a text that nobody wrote, in words for who wrote JSON."""
+    if error.reason != "prompt_missing":
+        return error
+    hint = 'Write the work to be done as its "prompt".'
+    return TaskFileError(error.reason, error.message, field="prompt", expected="text", hint=hint)
 
 
 def _as_file(text: str, rules: TaskRules) -> TaskSpec | None:

@@ -59,6 +59,11 @@ class LintTask:
     policy: str = ""  # one of DependencyPolicy: what follows where one that it waits for is no success
 
     @property
+    def is_one_of_many(self) -> bool:
+        """Whether its file holds a whole job, and is taken whole or not at all."""
+        return bool(self.group) and self.file.startswith(f"{self.group}: ")
+
+    @property
     def depends_on(self) -> tuple[str, ...]:
         return self.spec.depends_on
 

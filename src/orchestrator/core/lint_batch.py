@@ -135,7 +135,8 @@ def _on_failed(task: LintTask, on: str, state: State) -> list[Remark]:
 
 
 def _unknown(task: LintTask, on: str, refused: Sequence[Refused]) -> Remark:
-    words = f"it waits for {printable(on)}, and nobody has that id: it would wait until somebody brings it"
+    then = "its file would be refused" if task.is_one_of_many else "it would wait until somebody brings it"
+    words = f"it waits for {printable(on)}, and nobody has that id: {then}"
     fix = "Correct depends_on, or add the task that it waits for."
     if refused:
         fix += f" It may be one that would be refused: {', '.join(one.file for one in refused[:SHOWN])}"

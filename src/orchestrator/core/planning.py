@@ -60,10 +60,13 @@ def role_of(kind: TaskType, before: Sequence[AttemptRecord]) -> Role:
 
 
 def why_one(attempts: Sequence[AttemptRecord]) -> str:
-    """Return why a task that was to be split is done as one, "" where that was never decided."""
+    """Return as what a task that was to be split is done as one, and why; "" where that was never decided."""
     last = last_stage(attempts)
     told = plan_in(last) if last else {}
-    return str(told.get("why", "")) if told.get("stage") == Stage.ONE else ""
+    if told.get("stage") != Stage.ONE:
+        return ""
+    kind = f" of the type {told['type']}" if told.get("type") else ""
+    return f"done as one task{kind}: {told.get('why', '')}"
 
 
 def children_in(attempts: Sequence[AttemptRecord]) -> tuple[str, ...]:

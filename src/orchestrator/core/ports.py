@@ -47,7 +47,8 @@ class Agent(Protocol):
     async def collect(self, order: WorkOrder) -> Outcome | None:
         """Return how an attempt ended that ran under an earlier daemon, None if it left no exit record.
 
-        Nothing of that attempt is alive when this returns.
+        One of which it is certain that it was never begun is interrupted, at no cost. Nothing of that attempt is alive
+        when this returns.
         """
         ...
 

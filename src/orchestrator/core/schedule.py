@@ -5,6 +5,7 @@ there is twice when they are set back comes at the first of the two; a schedule 
 passes.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -29,6 +30,7 @@ MAX_CHARS = 200
 ON_TIME_S = 60.0  # a look that comes this late has missed nothing
 MAX_RUNS = 100  # that are made up for at once
 LONGEST_LATE_S = 31 * 86_400.0
+RUN = re.compile(r"\.\d{8}T\d{4}(?!\d)")  # what the name of a run has behind that of its template
 MAX_TIMES = 100_000  # that are counted: two months of a schedule for every minute
 _A_DAY = 946_684_800.0  # any: the first of 2000
 

@@ -75,10 +75,13 @@ class Accounts:
         return limit_of(root, self._policy().splits) < inf
 
     async def _is_lone(self, task: Task) -> bool:
-        """Return whether *task* is no tree and is not about to become one: what plans it draws on the account too."""
-        kind = self._policy().types.get(task.spec.type)
-        begins = bool(task.spec.tree_budget_usd) or (kind is not None and kind.plans)
-        return not task.root and not begins and not await self._store.children(task.uid)
+        """Return whether *task* is no tree and no account is kept of what may yet become one: its own budget does."""
+        policy = self._policy()
+        kind = policy.types.get(task.spec.type)
+        limited = bool(task.spec.tree_budget_usd or policy.splits.tree_budget_usd)
+        if task.root or limited or (kind is not None and kind.plans):
+            return False
+        return not await self._store.children(task.uid)
 
     async def of_night(self, *, free_slots: int) -> float | None:
         """Return what one attempt may cost for the budget of the night, 0.0 for no limit; None: nothing now."""

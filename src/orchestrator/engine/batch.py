@@ -63,7 +63,7 @@ async def batch_report(
             attempts = await store.attempts(uid)
             rows.append(task_row(task, attempts, taken.get(uid, ())))
             work = attempts[-1].verdict.get("work") if attempts else None
-            works += [(str(rows[-1]["name"]), work)] if isinstance(work, Mapping) else []
+            works += [(str(rows[-1]["name"]), {**work, "task_id": task.spec.id})] if isinstance(work, Mapping) else []
     stands = await _now(store, policy, now, agent_of, shortage)
     period = Period(after_seq, through, after_ts, until)
     return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))

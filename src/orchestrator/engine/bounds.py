@@ -1,14 +1,13 @@
 """How far a task may split: what the configuration, the task itself, its tree and its budget leave room for."""
 
 from collections.abc import Callable, Sequence
-from math import inf
 
 from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import spent_by
 from orchestrator.core.decompose import PlanBounds
 from orchestrator.core.events import EventKind, TaskUid
 from orchestrator.core.offspring import Rights as ChildRights
-from orchestrator.core.policy import RunPolicy
+from orchestrator.core.policy import RunPolicy, budget_of
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.rights import Rights, left_usd, rights_of
 from orchestrator.core.task import Task, TaskType
@@ -60,17 +59,18 @@ class Bounds:
     ) -> ChildRights:
         """Return what sub-tasks of *task* may be given. *planned*: a person asked for the split, by the type.
 
-        The last of *attempts* has ended: of what it has cost nothing is left.
+        The last of *attempts* has ended: of what it has cost nothing is left. Only the task's own budget is shared out:
+        the lineage has one account for all, which no sub-task can use up alone, be its cost unknown.
         """
         policy, splits = self._policy(), self._policy().splits
-        left = rights.left_usd - spent_by(attempts[-1:]) if rights.left_usd < inf else inf
+        own_usd = budget_of(task, policy)
         return ChildRights(
             types=policy.types,
             default_type=splits.default_type,
             tools=None if planned else frozenset(kind.tools),
             may_plan=rights.levels > 1,
             commands=bool(splits.commands_from) and await self._door(task.lineage) in splits.commands_from,
-            budget_usd=None if left == inf else left,
+            budget_usd=own_usd - spent_by(attempts) if own_usd else None,
         )
 
     async def _door(self, uid: TaskUid) -> str:

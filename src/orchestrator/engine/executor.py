@@ -328,7 +328,7 @@ class Executor:
             await self._conclude(task, order, Failed(FailureKind.BUDGET, f"{spent}; interrupted", outcome.report))
             return
         data: dict[str, Json] = {
-            "reason": "interrupted",
+            "reason": self._splits.reason_again(self._orders.type(task), before) or "interrupted",
             "detail": outcome.reason,
             "outcome": with_work(outcome, work),
             "agent": order.agent,

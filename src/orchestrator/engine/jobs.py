@@ -147,7 +147,19 @@ async def waits_words(store: Store, task: Task) -> str:
     if task.state not in (State.BLOCKED, State.SPLIT):
         return ""
     standing = (await store.standing([task.uid])).get(task.uid, ())
-    parts = [f"{need.on_key} ({state.value if state else 'nobody has submitted it'})" for need, state in standing]
-    more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+    parts = [
+        f"{need.on_key} ({state.value if state else await _nobody(store, need.on_key)})"
+        for need, state in standing[:SHOWN]
+    ]
+    more = f" and {len(standing) - SHOWN} more" if len(standing) > SHOWN else ""
     what = "its sub-tasks " if task.state is State.SPLIT else ""
-    return f"waits for {what}{', '.join(parts[:SHOWN])}{more}" if parts else "is about to go on"
+    return f"waits for {what}{', '.join(parts)}{more}" if parts else "is about to go on"
+
+
+async def _nobody(store: Store, key: str) -> str:
+    """Return why no task has the id of *key*: a file that was refused is none until it is corrected, and of a schedule
+    only its runs are."""
+    same = [task for task in await store.find(key) if task.id_key == key]
+    if any(task.spec.schedule and task.state not in TERMINAL for task in same):
+        return "a schedule that has made no run yet"
+    return "its file was refused" if any(task.state is State.REJECTED for task in same) else "nobody has submitted it"

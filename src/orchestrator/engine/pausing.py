@@ -30,8 +30,8 @@ class Pausing:
     _policy: Callable[[], RunPolicy]
 
     @abstractmethod
-    async def task(self, key: str) -> Task:
-        """Return the newest task that is called *key*."""
+    async def going_on(self, key: str) -> Task:
+        """Return the newest task that is called *key*; of a run, its template while that makes further ones."""
 
     async def pause(self, scope: str = EVERYTHING) -> Control:
         """Start nothing more in *scope* until `resume`: "*" is the whole queue, else an agent or any name of a task.
@@ -61,7 +61,7 @@ class Pausing:
     async def hold(self, key: str) -> Control:
         """Do not start the task *key* until it is resumed. Raises as `pause` does."""
         for _ in range(5):
-            task = await self.task(key)
+            task = await self.going_on(key)
             if task.state is State.HELD:
                 return Control("", changed=False, task=task)
             if task.state in TERMINAL:
@@ -97,7 +97,8 @@ class Pausing:
             released = Event(EventKind.AGENT_RELEASED, self._clock.now(), data=data)
             await (self._store.forgive if scope == BUDGET_SCOPE else self._store.release)(scope, released)
             self._bell.ring()
-        still = await self.holding(*(usual(self._policy().agents) if scope == EVERYTHING else [EVERYTHING, scope]))
+        within = usual(self._policy().agents) if scope == EVERYTHING else [scope]
+        still = await self.holding(EVERYTHING, *within)  # also what a setting holds: nobody ends that by a command
         return Control(scope, changed=known is not None or freed > 0, pause=known, freed=freed, still=still)
 
     async def holding(self, *scopes: str) -> Sequence[Pause]:
@@ -125,7 +126,7 @@ class Pausing:
 
     async def _resume_task(self, key: str) -> Control:
         for _ in range(5):
-            task = await self.task(key)
+            task = await self.going_on(key)
             if task.state in TERMINAL:
                 hint = f"`python main.py retry {task.uid[-8:]}` runs it again."
                 raise ConflictError(f"{task.spec.id} has already ended: {task.state}", hint=hint)

@@ -28,7 +28,7 @@ from orchestrator.engine.pausing import Pausing
 from orchestrator.engine.projector import event_line
 from orchestrator.engine.rerunning import run_of
 from orchestrator.engine.taking import Results, require
-from orchestrator.engine.times import anew
+from orchestrator.engine.times import anew, template_of
 from orchestrator.engine.unblocking import PARENT_ENDED
 from orchestrator.validation.result import build_result
 
@@ -90,6 +90,11 @@ class Orchestrator(Orchestrating, Pausing):
             raise AmbiguousError(f"{key!r} fits {len(found)} tasks: {names}", hint="Give more of the uid.")
         return (exact or found)[0]
 
+    async def going_on(self, key: str) -> Task:
+        """Return the task that *key* means to who would look at, stop or hold it: `task`, but the template of a run
+        while that makes further ones. Raises as `task` does."""
+        return await template_of(self._store, await self.task(key), key, lambda one: one.state not in TERMINAL)
+
     async def attempts(self, task: Task) -> Sequence[AttemptRecord]:
         """Return the attempts of *task*, oldest first."""
         return await self._store.attempts(task.uid)
@@ -147,7 +152,7 @@ class Orchestrator(Orchestrating, Pausing):
         Raises ConflictError when it has ended already.
         """
         for _ in range(5):
-            task = await self.task(key)
+            task = await self.going_on(key)
             if task.state in TERMINAL:
                 raise ConflictError(f"{task.spec.id} has already ended: {task.state}")
             kind = EventKind.CANCELLED if task.state in PENDING else EventKind.CANCEL_REQUESTED
@@ -185,10 +190,11 @@ class Orchestrator(Orchestrating, Pausing):
         """Run an ended task again, as a new task with a uid of its own; the old result stays. Returns the new one.
 
         *strategy* is the one that wants it, "" for a person; *budget_usd* what it may cost, None: the same as before.
-        Of a file that was refused when it came again, the newest task of that name that did run is meant.
+        Of a file that was refused when it came again, the newest task of that name that did run is meant; of a template
+        that was cancelled, that and not its last run.
         Raises ConflictError when it has not ended, or was only ever rejected: then its file must be corrected.
         """
-        old = await self.task(key)
+        old = await template_of(self._store, await self.task(key), key, lambda one: one.state is State.CANCELLED)
         if old.state is State.REJECTED and key != old.uid:
             same = [task for task in await self._store.find(key) if key in (task.spec.id, task.name, task.file_name)]
             old = next((task for task in same if task.state is not State.REJECTED), old)

@@ -30,7 +30,7 @@ from orchestrator.engine.asking import rules_for
 from orchestrator.engine.children import Nursery, born
 from orchestrator.engine.labour import Facts
 from orchestrator.engine.patience import patiently
-from orchestrator.engine.splitting import Part, Splitting
+from orchestrator.engine.splitting import Part, Splitting, ordinary_of
 from orchestrator.validation.checks import Verdict, verdict_facts
 
 Clean = Callable[[Mapping[str, Json]], Mapping[str, Json]]
@@ -124,6 +124,10 @@ class Splits(Splitting):
     def now(self) -> float:
         return self._clock.now()
 
+    def ordinary(self, task: Task) -> str:
+        """Return the type that *task* is done as when it is not split after all."""
+        return ordinary_of(task.spec, self._policy())
+
     def question_rules(self, task: Task, attempts: Sequence[AttemptRecord]) -> tuple[str, float]:
         """Return what follows when nobody answers whether a plan may run, and the deadline; 0.0: none.
 
@@ -154,8 +158,9 @@ class _Case:
         self.verdict, self.attempts, self._work = verdict, attempts, work
 
     async def one(self, why: str, findings: Sequence[PlanFinding] = ()) -> None:
-        """Queue the task again: it is done as one."""
-        told = self._validated({"stage": Stage.ONE.value, "why": why, "findings": _told(findings)})
+        """Queue the task again: it is done as one, of the type that its words say where its own only plans."""
+        kind = self._splits.ordinary(self.task) if self.part.planned or self.part.kind.plans else ""
+        told = self._validated({"stage": Stage.ONE.value, "why": why, "findings": _told(findings), "type": kind})
         data: dict[str, Json] = {
             "reason": FailureKind.PLAN_FAILED.value,
             "detail": f"it is done as one task: {why}",

@@ -39,7 +39,7 @@ from orchestrator.core.prompt import sent_back_prompt_of
 from orchestrator.core.question import exchange_in
 from orchestrator.core.rights import why_not_at_all
 from orchestrator.core.subtask import Plan, plan_schema
-from orchestrator.core.task import Task, TaskSpec, TaskType
+from orchestrator.core.task import JOINED, Task, TaskSpec, TaskType
 from orchestrator.core.work import Area
 from orchestrator.engine.bounds import Bounds
 from orchestrator.engine.children import ended_children, inherited
@@ -77,7 +77,7 @@ class Splitting:
     async def part(self, task: Task, kind: TaskType, attempts: Sequence[AttemptRecord]) -> Part:
         """Return what the last of *attempts* at *task*, which is of the configured type *kind*, is for."""
         role = role_of(kind, attempts[:-1])
-        if last_stage(attempts[:-1]) is None and await self._inherits(task):
+        if role is not Role.JOIN and last_stage(attempts[:-1]) is None and await self._inherits(task):
             role = Role.JOIN
         if role in _NO_WORK:
             return Part(role, kind, kind.plans)
@@ -97,11 +97,17 @@ class Splitting:
 
         return await patiently(self._clock, look)
 
+    def reason_again(self, kind: TaskType, attempts: Sequence[AttemptRecord]) -> str:
+        """Return why the last of *attempts*, which was cut off, is to be done again; "" for no reason of its own.
+
+        What sub-tasks did may be put together however often that was cut off, and whatever the account says.
+        """
+        return JOINED if role_of(kind, attempts[:-1]) is Role.JOIN else ""
+
     def _ordinary(self, task: Task, kind: TaskType) -> TaskType:
         """Return the type of a task that was to be planned and is done as one."""
         policy = self._policy()
-        words = f"{task.spec.title}\n{task.spec.prompt}"
-        return policy.types.get(ordinary_type(words, policy.types, policy.splits.default_type).value, kind)
+        return policy.types.get(ordinary_of(task.spec, policy), kind)
 
     async def begin(
         self, task: Task, order: WorkOrder, kind: TaskType, attempts: Sequence[AttemptRecord], area: Area
@@ -163,6 +169,11 @@ class Splitting:
     async def _ended(self, task: Task, attempts: Sequence[AttemptRecord], area: Area | None = None) -> Sequence[Ended]:
         ids = children_in(attempts[:-1])
         return await patiently(self._clock, lambda: ended_children(self._store, task, ids, area))
+
+
+def ordinary_of(spec: TaskSpec, policy: RunPolicy) -> str:
+    """Return the type that the words of *spec* say, where it is done as one task."""
+    return ordinary_type(f"{spec.title}\n{spec.prompt}", policy.types, policy.splits.default_type).value
 
 
 def _answer(attempts: Sequence[AttemptRecord]) -> str | None:

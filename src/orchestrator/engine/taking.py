@@ -28,13 +28,22 @@ _ANYWAY = "Look at `diff`, then `merge --unproven` takes it as it is."
 class Results:
     """Results as a person takes or leaves them. *attempts_dir* is where the files of attempts lie."""
 
-    def __init__(self, store: Store, clock: Clock, taking: Taking, attempts_dir: str, prove: Prove | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        taking: Taking,
+        attempts_dir: str,
+        prove: Prove | None,
+        alone: asyncio.Lock | None = None,
+    ) -> None:
+        """*alone* is held while a result is merged: all services of one process share it."""
         self._store = store
         self._clock = clock
         self._taking = taking
         self._attempts_dir = attempts_dir
         self._prove = prove
-        self._alone = asyncio.Lock()
+        self.alone = alone or asyncio.Lock()
 
     async def accept(self, task: Task, by: str) -> Task:
         """Call a task a success that failed only for want of a proof, and bring its branch. See the service."""
@@ -76,7 +85,7 @@ class Results:
 
     async def merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
         """Bring a result into the branch that is checked out. See the service."""
-        async with self._alone:  # of two at once the second finds that it is there
+        async with self.alone:  # of two at once the second finds that it is there
             return await self._merge(task, unproven=unproven, by=by)
 
     async def _merge(self, task: Task, *, unproven: bool, by: str) -> Merged:
@@ -144,7 +153,7 @@ class Results:
     async def _require_branch(self, task: Task, done: str) -> None:
         if task.state is State.SUCCEEDED:
             return
-        hint = "`recover` brings back what it did."
+        hint = "`recover` brings back what it did." if task.attempt else "It has done nothing yet; `show` says why."
         if task.state is State.FAILED and task.reason in ACCEPTABLE:
             hint = "`accept` it first, after a look at `diff`."
         raise ConflictError(f"{task.spec.id} cannot be {done}: it is {_stands(task)}", hint=hint)
@@ -210,7 +219,7 @@ def _hint_instead(task: Task, record: AttemptRecord | None) -> str:
         return f"`merge {task.uid[-8:]}{how}` brings it into your branch."
     if task.state is State.FAILED:
         return "`recover` brings back what it did; `retry` runs it again."
-    return "Only a task that failed as unproven or check_failed can be accepted."
+    return f"Only a task that failed as {' or '.join(sorted(ACCEPTABLE))} can be accepted."
 
 
 def _began_with(verdict: Row) -> Sequence[str]:

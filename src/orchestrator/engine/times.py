@@ -3,15 +3,15 @@
 A time of day or `in 2h` means something else each time it is read; so what is waited for is a moment in the store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.moment import moment_of
-from orchestrator.core.ports import NewTask
-from orchestrator.core.schedule import next_time
+from orchestrator.core.ports import NewTask, Store
+from orchestrator.core.schedule import RUN, next_time
 from orchestrator.core.task import Task, TaskSpec
 from orchestrator.core.zones import LOCAL, at, zone_named
 from orchestrator.engine.ties import Tie, tied
@@ -103,6 +103,18 @@ def run_of(template: Task, body: bytes, time: float, *, task: Task, now: float) 
     parsed: dict[str, Json] = {"id": spec.id, "type": spec.type, "priority": spec.priority.value, "title": spec.title}
     events = [_event(EventKind.RECEIVED, task, now, received), _event(EventKind.PARSED, task, now, parsed)]
     return tied(NewTask(task, body, events), Tie(spec))
+
+
+async def template_of(store: Store, task: Task, key: str, fits: Callable[[Task], bool]) -> Task:
+    """Return the template that is called *key* too, where *task* is one of its runs and it *fits*; else *task*.
+
+    A run has the id of its template, so that without this the name of a schedule would only ever mean its last run.
+    """
+    for one in await store.find(key):
+        is_named = key in (one.spec.id, one.name, one.file_name)
+        if one.spec.schedule and is_named and RUN.match(task.name.removeprefix(one.name)) and fits(one):
+            return one
+    return task
 
 
 def _words(spec: TaskSpec) -> Sequence[str]:

@@ -136,9 +136,9 @@ class Unblocking:
 
     async def _what_follows(self, task: Task, needs: Sequence[tuple[Need, State | None]]) -> Event | None:
         decision = decide(needs, await self._policy_of(task))
-        if decision.step is Step.WAIT:
+        if decision.step is Step.WAIT and not (decision.failed and await self._keeps_a_parent(task)):
             return None
-        if decision.step is Step.SKIP and task.state is State.BLOCKED:
+        if decision.step is not Step.GO and task.state is State.BLOCKED:
             return self._event(EventKind.CANCELLED, task, _skipped(decision))
         joins = task.state is State.SPLIT or any(need.kind is NeedKind.CHILD for need, _ in needs)
         if decision.step is Step.GO and joins:
@@ -147,6 +147,12 @@ class Unblocking:
             data: dict[str, Json] = {"met": list(decision.met), "passed_over": list(decision.passed_over)}
             return self._event(EventKind.UNBLOCKED, task, data)
         return None
+
+    async def _keeps_a_parent(self, task: Task) -> bool:
+        """Whether a task waits for *task* as for its sub-task. It would wait for a person with it, and tell nobody."""
+        if not task.parent or task.state is not State.BLOCKED:
+            return False
+        return any(one.depth < task.depth for one in await self._store.dependents([task.uid]))
 
     async def _children(self, needs: Sequence[tuple[Need, State | None]]) -> list[Json]:
         states = {need.on_uid: state for need, state in needs if need.kind is NeedKind.CHILD}

@@ -70,7 +70,7 @@ def _task_part(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]
     spec = task.spec
     notices = [{"code": n.code, "message": n.message, "line": n.line, "field": n.field} for n in spec.notices]
     if why := why_one(attempts):
-        message = f"it was to be split, and is done as one task: {why}"
+        message = f"it was to be split, and is {why}"
         notices.append({"code": "planned_as_one", "message": message, "line": 0, "field": ""})
     return {
         "uid": task.uid,
