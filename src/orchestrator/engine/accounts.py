@@ -50,7 +50,7 @@ class Accounts:
         lone = await self._is_lone(task)
         if lone and not policy.unproven_usd:
             return inf
-        if await self._tripped(task) and task.reason != JOINED:
+        if task.reason != JOINED and (await self._is_held(task) or await self._tripped(task)):
             return None
         if lone:
             return inf
@@ -64,6 +64,12 @@ class Accounts:
         if task.reason == JOINED:
             return max(share, LEAST_USD)
         return share or None
+
+    async def _is_held(self, task: Task) -> bool:
+        """Return whether its lineage was closed, perhaps a moment ago for another task that was to start with it: what
+        had been spent then counts as granted only once a person has let it go."""
+        scope = tree_scope(task.lineage)
+        return any(pause.scope == scope for pause in await self._store.pauses())
 
     async def bounds(self, task: Task) -> bool:
         """Return whether *task* belongs to a lineage whose account has a limit beside its own, and not yet reached."""
