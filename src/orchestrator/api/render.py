@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from math import inf
 
-from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE, dollars
 from orchestrator.core.criteria import check_text
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
@@ -108,11 +107,6 @@ def budget_line(spent_usd: float, reserved_usd: float, limit_usd: float, zone: s
     if reserved_usd:
         parts.append(f"{dollars(reserved_usd)} more may be spent by what runs")
     return f"budget    {', '.join(parts)}; the day ends at 00:00 {zone}"
-
-
-def dollars(usd: float) -> str:
-    """Return an amount as $1.25; one that has no bound is an unknown amount."""
-    return "an unknown amount" if usd == inf else f"${usd:.2f}"
 
 
 def short(text: str, width: int) -> str:
