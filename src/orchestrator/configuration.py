@@ -181,6 +181,8 @@ class Configuration:
             schedules=schedule_rules(settings.schedules),
             hours=hours(settings.hours),
             retries=_policies(settings),
+            max_budget_usd=settings.limits.max_budget_usd,
+            max_timeout_s=settings.limits.max_timeout_s,
         )
 
     def _splits(self) -> SplitRules:
