@@ -144,8 +144,7 @@ class Configuration:
         return self._policy[1]
 
     def _new_policy(self) -> RunPolicy:
-        settings = self.settings
-        claude = settings.agents.claude
+        settings, claude = self.settings, self.settings.agents.claude
         profile = AgentProfile(
             "claude",
             claude.model,
