@@ -144,8 +144,7 @@ class Configuration:
         return self._policy[1]
 
     def _new_policy(self) -> RunPolicy:
-        settings = self.settings
-        claude = settings.agents.claude
+        settings, claude = self.settings, self.settings.agents.claude
         profile = AgentProfile(
             "claude",
             claude.model,
@@ -181,6 +180,8 @@ class Configuration:
             schedules=schedule_rules(settings.schedules),
             hours=hours(settings.hours),
             retries=_policies(settings),
+            max_budget_usd=settings.limits.max_budget_usd,
+            max_timeout_s=settings.limits.max_timeout_s,
         )
 
     def _splits(self) -> SplitRules:

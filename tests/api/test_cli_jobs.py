@@ -69,6 +69,17 @@ async def test_a_job_is_a_session_for_programs() -> None:
     assert [one["name"] for one in json.loads(out)["sessions"]] == ["night"]
 
 
+async def test_a_job_that_is_held_says_so_and_how_it_goes_on() -> None:
+    world = await with_job()
+    await world.call("pause")
+    _, out, _ = await world.call("job", "show", "night")
+    assert "night (0000abcd): waiting" in out
+    assert "the queue is held: " in out
+    assert out.count("resume\n") == 1
+    _, out, _ = await world.call("jobs")
+    assert "waiting  0000abcd  night" in out
+
+
 async def test_a_job_is_cancelled_and_done_again() -> None:
     world = await with_job()
     _, out, _ = await world.call("job", "cancel", "0000abcd")

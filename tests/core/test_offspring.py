@@ -164,8 +164,29 @@ def test_the_id_of_a_sub_task_is_an_id_and_tells_its_parent(parent: str, other: 
 
 def test_the_type_of_a_request_that_is_not_split_after_all_never_plans() -> None:
     assert ordinary_type("Split and fix it", TYPES).value == "fix"
-    assert ordinary_type("Split it", TYPES, "analyze").value == "analyze"
+    assert ordinary_type("Split it", {"analyze": TYPES["analyze"]}, "analyze").value == "analyze"
     assert ordinary_type("Split it", {"orchestrate": TYPES["orchestrate"]}).value == "orchestrate"
+
+
+@pytest.mark.parametrize(
+    ("words", "default", "kind"),
+    [
+        ("Build s3\nBuild s3. It is a shop.", "analyze", "fix"),  # never one that only reads by mere default
+        ("Build s3", "", "fix"),
+        ("Build s3", "write", "write"),
+        ("Look at s3", "analyze", "analyze"),  # its words only ask to look
+        ("Analyze s3", "fix", "analyze"),
+    ],
+)
+def test_what_is_done_as_one_changes_files_unless_its_words_say_otherwise(words: str, default: str, kind: str) -> None:
+    types = {**TYPES, "write": replace(TYPES["fix"], words=())}
+    guess = ordinary_type(words, types, default)
+    assert guess.value == kind
+    deep = SubTask("s3", words.splitlines()[0], words, "orchestrate")
+    (child,) = offspring(Plan((deep,)), PARENT, Rights(types, default_type=default))
+    assert child.spec.type == kind
+    assert "asks for the type orchestrate" in child.notices[0].message
+    assert f"it is done as {kind}" in child.notices[0].message
 
 
 sub_tasks = st.builds(

@@ -59,6 +59,34 @@ def test_how_deep_it_may_be_split_is_counted_from_where_it_is_asked(config: Any,
     assert spec_of(request_in({"request": "Do it", "config": config}), POLICY).max_depth == levels
 
 
+def test_who_asks_for_deeper_splits_than_are_configured_is_told_that_there_are_fewer() -> None:
+    (told,) = spec_of(Orchestration("Do it", max_depth=9, current_depth=1), POLICY).notices
+    assert told.message == "at most 3 splits deep, not 8: orchestrate.max_depth is 3"
+    assert spec_of(Orchestration("Do it", max_depth=3), POLICY).notices == ()
+    assert spec_of(Orchestration("Do it"), POLICY).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "hint"),
+    [
+        (Orchestration("Do it", budget_usd=50.5), "budget in US dollars is 50.5", "At most 50: limits.max_budget_usd."),
+        (
+            Orchestration("Do it", timeout_s=3601),
+            "time limit in seconds is 3601",
+            "At most 3,600: limits.max_timeout_s.",
+        ),
+        (Orchestration("Do it", max_workers=65), "number of sub-tasks at once is 65", "At most 64."),
+        (Orchestration("Do it", max_depth=99), "depth is 99", "At most 16."),
+    ],
+)
+def test_no_request_asks_for_more_than_a_task_file_may(asked: Orchestration, words: str, hint: str) -> None:
+    policy = replace(POLICY, max_budget_usd=50.0, max_timeout_s=3600)
+    with pytest.raises(UsageError) as caught:
+        spec_of(asked, policy)
+    assert (caught.value.message, caught.value.hint) == (f"the {words}", hint)
+    spec_of(Orchestration("Do it", max_workers=64, max_depth=3, budget_usd=50.0, timeout_s=3600), policy)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

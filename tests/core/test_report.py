@@ -231,6 +231,29 @@ def test_a_task_that_waits_for_a_person_says_how_it_is_accepted() -> None:
     assert "accept" not in summary_text(result(status="failed", reason="timeout"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "typed"),
+    [
+        ({"criteria": [CRITERION | {"verdict": "proven"}]}, "merge fix_db"),
+        ({"criteria": []}, "merge --unproven fix_db"),
+        ({"criteria": [CRITERION | {"verdict": "unproven"}]}, "merge --unproven fix_db"),
+        ({"criteria": [], "accepted": {"by": "me", "at": "today"}}, "merge fix_db"),
+    ],
+)
+def test_the_merge_that_is_named_is_one_that_is_not_refused(changes: Any, typed: str) -> None:
+    work = {"head": "a" * 40, "delivered": True, "branch": "fix_db", "folder": "/p"}
+    assert f"  python main.py {typed}\n" in summary_text(result(work=work, **changes))
+
+
+def test_a_parent_whose_sub_tasks_failed_names_the_retry_of_its_job() -> None:
+    told = result(status="failed", reason="children_failed")
+    assert "  python main.py accept fix_db\n  python main.py retry abcdef12\n" in summary_text(told)
+    told["task"] = {**told["task"], "job": "12345678"}  # type: ignore[dict-item]
+    text = summary_text(told)
+    assert "  python main.py accept fix_db\n  python main.py job retry 12345678\n" in text
+    assert "main.py retry" not in text
+
+
 def test_what_is_unknown_is_called_unknown_and_never_nothing() -> None:
     text = summary_text(ends()["cancelled, never started"])
     assert "Used     usage unknown\n" in text

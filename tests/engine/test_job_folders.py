@@ -127,6 +127,16 @@ async def test_a_job_is_drawn_as_a_tree_of_workers_with_reports_and_logs(tmp_pat
     assert [path for path in names(world.folder) if "S3cretValue" in world.read(path)] == []
 
 
+async def test_a_worker_that_splits_leaves_no_empty_folder_behind(tmp_path: Path) -> None:
+    world = Folders(tmp_path)
+    (back,) = await world.store.accept([world.new("backend", job=JOB.uid)], [JOB])
+    await world.look()
+    assert (world.folder / "depth_0/worker_1").is_dir()
+    await grown(world, back, "auth", "data")
+    await world.look()
+    assert sorted(path.name for path in (world.folder / "depth_0").iterdir() if path.is_dir()) == ["worker_1_recursive"]
+
+
 async def test_the_result_of_a_job_has_the_shape_that_other_programs_wait_for(tmp_path: Path) -> None:
     world, front, back, auth, data, _ = await tree(tmp_path)
     await world.works(front, "Pages done.", files=[{"path": "src/app.tsx", "status": "A"}])

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from tests.engine.test_unblocking import Waiting
 
+from orchestrator.core.account import tree_scope
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.errors import AmbiguousError, ConflictError, NotFoundError
 from orchestrator.core.events import Event, EventKind, TaskUid
 from orchestrator.core.job import Job, JobState
 from orchestrator.core.lifecycle import State
+from orchestrator.core.ports import Pause
 from orchestrator.core.task import Task
 from orchestrator.engine.times import timed
 
@@ -243,3 +245,30 @@ async def test_a_task_that_splits_while_its_job_is_cancelled_is_cancelled_with_i
     await world.cancelled(await world.commit(root, E.STARTED, E.FINISHED))
     await world.part.look()
     assert await states(world) == {"root": "cancelled", "other": "cancelled", "late": "cancelled"}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_job_that_is_held_until_a_person_acts_waits_and_says_on_what(whole: bool) -> None:
+    world, (root,) = await with_job(("root",))
+    root, a, b = await grown(world, root, "a", "b")
+    await world.done(a)
+    scope = "*" if whole else tree_scope(root.lineage)
+    event = Event(E.AGENT_HELD, 1.0, data={"agent": scope, "reason": "budget"})
+    for until in (world.clock.now() + 60, 0.0):
+        look = await world.service.jobs.look("night")
+        assert (look.progress.state, look.holds) == (JobState.RUNNING, ()), "what ends by itself needs no person"
+        await world.store.pause(Pause(scope, until, "budget", "its $1.00 are spent"), event)
+    look = await world.service.jobs.look("night")
+    assert (look.progress.state, look.holds) == (JobState.WAITING, ((scope, "its $1.00 are spent"),))
+    (listed,) = await world.service.jobs.list()
+    assert (listed.progress.state, listed.tasks) == (JobState.WAITING, ())
+    await world.commit(b, E.STARTED)
+    assert (await world.service.jobs.look("night")).progress.state is JobState.RUNNING, "what runs goes on"
+
+
+async def test_a_parent_waits_for_no_sub_task_that_has_ended() -> None:
+    world, (root,) = await with_job(("root",))
+    root, a, _, c = await grown(world, root, "a", "b", "c")
+    await world.done(a)
+    await world.failed(c)
+    assert await world.service.waits_for(root) == "waits for its sub-tasks b (queued)"

@@ -84,7 +84,7 @@ BAD: dict[str, Any] = {
 async def test_a_plan_that_cannot_be_used_leaves_one_task_that_says_why(open_engine: Open, name: str) -> None:
     outcome, why = BAD[name]
     async with open_engine(planner(outcome), **of_type()) as engine:
-        task = await engine.add("t", type="orchestrate", prompt="Tell me about it.")
+        task = await engine.add("t", type="orchestrate", prompt="Look at it.")
         done = await until_state(engine, task, State.SUCCEEDED)
         first, second = engine.agent.starts
         assert (second.schema, second.tools) == ("", ("Read",)), "the tools of the type that its words say"
@@ -113,11 +113,19 @@ async def test_where_nothing_may_be_split_no_agent_is_asked_for_a_plan(
     open_engine: Open, changes: dict[str, int], why: str
 ) -> None:
     async with open_engine(planner(), **of_type(**changes)) as engine:
-        task = await engine.add("t", **ASK)
+        task = await engine.add("t", **ASK | {"prompt": "Look at it."})
         await until_state(engine, task, State.SUCCEEDED)
         (only,) = engine.agent.starts
         assert only.schema == ""
         assert why in (await told(engine, task))[0]["why"]
+
+
+async def test_a_request_done_as_one_that_changes_nothing_is_no_success(open_engine: Open) -> None:
+    async with open_engine(planner(), **of_type(max_depth=0)) as engine:
+        task = await engine.add("t", **ASK)
+        done = await until_state(engine, task, State.FAILED)
+        assert done.reason == "no_changes", "its words name no type: it was to change files"
+        assert engine.agent.starts[0].tools == FIX.tools
 
 
 async def test_a_sub_task_of_a_planning_type_is_planned_again_as_deep_as_may_be(open_engine: Open) -> None:
@@ -131,7 +139,7 @@ async def test_a_sub_task_of_a_planning_type_is_planned_again_as_deep_as_may_be(
             ("t", 0, "orchestrate"),
             ("t.a", 1, "orchestrate"),
             ("t.b", 1, "analyze"),
-            ("t.a.a", 2, "analyze"),
+            ("t.a.a", 2, "fix"),  # no deeper, and its words name no type
             ("t.a.b", 2, "analyze"),
         }
         assert {one.lineage for one in tree} == {task.uid}

@@ -1,5 +1,6 @@
 """The batch report as a document: what counts as proven, what waits for a person, what is not known stays unknown."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
 from orchestrator.core.report_batch import batch_text, report_ended, report_name, seq_of
 from orchestrator.core.task import Priority, Task, TaskSpec
-from orchestrator.validation.batch import Now, Period, build_batch, limit_rows, task_row
+from orchestrator.validation.batch import Now, Period, build_batch, joined_in, limit_rows, task_row
 from orchestrator.validation.overlaps import overlaps
 from orchestrator.validation.schema import batch_problems, file_problems
 
@@ -227,3 +228,35 @@ def test_a_report_among_the_results_is_checked_by_its_own_schema() -> None:
     built = report(row("a"))
     assert file_problems(result_bytes(built)) == []
     assert file_problems(result_bytes({**built, "counts": {}})) != []
+
+
+def tree_report(parent: Task, **work: Json) -> list[Any]:
+    """Return what waits for a person of a tree whose root joined `shop.a`, and not `shop.b`."""
+    a, b = (replace(task(f"shop.{key}"), job="1" * 32, depth=1, parent=parent.uid) for key in "ab")
+    parent = replace(parent, job="1" * 32)
+    works: dict[str, dict[str, Json]] = {
+        a.uid: {"branch": "a", "delivered": True},
+        b.uid: {"branch": "b", "delivered": True, "merged": ["shop.a"]},  # it was built on a
+        parent.uid: {"branch": "shop", "merged": ["shop.a"], **work},
+    }
+    ended = [(one, works[one.uid]) for one in (a, b, parent)]
+    rows = [task_row(one, [attempt(one, {"work": found})]) for one, found in ended]
+    built = build_batch(PERIOD, rows, (), Now(), (), joined_in(ended))
+    assert batch_problems(built) == []
+    found: Any = built["decisions"]
+    return list(found)
+
+
+def test_a_sub_task_that_its_parent_has_joined_waits_for_nobody() -> None:
+    assert [one["what"] for one in tree_report(task("shop"), delivered=True)] == ["shop.b", "shop"]
+    cancelled = task("shop", State.CANCELLED, "cancelled")
+    assert [one["what"] for one in tree_report(cancelled, delivered=False)] == ["shop.a", "shop.b"]
+
+
+def test_a_parent_without_all_of_its_sub_tasks_waits_with_what_can_be_done() -> None:
+    *_, last = tree_report(task("shop", State.FAILED, "children_failed", "b failed"), delivered=False)
+    assert last == {
+        "what": "shop",
+        "why": "b failed; do the rest again, or accept what there is",
+        "commands": ["show shop", "job retry 11111111", "accept shop"],
+    }

@@ -23,6 +23,7 @@ from orchestrator.core.events import Json, TaskUid
 from orchestrator.core.evidence import Changes
 from orchestrator.core.lifecycle import State
 from orchestrator.core.report import summary_text
+from orchestrator.core.subtask import Plan, SubTask, plan_facts
 from orchestrator.core.task import Criterion, Inference, Notice, Priority, Task, TaskSpec, TaskType
 from orchestrator.validation.checks import judge
 from orchestrator.validation.result import build_result, hint_for, iso, result_bytes
@@ -159,3 +160,21 @@ def test_a_task_that_was_never_checked_reports_its_criteria_as_unproven() -> Non
 def test_time_is_told_in_utc_to_the_millisecond() -> None:
     assert iso(0.0) == "1970-01-01T00:00:00.000Z"
     assert iso(1_800_000_000.1234) == "2027-01-15T08:00:00.123Z"
+
+
+def test_the_answer_of_a_planner_is_its_plan_in_words() -> None:
+    plan = plan_facts(Plan((SubTask("a", "Part a", "Do a."), SubTask("b", "Part b", "Do b.")), "In parts."))
+    record = AttemptRecord(
+        UID,
+        1,
+        1,
+        "claude",
+        "s",
+        1.0,
+        2.0,
+        {"report": {"answer": json.dumps(plan)}},
+        {"plan": {"stage": "split", "plan": plan, "children": ["t.a", "t.b"]}},
+    )
+    answer = str(build_result(TASK, [record])["answer"])
+    assert answer.startswith("In parts.\n1. a: Part a")
+    assert "{" not in answer

@@ -12,6 +12,7 @@ from orchestrator.core.errors import ExitCode, UsageError
 from orchestrator.core.events import Json
 from orchestrator.core.job_progress import Family, JobLook
 from orchestrator.core.lifecycle import ACTIVE, State
+from orchestrator.core.plan import EVERYTHING
 from orchestrator.core.task import Task
 
 SCHEMA_VERSION = 1
@@ -84,6 +85,9 @@ def job_lines(look: JobLook, command: str) -> Sequence[str]:
     counts = {"failed": progress.failed, "cancelled": progress.cancelled}
     counts |= {"running": progress.running, "waiting": progress.waiting}
     lines[0] += "".join(f", {number} {what}" for what, number in counts.items() if number)
+    for scope, why in look.holds:
+        what, name = ("the queue", "") if scope == EVERYTHING else (scope, f" {scope}")
+        lines.append(f"{what} is held: {short(why, 200)}; go on: {command} resume{name}")
     if job.request:
         lines.append(f"request: {short(job.request, 200)}")
     lines += ["", Table(("STATE", "TASK", "DEPENDS ON", "WHY"), tuple(_row(task, look) for task in look.tasks)).plain()]
@@ -118,6 +122,7 @@ def session_json(look: JobLook) -> dict[str, Json]:
         "created": job.created_ts,
         "max_workers": job.max_workers,
         "on_dependency": job.on_dependency,
+        "holds": [{"scope": scope, "why": why} for scope, why in look.holds],
         "tasks": [_session_task(task, look) for task in look.tasks],
     }
 

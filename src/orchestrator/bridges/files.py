@@ -337,6 +337,10 @@ class ArtifactFiles:
                 sync_folder(fd)
         except FileNotFoundError:
             return False
+        folder = PurePosixPath(relative).parent
+        if folder.parts[:1] == ("workspace",):  # the folders of a root itself are expected to be there
+            with contextlib.suppress(OSError), self._folder_of(str(folder)) as (fd, name):
+                os.rmdir(name, dir_fd=fd)
         return True
 
     def _names(self, folder: str) -> list[str]:

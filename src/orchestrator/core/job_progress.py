@@ -30,13 +30,15 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class JobLook:
     """A job as it stands. *tasks* are the last runs of its tasks, oldest first; *waits* says by uid what those wait for
-    that wait for others; *children* by uid the uids of the sub-tasks of a task, each by its last run."""
+    that wait for others; *children* by uid the uids of the sub-tasks of a task, each by its last run. *holds* are what
+    keeps its tasks from being started until a person acts, each with its scope, as `resume` takes it, and why."""
 
     job: Job
     progress: Progress
     tasks: Sequence[Task] = ()
     waits: Mapping[str, str] = field(default_factory=dict)
     children: Mapping[str, Sequence[TaskUid]] = field(default_factory=dict)
+    holds: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import clean_title
 from orchestrator.core.proof import CheckKind
 from orchestrator.core.reader import Guess, infer_title, infer_type
+from orchestrator.core.requirement_acts import verb_of
+from orchestrator.core.requirement_words import LOOKING
+from orchestrator.core.requirements import type_of
 from orchestrator.core.subtask import Plan, SubTask
 from orchestrator.core.task import Criterion, Inference, Notice, TaskRules, TaskSpec, TaskType
 from orchestrator.core.taskfile import render_task_file
@@ -70,11 +73,17 @@ def child_id(parent_id: str, key: str) -> str:
 
 
 def ordinary_type(words: str, types: Mapping[str, TaskType], default: str = "") -> Guess:
-    """Return the type that the reader gives *words*, never one that plans."""
+    """Return the type that *words* say, never one that plans. Who wants something split wants something made: where
+    they say none, and do not only ask to look, it is one that changes files."""
     plain = {name: kind for name, kind in types.items() if not kind.plans}
     if not plain:
         return Guess(next(iter(types), ""), "no other type is configured")
-    return infer_type(words, TaskRules(plain, (), "", "", default_type=default))
+    rules = TaskRules(plain, (), "", "", default_type=default)
+    guess, name = infer_type(words, rules), type_of(words, rules)
+    looks = any(verb_of(line) in LOOKING for line in words.splitlines()[:2])  # the title, and how the prompt begins
+    if looks or name == guess.value:
+        return guess
+    return Guess(name, "no word of a type was found, and what is split changes files unless its words say otherwise")
 
 
 def _child(task: SubTask, plan: Plan, parent: TaskSpec, rights: Rights, share: float | None) -> Offspring:
@@ -126,17 +135,18 @@ def _type(task: SubTask, parent: TaskSpec, rights: Rights) -> tuple[str, tuple[I
     names = {name.lower().replace("-", "_"): name for name in rights.types}
     wanted = names.get(task.type.lower().replace("-", "_"), "")
     notices: list[Notice] = []
+    changed = ""
     if wanted and rights.types[wanted].plans and not rights.may_plan:
-        message = f"the plan asks for the type {wanted}, and no task of this depth is split again"
-        notices.append(Notice("plan_type_changed", message, field="type"))
+        changed = f"the plan asks for the type {wanted}, and no task of this depth is split again"
         wanted = ""
     elif task.type and not wanted:
-        message = f"the plan asks for the type {printable(task.type)}, which is not configured"
-        notices.append(Notice("plan_type_changed", message, field="type"))
+        changed = f"the plan asks for the type {printable(task.type)}, which is not configured"
     inferred: tuple[Inference, ...] = ()
     if not wanted:
         guess = ordinary_type(f"{task.title}\n{task.prompt}", rights.types, rights.default_type)
         wanted, inferred = guess.value, (Inference("type", guess.value, guess.why),)
+    if changed:
+        notices.append(Notice("plan_type_changed", f"{changed}; it is done as {wanted}", field="type"))
     if not _within(wanted, rights):
         message = f"the type {wanted} has tools that {parent.id} has not; it gets the type of that"
         notices.append(Notice("plan_type_changed", message, field="type"))

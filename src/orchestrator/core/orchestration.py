@@ -18,7 +18,8 @@ from orchestrator.core.split import APPROVE_PLAN, APPROVED
 from orchestrator.core.task import Notice, Priority, TaskSpec
 from orchestrator.core.text import printable
 
-MAX_WORKERS, MAX_DEPTH, MAX_TIMEOUT_S, MAX_USD = 64, 16, 7 * 86_400, 1_000_000.0
+MAX_WORKERS, MAX_DEPTH = 64, 16
+MAX_TIMEOUT_S, MAX_USD = 7 * 86_400, 1_000_000.0  # above what may be configured; `spec_of` holds to what is
 REQUEST_CHARS = 200_000
 
 
@@ -141,6 +142,8 @@ def spec_of(asked: Orchestration, policy: RunPolicy) -> TaskSpec:
     if cwd is None:
         where = policy.allowed_root or policy.base_cwd
         raise UsageError(f"the folder {printable(asked.cwd)} does not lie under {where}")
+    _within(asked, policy)
+    levels, cut = levels_of(asked, policy)
     approve = {None: "", True: APPROVE_PLAN, False: APPROVED}[asked.approve]
     return TaskSpec(
         id=request_id(words),
@@ -150,19 +153,36 @@ def spec_of(asked: Orchestration, policy: RunPolicy) -> TaskSpec:
         prompt=words,
         cwd=cwd,
         timeout_s=asked.timeout_s or None,
-        max_depth=levels_of(asked, policy),
+        max_depth=levels,
         tree_budget_usd=asked.budget_usd or None,
         approve=approve,
-        notices=asked.notices,
+        notices=(*asked.notices, *cut),
     )
 
 
-def levels_of(asked: Orchestration, policy: RunPolicy) -> int:
-    """Return how many splits may lie below the request. Raises ConflictError when none may."""
+def _within(asked: Orchestration, policy: RunPolicy) -> None:
+    """Raise UsageError for more than a task may ask for here, by whatever door the request came."""
+    bounds: tuple[tuple[str, float, float, str], ...] = (
+        ("number of sub-tasks at once", asked.max_workers, MAX_WORKERS, ""),
+        ("depth", max(asked.max_depth or 0, asked.current_depth), MAX_DEPTH, ""),
+        ("time limit in seconds", asked.timeout_s, policy.max_timeout_s, ": limits.max_timeout_s"),
+        ("budget in US dollars", asked.budget_usd, policy.max_budget_usd, ": limits.max_budget_usd"),
+    )
+    for what, given, most, setting in bounds:
+        if given > most:
+            raise UsageError(f"the {what} is {given:g}", hint=f"At most {most:,.15g}{setting}.")
+
+
+def levels_of(asked: Orchestration, policy: RunPolicy) -> tuple[int, tuple[Notice, ...]]:
+    """Return how many splits may lie below the request, with a notice where these are fewer than were asked for.
+    Raises ConflictError when none may."""
     most = policy.splits.max_depth if asked.max_depth is None else asked.max_depth
     left = min(policy.splits.max_depth, most - asked.current_depth)
     if left < 1:
         used = f"max_recursion_depth is {most}, and current_depth {asked.current_depth}"
         why = used if asked.current_depth else f"orchestrate.max_depth is {policy.splits.max_depth}"
         raise ConflictError(f"the maximal depth is reached: {why}", hint="Do it as one task, or allow more.")
-    return left
+    if most - asked.current_depth <= left:
+        return left, ()
+    message = f"at most {left} splits deep, not {most - asked.current_depth}: orchestrate.max_depth is {left}"
+    return left, (Notice("max_depth_cut", message, field="max_depth"),)

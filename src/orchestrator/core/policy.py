@@ -23,7 +23,7 @@ class RunPolicy:
     *unproven_total_usd* what all may cost without anything being proven; 0: no limit of ours. *keep_days* is how long
     the work area of an ended task stays before a clean-up takes it. *take* is what is done by itself with a proven
     result: merge, push, pr; *remote* where to. *splits* bounds trees of sub-tasks, *on_dependency* is the policy of who
-    says nothing of it."""
+    says nothing of it. *max_budget_usd* and *max_timeout_s* are the most that one task may ask for."""
 
     slots: int
     agents: Mapping[str, AgentProfile]
@@ -49,6 +49,8 @@ class RunPolicy:
     on_dependency: DependencyPolicy = DependencyPolicy.BLOCK
     recovery: RecoveryRules = field(default_factory=RecoveryRules)
     retries: Mapping[FailureKind, RetryPolicy] = field(default_factory=lambda: POLICIES)
+    max_budget_usd: float = 1000.0
+    max_timeout_s: int = 86_400
 
 
 def budget_of(task: Task, policy: RunPolicy) -> float:

@@ -358,7 +358,7 @@ class Artifacts(Protocol):
     async def exists(self, relative: str) -> bool: ...
 
     async def remove(self, relative: str) -> bool:
-        """Remove a file; False if there was none."""
+        """Remove a file; False if there was none. A folder below workspace/ that is empty then goes as well."""
         ...
 
     async def names(self, folder: str) -> Sequence[str]:

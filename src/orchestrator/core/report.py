@@ -182,7 +182,9 @@ def next_commands(result: Mapping[str, Json], command: str = COMMAND) -> tuple[s
     name, uid = _shown(str(task.get("name"))), str(task.get("uid"))
     lines = [f"{command} show {name}", f"{command} tail-events --task {name}"]
     lines += [f"{command} {words} {name}" for words in next_words(result, work)]
-    if result.get("status") != "succeeded":
+    if result.get("reason") == "children_failed" and task.get("job"):
+        lines.append(f"{command} job retry {task['job']}")  # joins what succeeded; `retry` plans it anew
+    elif result.get("status") != "succeeded":
         lines.append(f"{command} retry {uid[-8:]}")
     return tuple(lines)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.events import Json
+from orchestrator.core.task import ACCEPTABLE
 
 Row = Mapping[str, Json]
 TAIL_LINES = 10
@@ -107,19 +108,33 @@ def work_lines(work: Row) -> list[str]:
 
 def next_words(result: Row, work: Row) -> list[str]:
     """Return the commands that take, complete or bring back the work of a result, without the task they are about."""
-    changed, unproven = bool(work.get("head")), result.get("reason") in ("unproven", "check_failed")
+    changed, unproven = bool(work.get("head")), result.get("reason") in ACCEPTABLE
     words = ["diff"] if changed else []
     taken = _taken(result)
     if any(one.get("how") == "discard" for one in taken):
         return words
     if result.get("status") == "succeeded" and work.get("delivered") is True and work.get("branch"):
+        merge = "merge --unproven" if why_unproven(result) else "merge"
         merged = any(one.get("how") == "merge" and one.get("ok") for one in taken)
-        return [*words, *([] if merged else ["merge"]), "discard"]
+        return [*words, *([] if merged else [merge]), "discard"]
     if result.get("status") != "succeeded" and unproven:
         words.append("accept")
     if result.get("status") != "succeeded" and work.get("kept"):
         words.append("recover")
     return words
+
+
+def why_unproven(verdict: Row) -> str:
+    """Return why a result must not be merged unseen, "" when it may. What a person has accepted is settled."""
+    if verdict.get("accepted"):
+        return ""
+    rows = [row for row in _rows(verdict.get("criteria")) if row.get("mandatory") is not False]
+    if not rows:
+        return "it has no criterion that the daemon could check"
+    if still := [f"[{row.get('verdict')}] {row.get('text')}" for row in rows if row.get("verdict") not in _SETTLED]:
+        return "; ".join(still)[:1000]
+    found = [f"{row.get('kind')} {row.get('path')}".strip() for row in _rows(verdict.get("findings"))]
+    return f"its change was found suspicious: {'; '.join(found)[:1000]}" if found else ""
 
 
 def taken_lines(result: Row) -> list[str]:
@@ -136,5 +151,8 @@ def taken_lines(result: Row) -> list[str]:
 
 
 def _taken(result: Row) -> list[Row]:
-    rows = result.get("taken")
+    return _rows(result.get("taken"))
+
+
+def _rows(rows: Json) -> list[Row]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, (list, tuple)) else []

@@ -100,6 +100,8 @@ def type_of(text: str, rules: TaskRules) -> str:
     if not guess.why.startswith("no word") or verb_of(text) in LOOKING:
         return guess.value
     writing = [name for name, kind in rules.types.items() if kind.expects_changes]
+    if rules.default_type in writing:
+        return rules.default_type
     return "code-generation" if "code-generation" in writing else next(iter(writing), guess.value)
 
 

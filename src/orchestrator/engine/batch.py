@@ -18,7 +18,7 @@ from orchestrator.core.report import COMMAND
 from orchestrator.core.report_batch import batch_text, report_name, seq_of
 from orchestrator.core.task import Task
 from orchestrator.engine.look import look
-from orchestrator.validation.batch import MOST, Now, Period, build_batch, limit_rows, task_row
+from orchestrator.validation.batch import MOST, Now, Period, build_batch, joined_in, limit_rows, task_row
 from orchestrator.validation.overlaps import overlaps
 from orchestrator.validation.result import iso, result_bytes
 from orchestrator.validation.schema import batch_problems
@@ -56,17 +56,19 @@ async def batch_report(
             if event.kind in _ENDS:
                 ends[event.uid] = event
                 through, until = event.seq, event.ts
-    rows, works = [], []
+    rows, works, ended = [], [], []
     for uid in ends:
         task = await store.task(uid)
         if task is not None and not task.cleaned:
             attempts = await store.attempts(uid)
             rows.append(task_row(task, attempts, taken.get(uid, ())))
             work = attempts[-1].verdict.get("work") if attempts else None
-            works += [(str(rows[-1]["name"]), {**work, "task_id": task.spec.id})] if isinstance(work, Mapping) else []
+            if isinstance(work, Mapping):
+                works.append((str(rows[-1]["name"]), {**work, "task_id": task.spec.id}))
+                ended.append((task, work))
     stands = await _now(store, policy, now, agent_of, shortage)
     period = Period(after_seq, through, after_ts, until)
-    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works))
+    return build_batch(period, rows, limit_rows(holds), stands, overlaps(works), joined_in(ended))
 
 
 async def _now(store: Store, policy: RunPolicy, now: float, agent_of: Callable[[Task], str], shortage: str) -> Now:

@@ -1,15 +1,18 @@
 """Jobs as people ask for them: how far each is, ending it, doing again what of it did not succeed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
+from orchestrator.core.account import tree_scope
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.errors import AmbiguousError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
-from orchestrator.core.job import Job
+from orchestrator.core.job import Job, JobState
 from orchestrator.core.job_progress import JobLook, last_runs, progress_of
-from orchestrator.core.lifecycle import PENDING, TERMINAL, State
-from orchestrator.core.ports import Clock, Store
-from orchestrator.core.task import Task
+from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
+from orchestrator.core.plan import EVERYTHING
+from orchestrator.core.ports import Clock, Pause, Store
+from orchestrator.core.task import JOINED, Task
 from orchestrator.engine.bell import Bell
 from orchestrator.engine.rerunning import run_of
 
@@ -30,7 +33,12 @@ class Jobs:
     async def list(self, *, limit: int = 20) -> Sequence[JobLook]:
         """Return the newest jobs with their progress, without their tasks."""
         jobs = await self._store.jobs(limit=limit)
-        return [JobLook(job, progress_of(await self._store.job_tasks(job.uid))) for job in jobs]
+        pauses = await self._store.pauses()
+        looks = []
+        for job in jobs:
+            every = await self._store.job_tasks(job.uid)
+            looks.append(held_look(JobLook(job, progress_of(every), last_runs(every)), pauses))
+        return [replace(look, tasks=()) for look in looks]
 
     async def find(self, key: str) -> Job:
         """Return the newest job whose uid, its beginning or its last 8 digits, or name is *key*. Raises NotFoundError,
@@ -54,7 +62,8 @@ class Jobs:
         tasks = last_runs(every)
         waiting = [task for task in tasks if task.state in (State.BLOCKED, State.SPLIT)]
         waits: dict[str, str] = {task.uid: await waits_words(self._store, task) for task in waiting[:TOGETHER]}
-        return JobLook(job, progress_of(every), tasks, waits, await self._children(every, tasks))
+        look = JobLook(job, progress_of(every), tasks, waits, await self._children(every, tasks))
+        return held_look(look, await self._store.pauses())
 
     async def _children(self, every: Sequence[Task], tasks: Sequence[Task]) -> Mapping[str, Sequence[TaskUid]]:
         """A parent needs its sub-tasks for ever; of one that was run again, its last run counts."""
@@ -131,6 +140,24 @@ class Jobs:
         return accepted
 
 
+def held_look(look: JobLook, pauses: Sequence[Pause]) -> JobLook:
+    """Return *look* with the holds that keep its tasks from being started until a person acts: one on the whole queue,
+    or on their tree. Where nothing else of the job goes on, it waits."""
+    lasting = {pause.scope: pause for pause in pauses if pause.until == 0}
+    ready = [task for task in look.tasks if task.state in WAITING]
+    found: dict[str, str] = {}
+    held = 0
+    for task in ready:
+        own = [tree_scope(task.lineage)] if task.reason != JOINED else []  # joining costs nothing, and goes on
+        holding = [lasting[scope] for scope in (EVERYTHING, *own) if scope in lasting]
+        found |= {pause.scope: pause.detail or pause.reason for pause in holding}
+        held += bool(holding)
+    stands = look.progress
+    if held and held == len(ready) and not stands.running:
+        stands = replace(stands, state=JobState.WAITING)
+    return replace(look, progress=stands, holds=tuple(found.items()))
+
+
 def _to_do_again(look: JobLook) -> Sequence[Task]:
     """Return, oldest first, the tasks without success, and those that joined what they came to without them."""
     again = {task.uid for task in look.tasks if task.state in (State.FAILED, State.CANCELLED)}
@@ -147,13 +174,18 @@ async def waits_words(store: Store, task: Task) -> str:
     """Return what *task*, which is blocked or split, waits for, and how that stands; "" for any other."""
     if task.state not in (State.BLOCKED, State.SPLIT):
         return ""
-    standing = (await store.standing([task.uid])).get(task.uid, ())
+    splits = task.state is State.SPLIT
+    standing = [
+        (need, state)
+        for need, state in (await store.standing([task.uid])).get(task.uid, ())
+        if state is not State.SUCCEEDED and not (splits and state in TERMINAL)  # that is waited for no more
+    ]
     parts = [
         f"{need.on_key} ({state.value if state else await _nobody(store, need.on_key)})"
         for need, state in standing[:SHOWN]
     ]
     more = f" and {len(standing) - SHOWN} more" if len(standing) > SHOWN else ""
-    what = "its sub-tasks " if task.state is State.SPLIT else ""
+    what = "its sub-tasks " if splits else ""
     return f"waits for {what}{', '.join(parts)}{more}" if parts else "is about to go on"
 
 

@@ -12,7 +12,7 @@ from orchestrator.core.failpoint import hit
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, Store
 from orchestrator.core.proof import CriterionProof, Proof
-from orchestrator.core.report_proof import unverified
+from orchestrator.core.report_proof import unverified, why_unproven
 from orchestrator.core.taking import Brought, Discarded, Merged, Merging, Prove, Pushed, Taking
 from orchestrator.core.task import ACCEPTABLE, Task
 from orchestrator.core.work import Area, CommitWords, Delivery, Isolation
@@ -164,16 +164,7 @@ class Results:
 
 def not_proven(record: AttemptRecord) -> str:
     """Return why a result must not be merged unseen, "" when it may. What a person has accepted is settled."""
-    verdict = record.verdict
-    if verdict.get("accepted"):
-        return ""
-    rows = [row for row in _rows(verdict.get("criteria")) if row.get("mandatory") is not False]
-    if not rows:
-        return "it has no criterion that the daemon could check"
-    if still := [f"[{row.get('verdict')}] {row.get('text')}" for row in rows if row.get("verdict") not in _SETTLED]:
-        return "; ".join(still)[:1000]
-    found = [f"{row.get('kind')} {row.get('path')}".strip() for row in _rows(verdict.get("findings"))]
-    return f"its change was found suspicious: {'; '.join(found)[:1000]}" if found else ""
+    return why_unproven(record.verdict)
 
 
 def _open(record: AttemptRecord) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """What became of many tasks, as one JSON document (batch.schema.json), built from stored facts only. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.attempt import AttemptRecord, FailureKind
@@ -57,12 +57,14 @@ def build_batch(
     limits: Sequence[Mapping[str, Json]],
     now: Now,
     together: Sequence[Json] = (),
+    joined: Collection[str] = (),
 ) -> dict[str, Json]:
     """Return the report on tasks that ended in *period*. *rows* are those of `task_row`, in the order of their ends;
-    *together* is what `overlaps` says of them."""
+    *together* is what `overlaps` says of them. *joined* are the uids of sub-tasks whose results are in that of their
+    parent: who decides on that one has decided on them."""
     by_class = {name: [row for row in rows if row["class"] == name] for name in SECTIONS}
     waiting_for_you = (*_of_pauses(now.pauses), *_of_asking(now.asking), *_of_held(now.held))
-    decisions = [*waiting_for_you, *(one for row in rows for one in _of_row(row))]
+    decisions = [*waiting_for_you, *(one for row in rows if row["uid"] not in joined for one in _of_row(row))]
     not_started = [_not_started(task, why) for task, why in now.waiting]
     counts: dict[str, Json] = {name: len(found) for name, found in by_class.items()}
     return {
@@ -113,6 +115,8 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Even
         "findings": [dict(one) for one in findings][:_OPEN],
         **_used(attempts),
     }
+    if task.job:
+        row["job"] = task.job[-8:]
     if taken:
         row["taken"] = [_taken(event.data) for event in taken]
     discarded = any(event.data.get("how") == "discard" for event in taken)
@@ -125,6 +129,16 @@ def task_row(task: Task, attempts: Sequence[AttemptRecord], taken: Sequence[Even
     if task.state is not State.REJECTED:
         row["result"] = f"results/{task.name}_result.json"
     return row
+
+
+def joined_in(ended: Sequence[tuple[Task, Mapping[str, Json]]]) -> frozenset[str]:
+    """Return the uids of the sub-tasks among *ended* whose results are in that of their parent, which is there to be
+    taken or accepted. Each task with the part `work` of its result."""
+    found: set[tuple[str, int, str]] = set()
+    for task, work in ended:
+        if work.get("delivered") is True or task.reason == FailureKind.CHILDREN_FAILED.value:
+            found |= {(task.job, task.depth + 1, str(one)) for one in _list(work.get("merged"))}
+    return frozenset(one.uid for one, _ in ended if (one.job, one.depth, one.spec.id) in found and one.depth)
 
 
 def is_proven(task: Task, attempts: Sequence[AttemptRecord]) -> bool:
@@ -251,6 +265,10 @@ def _of_row(row: Mapping[str, Json]) -> list[dict[str, Json]]:
         if row["findings"]:
             why = "what it changed makes its checks unbelievable; look, then accept or discard it"
         return [_decision(name, why, f"diff {name}", f"accept {name}", f"discard {name}")]
+    if row["reason"] == FailureKind.CHILDREN_FAILED.value:
+        again = f"job retry {row['job']}" if row.get("job") else f"retry {uid[-8:]}"
+        why = f"{row['detail']}; do the rest again, or accept what there is"
+        return [_decision(name, why, f"show {name}", again, f"accept {name}")]
     if row["reason"] in _ANSWERS:
         return [_decision(name, f"{row['detail']} {row['hint']}".strip(), f"show {name}", f"retry {uid[-8:]}")]
     if refused := [one for one in _rows(row.get("taken")) if one.get("ok") is False]:

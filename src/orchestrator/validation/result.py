@@ -9,8 +9,10 @@ from orchestrator.core.attempt import AttemptRecord, FailureKind
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Json
 from orchestrator.core.lifecycle import State
-from orchestrator.core.planning import why_one
+from orchestrator.core.plan_words import plan_lines
+from orchestrator.core.planning import PLAN, plan_in, why_one
 from orchestrator.core.retry import POLICIES
+from orchestrator.core.subtask import read_plan
 from orchestrator.core.task import Task
 from orchestrator.validation.proof import unchecked
 
@@ -37,7 +39,7 @@ def build_result(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Jso
         "accepted": verdict.get("accepted"),
         "opinion": verdict.get("opinion"),
         "digest": verdict.get("digest"),
-        "answer": last.get("answer", ""),
+        "answer": _answer(attempts, last),
         "changes": _changes_part(verdict, last),
         "work": _work_part(attempts),
         "usage": _sums([_mapping(report.get("usage")) for report in reports]),
@@ -88,7 +90,17 @@ def _task_part(task: Task, attempts: Sequence[AttemptRecord]) -> dict[str, Json]
         "target_files": list(spec.target_files),
         "inferred": [{"field": i.field, "value": i.value, "why": i.why} for i in spec.inferred],
         "notices": to_json(notices),
+        **({"job": task.job[-8:]} if task.job else {}),
     }
+
+
+def _answer(attempts: Sequence[AttemptRecord], last: Mapping[str, Json]) -> Json:
+    """Return what the agent said at its end; a plan in the words of `plan show`, for its answer is a document."""
+    told = last.get("answer", "")
+    planned = plan_in(attempts[-1]).get(PLAN) if attempts else None
+    if planned and str(told).lstrip().startswith("{"):
+        return "\n".join(plan_lines(read_plan(planned)[0], ()))
+    return told
 
 
 def _unjudged(task: Task) -> list[Json]:
