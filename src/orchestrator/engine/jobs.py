@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.errors import AmbiguousError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
-from orchestrator.core.job import Job
+from orchestrator.core.job import ENDED_JOB, Job
 from orchestrator.core.job_progress import JobLook, last_runs, progress_of
 from orchestrator.core.lifecycle import PENDING, TERMINAL, State
 from orchestrator.core.ports import Clock, Store
@@ -31,6 +31,10 @@ class Jobs:
         """Return the newest jobs with their progress, without their tasks."""
         jobs = await self._store.jobs(limit=limit)
         return [JobLook(job, progress_of(await self._store.job_tasks(job.uid))) for job in jobs]
+
+    async def going_on(self) -> int:
+        """Return how many of the newest jobs have not ended."""
+        return sum(look.progress.state not in ENDED_JOB for look in await self.list())
 
     async def find(self, key: str) -> Job:
         """Return the newest job whose uid, its beginning or its last 8 digits, or name is *key*. Raises NotFoundError,
