@@ -144,10 +144,10 @@ async def run_file(configuration: Configuration, note: Note, path: str, show: Sh
     """
     files = RootFiles(configuration)
     if holder(_state(configuration)) is not None:
-        note("a daemon owns this root: it runs the file, progress follows")
         async with opened(configuration, daemon=False) as parts:
             take = files.taken_by_daemon if files.lies_in_tasks(path) else files.submit
             task = await take(parts, path)
+            note("a daemon owns this root: it runs the file, progress follows")
             await _say_what_holds(parts, task, note)
             try:
                 return await files.wait_for(parts, task, show)

@@ -146,6 +146,9 @@ async def test_a_chat_is_told_of_schedules_too(world: World) -> None:
     await add(world, "later", after="in 3h")
     async with world.program().open_service() as service:
         text = telegram_words.status(await service.status(), world.clock.now()).text
+        assert "go on" not in text
+        assert telegram_words.status(await service.status(), world.clock.now(), 1).text.startswith("1 job goes on\n")
+        assert telegram_words.status(await service.status(), world.clock.now(), 3).text.startswith("3 jobs go on\n")
     assert "Scheduled (1)\n· nightly next run " in text
     assert "· later queued: waits for its time, " in text
 

@@ -245,6 +245,13 @@ def test_what_is_wrong_in_a_document_is_told_with_the_line_of_the_whole_file(
     assert (error.reason, error.line, error.field) == (reason, line, field)
 
 
+def test_broken_yaml_is_told_with_one_line_and_that_of_the_whole_file() -> None:
+    error = refused(DOCUMENTS.replace("id: two", "id: [two"), "x.job.md")
+    assert (error.reason, error.line > 20) == ("yaml_syntax", True)
+    assert "it is not valid YAML" in error.message
+    assert "line" not in error.message.partition("YAML")[0]
+
+
 def test_an_id_that_is_none_of_its_own_is_left_to_who_knows_the_others() -> None:
     plan = read(json.dumps({"tasks": [{"id": "task-1", "name": "a", "dependencies": ["tsk-1", "task-9"]}]}))
     assert plan.outside == {"tsk-1": 1, "task-9": 1}

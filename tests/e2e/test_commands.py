@@ -335,6 +335,8 @@ def test_run_leaves_the_work_to_a_daemon_that_runs(root: CommandRoot) -> None:
         root.wait_event("daemon_started")
         done = root.call("run", str(outside))
         assert "a daemon owns this root" in done.stderr
+        none = root.call("run", str(root.path / "none.md"), code=4).stderr
+        assert none.startswith("error[not_found]"), "nothing is promised of a file that is not there"
         assert "Done by the daemon." in done.stdout
         assert running.stop() == 0
     assert result(root.path, "mine")["status"] == "succeeded"

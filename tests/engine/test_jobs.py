@@ -78,6 +78,7 @@ async def test_a_job_is_cancelled_as_a_whole_waiting_tasks_first_and_running_one
     await world.commit(c, E.STARTED)
     look = await world.service.jobs.cancel("night")
     assert await states(world) == {"a": "succeeded", "b": "cancelled", "c": "cancelling"}
+    assert await world.service.jobs.going_on() == 1
     assert (look.progress.state, (await world.events(b, E.CANCELLED))[0].data["reason"]) == (
         JobState.RUNNING,
         "job_cancelled",
@@ -87,6 +88,7 @@ async def test_a_job_is_cancelled_as_a_whole_waiting_tasks_first_and_running_one
     with pytest.raises(ConflictError, match="has already ended") as caught:
         await world.service.jobs.cancel("night")
     assert "job retry" in caught.value.hint
+    assert await world.service.jobs.going_on() == 0
 
 
 async def test_a_retry_of_a_job_does_again_what_failed_and_what_was_skipped_and_nothing_else() -> None:

@@ -189,8 +189,8 @@ class Talk:
     # --- commands about tasks and the whole ---------------------------------------------------------------------
 
     async def _status(self, one: Incoming, _: str) -> None:
-        look = await self._desk.service.status()
-        await self._desk.chat.send(one.chat_id, words.status(look, self._desk.clock.now()))
+        look, jobs = await self._desk.service.status(), await self._desk.service.jobs.going_on()
+        await self._desk.chat.send(one.chat_id, words.status(look, self._desk.clock.now(), jobs))
 
     async def _progress(self, one: Incoming, key: str) -> None:
         if key:

@@ -185,9 +185,11 @@ def event_line(event: Event, said: str) -> str:
     return said if event.kind in shown else ""
 
 
-def status(look: Status, now: float) -> Outgoing:
-    """Return the state of everything."""
+def status(look: Status, now: float, jobs: int = 0) -> Outgoing:
+    """Return the state of everything; *jobs* is how many go on."""
     words = Words()
+    if jobs:
+        words = words.plain("1 job goes on\n" if jobs == 1 else f"{jobs} jobs go on\n")
     for pause in (one for one in look.pauses if one.reason != SWITCHED_OFF):  # a person chose that, it is no news
         words = words.plain("⏸ ").plain(hold_lines(pause, now, "python main.py")[0].partition(";")[0]).plain("\n")
     waiting = (("Waiting", look.waiting), ("Scheduled", look.scheduled), ("Held", look.held))

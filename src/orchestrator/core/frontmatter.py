@@ -341,7 +341,7 @@ def _syntax(source: Source, split: Split, error: yaml.YAMLError) -> TaskFileErro
     text = source.lines[line - 1].text
     return source.fault(
         "yaml_syntax",
-        f"line {line} is not valid YAML: {printable(problem)}",
+        f"it is not valid YAML: {printable(problem)}",
         line=line,
         column=column,
         field=key.group().rstrip(": \t") if (key := _KEY.match(text)) else "",

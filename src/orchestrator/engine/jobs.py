@@ -7,7 +7,7 @@ from orchestrator.core.account import tree_scope
 from orchestrator.core.dependencies import NeedKind
 from orchestrator.core.errors import AmbiguousError, ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
-from orchestrator.core.job import Job, JobState
+from orchestrator.core.job import ENDED_JOB, Job, JobState
 from orchestrator.core.job_progress import JobLook, last_runs, progress_of
 from orchestrator.core.lifecycle import PENDING, TERMINAL, WAITING, State
 from orchestrator.core.plan import EVERYTHING
@@ -39,6 +39,10 @@ class Jobs:
             every = await self._store.job_tasks(job.uid)
             looks.append(held_look(JobLook(job, progress_of(every), last_runs(every)), pauses))
         return [replace(look, tasks=()) for look in looks]
+
+    async def going_on(self) -> int:
+        """Return how many of the newest jobs have not ended."""
+        return sum(look.progress.state not in ENDED_JOB for look in await self.list())
 
     async def find(self, key: str) -> Job:
         """Return the newest job whose uid, its beginning or its last 8 digits, or name is *key*. Raises NotFoundError,
