@@ -35,6 +35,7 @@ class Sizes:
     task_rounds: int
     backlog: tuple[int, int]
     launches: int
+    rest_s: float  # before memory is looked at
     durability: durability.Sizes
     isolation: tuple[isolation.Size, ...]
     jobs: jobs.Size
@@ -50,6 +51,7 @@ FULL = Sizes(
     5,
     (10_000, 100_000),
     5,
+    1.0,
     durability.Sizes(2_000, 100, 4, 100),
     (isolation.Size(*_SMALL, 20), isolation.Size(*_MIDDLE, 7), isolation.Size(*_LARGE, 5)),
     jobs.Size(tasks=10_000, depth=5, rounds=25),
@@ -63,6 +65,7 @@ QUICK = Sizes(
     1,
     (500, 2_000),
     1,
+    1.0,
     durability.Sizes(500, 20, 1, 10),
     (isolation.Size(*_SMALL, 3),),
     jobs.Size(tasks=2_000, depth=4, rounds=3),
@@ -141,7 +144,7 @@ def _plan(folder: Path, names: Sequence[str], sizes: Sizes, huey: Huey) -> Itera
     if "jobs" in names:
         yield "jobs", partial(jobs.measure, folder / "jobs", sizes.jobs)
     if "backlog" in names:
-        yield "backlog", partial(backlog.measure, folder / "backlog", sizes.backlog, sizes.launches, huey)
+        yield "backlog", partial(backlog.measure, folder / "backlog", sizes.backlog, sizes.launches, sizes.rest_s, huey)
 
 
 def _quiet(patience_s: float) -> float:

@@ -16,14 +16,15 @@ _READINGS = 5
 
 @dataclass(slots=True)
 class _Taken:
-    """Samples by the label of their series."""
+    """Samples by the label of their series; *rest_s* before memory is looked at."""
 
+    rest_s: float
     rss: dict[str, list[float]] = field(default_factory=dict)
     pss: dict[str, list[float]] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def memory(self, label: str, pid: int) -> None:
-        rest(1.0)  # let the last garbage be collected
+        rest(self.rest_s)  # let the last garbage be collected
         for _ in range(_READINGS):
             rss, pss = memory_mb(pid)
             self.rss.setdefault(label, []).append(rss)
@@ -34,9 +35,14 @@ class _Taken:
         self.seconds.setdefault(label, []).append(seconds)
 
 
-def measure(folder: Path, counts: tuple[int, int], rounds: int, huey: Huey, say: Callable[[str], None]) -> list[Figure]:
-    """Return the figures of memory and start-up for an empty queue and for queues of *counts* tasks."""
-    taken = _Taken()
+def measure(
+    folder: Path, counts: tuple[int, int], rounds: int, rest_s: float, huey: Huey, say: Callable[[str], None]
+) -> list[Figure]:
+    """Return the figures of memory and start-up for an empty queue and for queues of *counts* tasks.
+
+    Before memory is looked at, *rest_s* pass.
+    """
+    taken = _Taken(rest_s)
     product = Product(folder / "product", slots=1, mode="hold")
     try:
         product.start()

@@ -14,7 +14,7 @@ from orchestrator.core.attempt import AttemptRecord
 from orchestrator.core.budget import Spending, cap_in, opinion_usd, spent_by, with_cost
 from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind, Json, TaskUid, in_turn
+from orchestrator.core.events import Event, EventKind, Json, TaskUid, end_told_by, in_turn
 from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import ACTIVE, AHEAD, EDITABLE, PENDING, TERMINAL, WAITING, State
 from orchestrator.core.ports import EndedTask, NewTask, Pause, outlasts
@@ -202,7 +202,7 @@ class MemoryStore(MemoryJobs):
             outcome = event.data.get("outcome")
             self._held.attempts[key] = replace(
                 record,
-                ended_ts=record.ended_ts or event.ts,
+                ended_ts=record.ended_ts or end_told_by(event),
                 outcome=_plain(outcome) if isinstance(outcome, Mapping) else record.outcome,
                 session_id=_text(event.data, "session_id") or record.session_id,
             )

@@ -20,6 +20,7 @@ TINY = Sizes(
     task_rounds=1,
     backlog=(3, 6),
     launches=1,
+    rest_s=0.05,
     durability=durability.Sizes(files=5, tasks=2, rounds=1, attempts=2),
     isolation=(isolation.Size(files=12, file_bytes=4096, rounds=1),),
     jobs=jobs.Size(tasks=150, depth=2, rounds=1),

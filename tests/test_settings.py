@@ -382,3 +382,10 @@ def test_quiet_hours_may_be_one_span_or_many_and_are_named_where_they_are_wrong(
     assert "hours.timezone (config/orchestrator.yaml line 1): expected a time zone that this machine knows" in told
     assert "schedules.missed (config/orchestrator.yaml line 2): expected 'run_once', 'skip' or 'run_all'" in told
     assert "schedules.max_late (config/orchestrator.yaml line 2): expected a time such as 30m, 2h or 1d" in told
+
+
+@pytest.mark.parametrize(("written", "most"), [("400d", "at most 366d"), ("40d", "at most 31d")])
+def test_a_time_that_is_too_long_is_told_the_longest_in_the_unit_that_people_write(written: str, most: str) -> None:
+    assert f"schedules.max_late (config/orchestrator.yaml line 1): expected {most}" in refusal(
+        f"schedules: {{max_late: {written}}}\n"
+    )

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 from orchestrator.core.hours import Hours, span_in
 from orchestrator.core.schedule import LONGEST_LATE_S, Missed, ScheduleRules
 from orchestrator.core.zones import zone_named
-from orchestrator.settings_types import Duration, Group
+from orchestrator.settings_types import Duration, Group, at_most_days
 
 
 def _zone(value: str) -> str:
@@ -33,7 +33,7 @@ class ScheduleSettings(Group):
     """What becomes of times that passed while the daemon did not run. *timezone* is that of tasks that name none."""
 
     missed: Literal["run_once", "skip", "run_all"]
-    max_late: Annotated[Duration, Field(le=LONGEST_LATE_S)]
+    max_late: Annotated[Duration, at_most_days(int(LONGEST_LATE_S // 86_400))]
     timezone: Zone
 
 

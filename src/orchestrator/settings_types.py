@@ -91,6 +91,17 @@ def _seconds(value: object) -> object:
     return seconds_in(value) if isinstance(value, str) else _no_boolean(value)
 
 
+def at_most_days(days: int) -> AfterValidator:
+    """Return what refuses a time of more than *days*, in the unit that people write."""
+
+    def check(value: float) -> float:
+        if value > days * 86_400:
+            raise ValueError(f"at most {days}d")
+        return value
+
+    return AfterValidator(check)
+
+
 Number = BeforeValidator(_no_boolean)
 Count = Annotated[int, Number, Field(ge=0)]
 Seconds = Annotated[float, Number, Field(ge=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
@@ -108,7 +119,7 @@ PluginName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 RecoveryKey = Annotated[str, AfterValidator(_recovery_key)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 UnansweredRule = Annotated[str, AfterValidator(rule_in)]
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False), at_most_days(366)]
 
 
 class Group(BaseModel):

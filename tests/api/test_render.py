@@ -28,6 +28,7 @@ from orchestrator.api.render import (
 )
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.hours import HORIZON_S, QUIET, QUITTING
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Pause
 from orchestrator.core.proof import CheckKind, CheckSpec
@@ -146,6 +147,19 @@ def test_a_waiting_task_says_what_it_waits_for() -> None:
 )
 def test_a_pause_is_told_with_its_end_and_how_to_end_it(pause: Pause, words: str) -> None:
     assert hold_lines(pause, NOON, "python main.py", UTC)[0] == words
+
+
+def test_a_wait_of_days_has_its_date_and_a_rest_without_an_end_is_said_to_have_none() -> None:
+    days = Pause("*", NOON + HORIZON_S, QUITTING, "quitting time")
+    assert clock_date(days.until) in waiting_rows([TASK], NOON, {TASK.uid: days}).rows[0][-1]
+    for reason, endless in ((QUITTING, True), (QUIET, True), ("usage_limit", False)):
+        (line, *_) = hold_lines(replace(days, reason=reason), NOON + 1, "python main.py", UTC)
+        assert ("no end of it is in sight" in line) is endless
+    assert "resumes" in hold_lines(replace(days, until=NOON + 86_400), NOON, "python main.py", UTC)[0]
+
+
+def clock_date(ts: float) -> str:
+    return datetime.fromtimestamp(ts, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def test_what_to_do_about_the_cause_of_a_hold_is_told_and_by_which_command() -> None:

@@ -297,10 +297,12 @@ async def test_an_attempt_whose_daemon_and_supervisor_both_failed_is_ended_and_h
     daemon.kill()
     if not frozen:
         os.kill(supervisor_pid(order), signal.SIGKILL)
+    last_word_ts = (order.attempt_dir / "stdout.ndjson").stat().st_mtime
     record = await settle(order.attempt_dir, order.mark, patience_s=0.3)
     assert nothing_of(order)
     assert record is not None
     assert (record.exit_code, record.reason) == (None, "supervisor_killed")
+    assert record.ended_ts == max(record.started_ts, last_word_ts)  # not now: nobody worked until this start
     assert 0 <= time.time() - record.started_ts < 120
     manifest = order.attempt_dir / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"boot_id": "another"}))

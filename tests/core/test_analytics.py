@@ -137,6 +137,15 @@ def test_a_task_that_was_run_again_is_one_task_and_all_that_was_spent_on_it_coun
     assert (found.use.work_s, found.use.cost_usd.known, found.use.waited_s) == (7, 1, 2)
 
 
+def test_what_never_ran_is_neither_work_done_in_an_hour_nor_a_part_of_the_bottleneck() -> None:
+    ran = [task("a", run(0, 1800)), task("b", run(1800, 3600), needs=("a",))]
+    skipped = [task(f"s{n}", needs=(f"s{n - 1}" if n else "b",), state=State.CANCELLED) for n in range(98)]
+    found = analyse([*ran, *skipped], BEGAN + 9000)
+    assert found.ended == 100
+    assert found.per_hour == pytest.approx(2.0)
+    assert found.bottleneck.path == uids("a", "b")
+
+
 def test_needs_of_tasks_outside_are_no_edges() -> None:
     assert edges_of([task("a", run(0, 1), needs=("elsewhere", "a"))]) == {TaskUid("a"): ()}
 

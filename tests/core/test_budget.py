@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.budget import Spending, cap, cost_of, day_of, spent_by
+from orchestrator.core.budget import Spending, cap, cost_of, day_of, dollars, spent_by
 from orchestrator.core.events import Json, TaskUid
 
-dollars = st.floats(0, 1000)
+amounts = st.floats(0, 1000)
 
 
 def record(cost: Json = None, cap_usd: float = 0.0) -> AttemptRecord:
@@ -45,7 +45,7 @@ def test_a_day_that_is_spent_reserved_or_unknown_starts_nothing(spending: Spendi
     assert cap(left_usd=inf, day_usd=10.0, spending=spending, free_slots=3) is None
 
 
-@given(dollars, st.floats(0.01, 1000), dollars, st.integers(1, 8))
+@given(amounts, st.floats(0.01, 1000), amounts, st.integers(1, 8))
 def test_attempts_that_start_together_are_never_allowed_more_than_the_day(
     left: float, day_usd: float, spent: float, slots: int
 ) -> None:
@@ -63,3 +63,20 @@ def test_a_day_is_that_of_the_clock_on_the_wall_also_when_it_is_set() -> None:
     assert day.zone == "CET"
     assert datetime.fromtimestamp(day.begins, tz=zone).strftime("%d %H:%M") == "25 00:00"
     assert day_of(86400.0 * 5 + 1, UTC) == day_of(86400.0 * 6 - 1, UTC)
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        (0.0, "$0.00"),
+        (0.25, "$0.25"),
+        (0.29, "$0.29"),
+        (0.0042, "$0.0042"),
+        (0.0057, "$0.0057"),
+        (0.00001, "less than $0.0001"),
+        (1.239, "$1.24"),
+        (inf, "an unknown amount"),
+    ],
+)
+def test_an_amount_below_a_cent_is_not_told_as_nothing(usd: float, words: str) -> None:
+    assert dollars(usd) == words

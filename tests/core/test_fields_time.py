@@ -21,7 +21,7 @@ def refusal(*lines: str) -> TaskFileError:
         ("after: in 900d", "after_invalid", "at most 366 days ahead"),
         ("after: 2026-02-30", "after_invalid", "a day that there is"),
         ("schedule: every night", "schedule_invalid", "minute, hour, day, month and weekday"),
-        ("schedule: 61 2 * * *", "schedule_invalid", "the minute is none"),
+        ("schedule: 61 2 * * *", "schedule_invalid", "the minute is no such one"),
         ("schedule: '@reboot'", "schedule_invalid", "one of @yearly"),
         ("timezone: Europe/Berln", "timezone_invalid", "did you mean Europe/Berlin?"),
         ("deadline: soon", "deadline_invalid", "2026-11-28T22:00"),

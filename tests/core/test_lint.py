@@ -58,7 +58,8 @@ def test_criteria_that_nothing_can_run_are_warned_about_once() -> None:
 
 def test_criteria_that_all_wait_for_a_person_are_said_to() -> None:
     human = Criterion("(human) it looks right", check=CheckSpec(CheckKind.HUMAN))
-    assert "a person has to look at them" in task_remarks(task("one", human))[0].message
+    assert "a person has to look at them" in task_remarks(task("one", human, human))[0].message
+    assert "its only criterion has no check: a person has to look at it" in task_remarks(task("one", human))[0].message
 
 
 def test_beside_a_check_each_mandatory_criterion_in_words_is_noted() -> None:

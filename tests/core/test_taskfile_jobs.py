@@ -54,3 +54,11 @@ def test_what_git_takes_for_no_branch_is_none(name: str) -> None:
 def test_a_task_says_when_it_is_to_run(lines: str, said: tuple[str, str, str, str]) -> None:
     spec = read(f"---\n{lines}\n---\n# T\n**Prompt:** x\n")
     assert (spec.after, spec.schedule, spec.timezone, spec.deadline) == said
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"), [("job: night\nschedule: '@daily'", 2), ("job: night", 0), ("schedule: '@daily'", 0)]
+)
+def test_a_job_beside_a_schedule_is_told_to_have_no_effect(lines: str, line: int) -> None:
+    notices = [one for one in read(f"---\n{lines}\n---\n# T\nx\n").notices if one.field == "job"]
+    assert [(one.code, one.line) for one in notices] == ([("job_of_schedule", line)] if line else [])

@@ -49,14 +49,14 @@ def root(tmp_path: Path) -> LimitedRoot:
 
 
 def test_one_limit_is_told_once_outlives_the_daemon_costs_nobody_a_try_and_is_probed_by_one(root: LimitedRoot) -> None:
-    until = time.time() + 40  # a busy machine takes that long to hold, ask and kill
     names = ("a", "b", "c")
-    root.is_limited(until)
     with root.daemon() as running:
         root.call("pause")
         for name in names:
             root.drop(name)
         root.wait_event("parsed", 3)
+        until = time.time() + 15  # a busy machine takes that long to start three, hold, ask and kill
+        root.is_limited(until)
         root.call("resume")
         root.wait_event("agent_limited", 3)
         said = root.call("status").stdout

@@ -68,10 +68,11 @@ def test_every_ending_is_told_for_what_it_is_and_nothing_is_left_running(tmp_pat
     (tmp_path / "config" / "orchestrator.yaml").write_text(f"questions: {{if_unanswered: skip}}\nretries:\n{QUICK}")
     env = environment(tmp_path, ORCHESTRATOR_CLAUDE_COMMAND=scripted_command(), MAX_CONCURRENT_TASKS="4")
     with daemon(tmp_path, env) as running:
-        for name, (_, _, steps) in ENDINGS.items():
+        for name, (_, reason, steps) in ENDINGS.items():
             own = tmp_path / "workspace" / name  # one of them deletes it, which must not be the others' as well
             own.mkdir(parents=True)
-            more = f"timeout_sec: 4\nretries: 1\ncwd: {own}\n"
+            tries = 0 if PATIENT in steps else 1  # each of its ends takes ten seconds
+            more = f"timeout_sec: {1 if reason == 'timeout' else 20}\nretries: {tries}\ncwd: {own}\n"
             drop(tmp_path, name, task_text(name, script(*steps), more=more))
         wait_until(
             lambda: len(list((tmp_path / "tasks").glob("[pf]*/*.task.md"))) == len(ENDINGS),

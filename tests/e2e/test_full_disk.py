@@ -101,6 +101,8 @@ def test_nothing_is_started_on_a_full_disk_and_status_says_so(root: CommandRoot)
 
 
 def test_without_inodes_a_start_that_fails_costs_no_try(root: CommandRoot) -> None:
+    soon = "retries: {shortage: {first_delay_s: 1, cap_s: 1}}\n"
+    (root.path / "config" / "orchestrator.yaml").write_text(f"intake: {{min_free_bytes: 1000000}}\n{soon}")
     with root.daemon() as running:
         root.call("pause")
         root.drop("queued")

@@ -23,6 +23,8 @@ def test_an_io_error_where_something_is_to_last_ends_the_daemon_with_74_and_lose
     tmp_path: Path, point: str, words: str
 ) -> None:
     root = CommandRoot(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "orchestrator.yaml").write_text("retries: {shortage: {first_delay_s: 1, cap_s: 1}}\n")
     counted = tmp_path / "reached"
     counted.mkdir()
     with root.daemon(ORCHESTRATOR_FAILPOINT=f"{point}:eio:{counted}") as running:

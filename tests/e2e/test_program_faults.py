@@ -9,11 +9,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.command_root import CommandRoot, script
-from tests.harness import DEADLINE_S, PROGRAM, result, wait_until
+from tests.e2e.command_root import TRACE, CommandRoot, script
+from tests.harness import DEADLINE_S, PROGRAM, SOURCE, result, wait_until
 
 
 @pytest.fixture
@@ -28,6 +30,22 @@ def program(path: Path, version: str = "") -> None:
     fresh.write_text(f"#!{sys.executable} -IS\n{text}")
     fresh.chmod(0o755)
     fresh.rename(path)
+
+
+@contextmanager
+def impatient_daemon(root: CommandRoot) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the daemon as it is, but for how long it waits for a locked database."""
+    argv = [sys.executable, "-m", "tests.e2e.impatient_daemon", "--root", str(root.path)]
+    env = root.env | {"PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
+    with (root.path / "daemon.out").open("wb") as out:
+        running = subprocess.Popen(argv, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+    assert TRACE not in root.log() + (root.path / "daemon.out").read_text("utf-8")
 
 
 def versions(root: CommandRoot, name: str) -> list[str]:
@@ -93,7 +111,8 @@ def test_an_agent_that_is_killed_from_outside_is_told_as_killed_with_what_to_do(
 
 
 def test_a_database_that_somebody_else_keeps_locked_for_longer_than_is_waited_costs_nothing(root: CommandRoot) -> None:
-    with root.daemon() as running:
+    """The shipped daemon waits for thirty seconds, this one for two; what happens then is the same."""
+    with impatient_daemon(root) as running:
         root.drop("runs", root.waiting_prompt())
         root.wait_event("progress", 2)
         other = sqlite3.connect(root.path / ".orchestrator" / "orchestrator.db", isolation_level=None)
@@ -104,7 +123,8 @@ def test_a_database_that_somebody_else_keeps_locked_for_longer_than_is_waited_co
         other.execute("ROLLBACK")
         other.close()
         root.wait("runs", "late")
-        assert running.stop() == 0
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(DEADLINE_S) == 0
     assert [len(result(root.path, name)["attempts"]) for name in ("runs", "late")] == [1, 1]
 
 

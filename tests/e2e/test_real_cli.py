@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import daemon, drop, environment, events, orchestrator, result, results, task_text, wait_until
+from tests.harness import (
+    DaemonProcess,
+    daemon,
+    drop,
+    environment,
+    events,
+    orchestrator,
+    result,
+    results,
+    task_text,
+    wait_until,
+)
 
 from orchestrator.bridges.claude_find import locate
 from orchestrator.kit.model import ScriptedModel
@@ -41,9 +52,13 @@ def _environment(root: Path, model: ScriptedModel, scenario: Scenario, **more: s
 def _run_one(root: Path, env: dict[str, str], text: str) -> dict[str, Any]:
     """Drop one file on a running daemon and return its result."""
     with daemon(root, env) as running:
-        drop(root, "night", text)
-        wait_until(lambda: list((root / "tasks").glob("[pf]*/night.task.md")), what="the result", deadline_s=90)
-        assert running.stop() == 0
+        return _drop_and_wait(root, running, text)
+
+
+def _drop_and_wait(root: Path, running: DaemonProcess, text: str) -> dict[str, Any]:
+    drop(root, "night", text)
+    wait_until(lambda: list((root / "tasks").glob("[pf]*/night.task.md")), what="the result", deadline_s=90)
+    assert running.stop() == 0
     assert file_problems((root / "results" / "night_result.json").read_bytes()) == []
     return result(root, "night")
 
@@ -106,15 +121,12 @@ def test_a_budget_closes_and_is_not_tried_again(tmp_path: Path, model: ScriptedM
 
 
 def test_a_usage_limit_holds_the_agent_and_costs_no_try(tmp_path: Path, model: ScriptedModel) -> None:
-    resets_at = int(time.time()) + 25  # longer than a busy machine takes to start the CLI
-    env = _environment(
-        tmp_path,
-        model,
-        usage_limit(resets_at, times=1, key="account"),
-        ANTHROPIC_API_KEY="",
-        CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-made-up-for-this-test",
-    )
-    found = _run_one(tmp_path, env, task_text("night", more="retries: 0\n"))
+    token = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-made-up-for-this-test"}
+    with daemon(tmp_path, _environment(tmp_path, model, good_work(), **token)) as running:
+        wait_until(lambda: (tmp_path / "logs" / "events.ndjson").exists(), what="the start")
+        resets_at = int(time.time()) + 14  # longer than a busy machine takes to start the CLI
+        model.play("night", usage_limit(resets_at, times=1, key="account"))
+        found = _drop_and_wait(tmp_path, running, task_text("night", more="retries: 0\n"))
     assert found["status"] == "succeeded"
     wire = [line["event"] for line in events(tmp_path)]
     for name in ("agent_held", "agent_limited", "agent_released"):

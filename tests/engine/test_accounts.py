@@ -181,3 +181,18 @@ async def test_planning_draws_on_the_account_of_the_tree_that_it_begins(open_eng
         task = await engine.add("t", type="orchestrate", prompt="Build it.")
         await until_state(engine, task, State.SUCCEEDED)
         assert engine.agent.starts[0].budget_usd == 4.0
+
+
+async def test_of_sub_tasks_that_were_to_start_together_none_does_when_the_account_closes(open_engine: Open) -> None:
+    outcomes: dict[str, list[Outcome]] = {"a": [Finished(used(3))], "b": [Finished(used(1))], "c": [Finished(used(1))]}
+    async with open_engine(FakeAgent(outcomes), slots=3) as engine:
+        _, tasks = await a_tree(engine, "a", "b", "c", budget_usd=3.0)
+        for task in tasks[1:]:
+            await engine.service.hold(task.uid)
+        await engine.run_until(lambda: engine.archived("a"), "the first")
+        for task in tasks[1:]:
+            await engine.service.resume(task.uid)
+        log = engine.root / "logs" / "events.ndjson"
+        await engine.run_until(lambda: b"agent_held" in log.read_bytes(), "the hold")
+        assert [order.task_id for order in engine.agent.starts] == ["a"]
+        assert len(await told(engine, EventKind.AGENT_HELD)) == 1

@@ -126,6 +126,9 @@ async def test_a_scope_that_is_neither_agent_nor_task_is_told_what_there_is(open
             with pytest.raises(NotFoundError, match="no agent and no task is called 'clause'") as caught:
                 await act("clause")
             assert caught.value.hint.startswith("Agents: claude.")
+        with pytest.raises(NotFoundError, match="nothing is held for the budget, and no task is called so") as caught:
+            await engine.service.resume("budget")
+        assert "status" in caught.value.hint
 
 
 async def test_an_agent_is_meant_before_a_task_of_its_name(open_engine: Open) -> None:

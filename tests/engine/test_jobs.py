@@ -84,8 +84,9 @@ async def test_a_job_is_cancelled_as_a_whole_waiting_tasks_first_and_running_one
     )
     (running,) = await world.store.tasks([State.CANCELLING], limit=9)
     await world.commit(running, E.CANCELLED, reason="job_cancelled")
-    with pytest.raises(ConflictError, match="has already ended"):
+    with pytest.raises(ConflictError, match="has already ended") as caught:
         await world.service.jobs.cancel("night")
+    assert "job retry" in caught.value.hint
 
 
 async def test_a_retry_of_a_job_does_again_what_failed_and_what_was_skipped_and_nothing_else() -> None:

@@ -87,6 +87,33 @@ async def test_an_agent_that_left_nothing_costs_no_try_and_its_session_goes_on(
         assert (await engine.task(task.uid)).state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("left", "worked_s"),
+    [
+        (None, 30.0),  # its last sign of life
+        (Interrupted("daemon_gone", AgentReport(duration_s=50.0)), 50.0),  # its supervisor knows
+        (Interrupted("daemon_gone", AgentReport(duration_s=1.0)), 30.0),
+        (replace(DONE, report=replace(DONE.report, duration_s=40.0)), 40.0),
+    ],
+)
+async def test_an_attempt_did_not_work_while_no_daemon_was_there(
+    open_engine: Open, left: Outcome | None, worked_s: float
+) -> None:
+    async with open_engine() as engine:
+        task = await engine.add("t")
+        began_ts = engine.clock.now() - 3600
+        (task,) = await engine.store.commit([replace(engine.executor.starting(task), ts=began_ts)])
+        said = Event(EventKind.PROGRESS, began_ts + 30, task.uid, task.attempt, task.epoch, {"text": "reads"})
+        await engine.store.commit([said])
+    agent = FakeAgent()
+    if left:
+        agent.left[mark(task)] = left
+    async with open_engine(agent) as engine:
+        await engine.recover()
+        (record,) = await engine.store.attempts(task.uid)
+        assert record.ended_ts - record.started_ts == pytest.approx(worked_s, abs=0.01)
+
+
 async def test_an_outcome_that_was_stored_is_judged_and_never_run_again(open_engine: Open) -> None:
     async with open_engine() as engine:
         good, bad = await started(engine, "good"), await started(engine, "bad", retries=0)

@@ -7,6 +7,7 @@ import pytest
 from tests.engine.intake_rig import Rig, body
 
 from orchestrator.core.events import Event, EventKind
+from orchestrator.core.jobfile import NO_CYCLE
 from orchestrator.core.lifecycle import State
 from orchestrator.core.task import Task
 
@@ -70,6 +71,8 @@ async def test_the_file_that_closes_a_cycle_is_refused_with_it_spelled_out(rig: 
     (failed,) = (rig.tasks_path / "failed").glob("*.error.json")
     error = rig.error(failed.name.removesuffix(".error.json"))
     assert (error["code"], error["message"]) == ("dependency_cycle", "it would wait for itself: c → a → B → c")
+    line = file("c", "a").decode().splitlines()[error["line"] - 1]
+    assert (line.startswith("depends_on"), error["excerpt"], error["expected"]) == (True, line, NO_CYCLE)
 
 
 async def test_of_two_files_dropped_together_the_later_one_is_refused(rig: Rig) -> None:

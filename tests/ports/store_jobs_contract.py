@@ -278,3 +278,20 @@ class StoreJobsContract:
         scheduled = Event(K.SCHEDULED, 1.0, plain.task.uid, data={"not_before": 30.0})
         await store.accept([replace(plain, events=[*plain.events, scheduled]), new(2, task_id="nightly")])
         assert uids(await store.ready(99.0, limit=9)) == [2]
+
+    async def test_who_waits_for_a_schedule_that_came_later_waits_for_its_next_run(self, store: Store) -> None:
+        plain = new(2, task_id="nightly")
+        scheduled = Event(K.SCHEDULED, 1.0, plain.task.uid, data={"not_before": 30.0})
+        await store.accept([waiting(1, "nightly")])
+        await store.accept([replace(plain, events=[*plain.events, scheduled])])
+        assert await on_of(store, 1) == [""]
+        await store.accept([new(3, task_id="nightly")])
+        assert await on_of(store, 1) == ["03"]
+
+    async def test_who_waits_for_a_task_that_became_a_schedule_waits_for_its_next_run(self, store: Store) -> None:
+        (plain,) = await store.accept([new(1, task_id="nightly")])
+        await store.accept([waiting(2, "nightly")])
+        assert await on_of(store, 2) == ["01"]
+        await store.commit([event(K.SCHEDULED, plain, not_before=30.0)])
+        await store.accept([new(3, task_id="nightly")])
+        assert await on_of(store, 2) == ["03"]

@@ -7,7 +7,7 @@ from tests.ports.sample_tasks import DONE, K, event, go, new, uids
 
 from orchestrator.core.codec import EVENT_DATA_BYTES
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Store
 from orchestrator.core.task import FileStamp, Priority
@@ -226,6 +226,14 @@ class StoreWritesContract:
         (record,) = await store.attempts(task.uid)
         assert (record.ended_ts, record.session_id) == (9.0, "s2")
         assert record.outcome == {"kind": "finished", "list": [1]}
+
+    @pytest.mark.parametrize(("told", "ended"), [(7.0, 7.0), (99.0, 9.0), (0, 9.0), ("7", 9.0), (True, 9.0)])
+    async def test_an_attempt_ended_when_the_event_says_it_had(self, store: Store, told: Json, ended: float) -> None:
+        (task,) = await store.accept([new(1)])
+        running = await go(store, task, K.STARTED)
+        await store.commit([event(K.INTERRUPTED, running, ts=9.0, ended_ts=told)])
+        (record,) = await store.attempts(task.uid)
+        assert record.ended_ts == ended
 
     async def test_the_first_end_of_an_attempt_counts(self, store: Store) -> None:
         (task,) = await store.accept([new(1)])

@@ -24,7 +24,7 @@ def test_killed_at_random_moments_it_loses_nothing_repeats_nothing_and_leaves_no
 
 @pytest.mark.timeout(300)
 def test_the_same_harness_finds_the_control_guilty(tmp_path: Path) -> None:
-    figures = Round(tmp_path / "root", Naive(), Plan("1", kills=6, tasks=14, drain_s=10.0)).run()
+    figures = Round(tmp_path / "root", Naive(), Plan("1", kills=6, tasks=14, drain_s=5.0)).run()
     told = "\n".join(figures.breaches)
     assert "G6" in told, "it leaves processes behind"
     assert "G12" in told, "it tears its event log"

@@ -13,7 +13,7 @@ THREADS = 1 + 2 + EXECUTOR + 4  # the loop, the store's two lanes, the pool, the
 
 @pytest.mark.timeout(300)
 def test_after_kills_restarts_commands_and_reloads_nothing_is_left(tmp_path: Path) -> None:
-    report = soak.run(tmp_path, 12.0, restart_s=4.0, warm_s=1.0)
+    report = soak.run(tmp_path, 8.0, restart_s=3.0, warm_s=1.0)
     assert (report.broken, report.marked) == ([], [])
     assert report.before is not None
     assert report.after is not None

@@ -51,6 +51,8 @@ def test_a_cost_that_nobody_knows_is_null_with_what_is_known_beside_it() -> None
     assert cost == {"total": None, "known": 0.5, "attempts_unknown": 1}
     text = analytics_text(told([task("a", run(0, 1)), task("b", run(1, 2, cost_usd=None))]))
     assert "cost unknown: $0.5000 and what 1 attempt cost that nobody knows" in text
+    text = analytics_text(told([task("a", run(0, 1, turns=3)), task("b", run(1, 2, turns=None))]))
+    assert "(and those of 1 attempt that nobody knows) turns" in text
 
 
 def test_a_share_of_nothing_is_null_and_no_zero() -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from math import inf
 
-from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE, dollars
 from orchestrator.core.criteria import check_text
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.fields_time import TIMES
-from orchestrator.core.hours import QUIET, QUITTING
+from orchestrator.core.hours import HORIZON_S, QUIET, QUITTING
 from orchestrator.core.lifecycle import State
 from orchestrator.core.plan import EVERYTHING, SWITCHED_OFF
 from orchestrator.core.ports import Pause
@@ -68,6 +67,11 @@ def moment(ts: float, now: float, zone: tzinfo | None = None) -> str:
     return f"{datetime.fromtimestamp(ts, tz=zone).astimezone(zone).strftime(form)} (in {duration(ts - now)})"
 
 
+def _day_time(ts: float, now: float) -> str:
+    """Return a local time to come, with its date where it is not one of these hours."""
+    return clock_time(ts) if ts - now < 20 * HOUR else moment(ts, now).partition(" (")[0]
+
+
 def scope_name(scope: str) -> str:
     """Return what a person calls the scope of a pause."""
     names = {EVERYTHING: "the queue", BUDGET_SCOPE: "the budget of the day", NIGHT_SCOPE: "the budget of the night"}
@@ -92,6 +96,8 @@ def hold_lines(pause: Pause, now: float, command: str, zone: tzinfo | None = Non
     if pause.until == 0:
         return [f"held: {name} until released ({why}); release: {release}"]
     until = f"resumes {moment(pause.until, now, zone)}" if pause.until > now else "until one task has tried it"
+    if pause.reason in (QUIET, QUITTING) and pause.until - now > HORIZON_S - HOUR:
+        until = "no end of it is in sight"  # spans that cover all time: so far ahead nobody has looked
     line = f"held: {name}, {until} ({pause.reason}: {why}); earlier: {release}"
     hint = hint_for(pause.reason).replace(COMMAND, command)
     return [line, f"      now: {hint}"] if hint else [line]
@@ -108,11 +114,6 @@ def budget_line(spent_usd: float, reserved_usd: float, limit_usd: float, zone: s
     if reserved_usd:
         parts.append(f"{dollars(reserved_usd)} more may be spent by what runs")
     return f"budget    {', '.join(parts)}; the day ends at 00:00 {zone}"
-
-
-def dollars(usd: float) -> str:
-    """Return an amount as $1.25; one that has no bound is an unknown amount."""
-    return "an unknown amount" if usd == inf else f"${usd:.2f}"
 
 
 def short(text: str, width: int) -> str:
@@ -162,7 +163,7 @@ def waiting_rows(
         why = (waits or {}).get(task.uid) or idle if runs else idle
         if held and (pause := held.get(task.uid)) is not None:
             name = scope_name(pause.scope)
-            why = f"waits for {name} until {clock_time(pause.until)}" if pause.until > now else f"{name} is held"
+            why = f"waits for {name} until {_day_time(pause.until, now)}" if pause.until > now else f"{name} is held"
         elif task.not_before > now:
             due = task.not_before
             retries = task.state is State.RETRY_WAIT

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestrator.api.render import call_name, duration, hold_lines, moment, money, scope_name, short
+from orchestrator.core.budget import dollars
 from orchestrator.core.chat import ChatButton, Outgoing, Words
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Event, EventKind, Json
@@ -203,7 +204,7 @@ def status(look: Status, now: float) -> Outgoing:
             ago = duration(now - task.ended_ts)
             words = words.plain("· ").code(call_name(task)).plain(f" {task.state.value}{why}, {ago} ago\n")
     if look.budget is not None:
-        words = words.plain(f"spent today ${look.budget.spent_usd:.2f} of ${look.budget.limit_usd:.2f}\n")
+        words = words.plain(f"spent today {dollars(look.budget.spent_usd)} of {dollars(look.budget.limit_usd)}\n")
     text = words if words.text else words.plain("Nothing runs, waits or has ended yet. Write what is to be done.")
     return Outgoing(text.text.rstrip(), text.marks)
 

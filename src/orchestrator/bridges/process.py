@@ -28,7 +28,7 @@ from orchestrator.bridges import proctable, supervisor
 from orchestrator.bridges.files import write_all
 from orchestrator.bridges.follow import LineSplitter, follow, head, tail
 from orchestrator.bridges.proctable import MARK_NAME
-from orchestrator.bridges.strays import STDERR, STDOUT, began_since_boot, end_strays, lock_is_free
+from orchestrator.bridges.strays import STDERR, STDOUT, began_since_boot, end_strays, last_output, lock_is_free
 from orchestrator.core import failpoint
 from orchestrator.core.shortage import is_shortage
 
@@ -251,7 +251,7 @@ async def settle(attempt_dir: Path, mark: str, *, patience_s: float = 10.0) -> E
         return record
     began = began_since_boot(attempt_dir)
     detail = "the supervisor was killed before it wrote an exit record"
-    return _no_run("supervisor_killed", detail, began, 0) if began else None
+    return _no_run("supervisor_killed", detail, began, 0, last_output(attempt_dir)) if began else None
 
 
 async def run_quick(
@@ -385,6 +385,6 @@ def _parse(text: bytes) -> ExitRecord | None:
         return None
 
 
-def _no_run(reason: str, detail: str, started: float, killed: int) -> ExitRecord:
-    now = time.time()
-    return ExitRecord(None, reason, detail, started, now, max(0.0, now - started), killed, 0.0, 0, "")
+def _no_run(reason: str, detail: str, started: float, killed: int, ended: float = 0.0) -> ExitRecord:
+    ended = max(started, ended or time.time())
+    return ExitRecord(None, reason, detail, started, ended, ended - started, killed, 0.0, 0, "")

@@ -12,7 +12,7 @@ from orchestrator.core import codec
 from orchestrator.core.budget import cap_in, cost_of, opinion_usd, with_cost
 from orchestrator.core.dependencies import Need
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
-from orchestrator.core.events import Event, EventKind, TaskUid, in_turn
+from orchestrator.core.events import Event, EventKind, TaskUid, end_told_by, in_turn
 from orchestrator.core.job import Job
 from orchestrator.core.lifecycle import ACTIVE, EDITABLE, State
 from orchestrator.core.ports import NewTask, Pause, outlasts
@@ -215,7 +215,7 @@ def _close_attempt(con: sqlite3.Connection, task: Task, event: Event) -> None:
         " outcome = coalesce(?, outcome), session_id = coalesce(nullif(?, ''), session_id),"
         " day_usd = coalesce(?, CASE WHEN ? THEN NULL ELSE day_usd END, nullif(cap_usd, 0))"
         " WHERE uid = ? AND number = ?",
-        (event.ts, told, session, cost_of(outcome), told is not None, task.uid, task.attempt),
+        (end_told_by(event), told, session, cost_of(outcome), told is not None, task.uid, task.attempt),
     )
 
 

@@ -67,6 +67,16 @@ def began_since_boot(attempt_dir: Path) -> float:
         return 0.0
 
 
+def last_output(attempt_dir: Path) -> float:
+    """Return when the attempt last wrote anything, in seconds since the epoch; 0.0 if it never did."""
+    found = [0.0]
+    for name in (STDOUT, STDERR):
+        with suppress(OSError):
+            told = (attempt_dir / name).stat()
+            found += [told.st_mtime] if told.st_size else []
+    return max(found)
+
+
 def _groups(attempt_dir: Path, mark: str) -> list[str]:
     """Return the control groups that the attempt's manifest names, those that bear its mark."""
     try:

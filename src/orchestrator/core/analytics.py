@@ -146,11 +146,12 @@ class Analysis:
     agents: tuple[AgentUse, ...]
     failures: Mapping[str, int]
     ended_runs: int  # attempts that have ended: what the failures are a share of
+    worked: int  # ended tasks that an agent was at work on: of the others no time tells anything
 
     @property
     def per_hour(self) -> float | None:
-        """Tasks that ended in an hour of wall time, None without any time."""
-        return self.ended * HOUR_S / self.efficiency.wall_s if self.efficiency.wall_s > 0 else None
+        """Tasks that were worked on and ended in an hour of wall time, None without any time."""
+        return self.worked * HOUR_S / self.efficiency.wall_s if self.efficiency.wall_s > 0 else None
 
 
 def analyse(tasks: Sequence[Measured], until: float) -> Analysis:
@@ -179,6 +180,7 @@ def analyse(tasks: Sequence[Measured], until: float) -> Analysis:
         agents=_agents(bars, efficiency.wall_s),
         failures=Counter(run.failure for run in runs if run.failure),
         ended_runs=len(runs),
+        worked=sum(bool(task.runs) for task in ended),
     )
 
 
@@ -248,6 +250,7 @@ def bottleneck(tasks: Sequence[Measured], until: float, efficiency: Efficiency) 
     if seconds <= 0:
         return Bottleneck((), 0.0, None, None)
     wall, work = efficiency.wall_s, efficiency.work_s
+    path = tuple(uid for uid in path if cost[uid] > 0)  # what never ran, and waits at its end, made nobody wait
     return Bottleneck(path, seconds, seconds / wall if wall > 0 else None, seconds / work if work > 0 else None)
 
 

@@ -17,6 +17,17 @@ BUDGET_SCOPE = "budget"  # what is held then: everything that costs something
 NIGHT_BUDGET = "night_budget"  # the reason of a hold
 NIGHT_SCOPE = "night"  # the same, for what a night may cost
 MONEY_SCOPES = (BUDGET_SCOPE, NIGHT_SCOPE)
+LEAST_SHOWN_USD = 0.0001
+
+
+def dollars(usd: float) -> str:
+    """Return an amount as $1.25; one below a dollar that is no whole number of cents as $0.0042, never as nothing."""
+    if usd == inf:
+        return "an unknown amount"
+    if 0 < usd < LEAST_SHOWN_USD / 2:
+        return f"less than ${LEAST_SHOWN_USD:.4f}"
+    whole_cents = abs(usd - round(usd, 2)) < LEAST_SHOWN_USD / 2
+    return f"${usd:.2f}" if usd >= 1 or whole_cents else f"${usd:.4f}"
 
 
 @dataclass(frozen=True, slots=True)

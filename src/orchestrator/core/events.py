@@ -84,6 +84,13 @@ class Event:
     seq: int = 0
 
 
+def end_told_by(event: Event) -> float:
+    """Return when the attempt that *event* closes had ended: its `ended_ts` where the end was found only later."""
+    told = event.data.get("ended_ts")
+    found = isinstance(told, (int, float)) and not isinstance(told, bool) and 0 < told < event.ts
+    return float(told) if found and isinstance(told, (int, float)) else event.ts
+
+
 def in_turn(event: Event, last_ts: float) -> Event:
     """Return *event* as it is appended behind one of *last_ts*: it happened no earlier, it only waited to be stored.
 

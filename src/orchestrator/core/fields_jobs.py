@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from orchestrator.core.dependencies import DependencyPolicy
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.frontmatter import Entry, Many, Scalar
+from orchestrator.core.source import Source, line_of_key
 from orchestrator.core.task import Notice, TaskRules, TaskSpec, id_key
 from orchestrator.core.text import NAME, has_controls, printable
 
@@ -48,6 +49,14 @@ class Given(Protocol):
     def shown(self) -> str: ...
 
     def fault(self, reason: str, message: str, *, expected: str = "", hint: str = "") -> TaskFileError: ...
+
+
+def without_effect(values: Mapping[str, Any], source: Source) -> tuple[Notice, ...]:
+    """Return the notice for a `job` beside a `schedule`: a job is done once, and a schedule comes again and again."""
+    if not values.get("job") or not values.get("schedule"):
+        return ()
+    message = "`job` has no effect beside `schedule`: a job is done once, and the runs of a schedule belong to none"
+    return (Notice("job_of_schedule", message, line_of_key(source, "job"), 0, "job"),)
 
 
 def depends_on_field(given: Given) -> Read:

@@ -196,7 +196,7 @@ def final_result(report: Report) -> str:
     states = {worker.plain: worker.task.state for worker in report.workers}
     counts = f"{progress.succeeded} of {progress.total} tasks succeeded"
     counts += f", {progress.failed} failed" if progress.failed else ""
-    counts += f", {progress.cancelled} were cancelled" if progress.cancelled else ""
+    counts += f", {progress.cancelled} cancelled" if progress.cancelled else ""
     lines = [f"# {_cell(job.name)}: {job_word(progress.state)}", "", f"Job {job.short}. {counts}.", ""]
     if job.request:
         lines += ["## Request", "", *(f"    {printable(line)}" for line in job.request.splitlines()), ""]

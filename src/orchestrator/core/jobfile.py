@@ -32,6 +32,8 @@ MAX_TASKS = 20_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_WORKERS = 1000
 SHOWN = 10  # ids in one message
+FORM = '{"tasks": [ … ]}'
+NO_CYCLE = "tasks that do not wait for this one"
 JOB_KEYS = ("name", "request", "on_dependency", "max_workers")
 _SEPARATOR = re.compile(r"^===[ \t]+task[ \t]+===[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
@@ -105,7 +107,8 @@ def _checked(plan: JobPlan, source: Source) -> JobPlan:
         before = first.setdefault(id_key(task.spec.id), number)
         if before != number:
             message = f"task {number} has the id {task.spec.id}, as task {before} has"
-            raise source.fault("job_duplicate_id", message, line=task.line, field=f"tasks[{number}].id")
+            field = f"tasks[{number}].id"
+            raise source.fault("job_duplicate_id", message, line=task.line, field=field, expected="an id of its own")
     outside: dict[str, int] = {}
     edges: dict[str, list[str]] = {}
     for number, task in enumerate(plan.tasks, 1):
@@ -118,7 +121,8 @@ def _checked(plan: JobPlan, source: Source) -> JobPlan:
         number = first[cycle[0]]
         ids = [plan.tasks[first[key] - 1].spec.id for key in cycle]
         line, field = plan.tasks[number - 1].line, f"tasks[{number}].depends_on"
-        raise source.fault("dependency_cycle", f"it would wait for itself: {_long(ids)}", line=line, field=field)
+        message = f"it would wait for itself: {_long(ids)}"
+        raise source.fault("dependency_cycle", message, line=line, field=field, expected=NO_CYCLE)
     return replace(plan, outside=outside)
 
 
@@ -145,17 +149,19 @@ def unknown_id(plan: JobPlan, one: str, *, file_name: str) -> TaskFileError:
     )
 
 
-def _of_job(facts: Mapping[str, Any], source: Source, file_name: str, line: int = 0) -> JobPlan:
-    """Return a plan without tasks by what a file says of its job."""
+def _of_job(facts: Mapping[str, Any], source: Source, file_name: str, lines: Mapping[str, int]) -> JobPlan:
+    """Return a plan without tasks by what a file says of its job; *lines* are those of its keys."""
     for key in facts:
         if key not in JOB_KEYS and not key.lower().startswith("x-"):
             near = difflib.get_close_matches(key[:60], [*JOB_KEYS, "tasks"], n=1)
             message = f"`{printable(key[:60])}` is not a key" + (f"; did you mean `{near[0]}`?" if near else "")
-            raise source.fault("job_unknown_key", message, line=line, expected=f"tasks, {', '.join(JOB_KEYS)}")
+            known, shown = f"tasks, {', '.join(JOB_KEYS)}", printable(key[:60])
+            raise source.fault("job_unknown_key", message, line=lines.get(key, 0), field=shown, expected=known)
 
     def wrong(key: str, expected: str) -> TaskFileError:
         shown = printable(str(facts[key])[:60])
-        return source.fault("job_field_invalid", f"`{key}` is {shown}", line=line, field=key, expected=expected)
+        message, line = f"`{key}` is {shown}", lines.get(key, 0)
+        return source.fault("job_field_invalid", message, line=line, field=key, expected=expected)
 
     name = facts.get("name") or job_name_of(file_name)
     if not isinstance(name, str) or not is_job_name(name):
@@ -180,10 +186,11 @@ def _task(
     """Return a task of the job *name*."""
     if spec.schedule:
         message = f"task {number} ({spec.id}) has a schedule, and a job is done once"
-        raise fault("job_field_invalid", message, line=line, field=f"tasks[{number}].schedule")
+        field = f"tasks[{number}].schedule"
+        raise fault("job_field_invalid", message, line=line, field=field, expected="a task without one")
     if spec.job and spec.job != name:
         message = f"task {number} ({spec.id}) names another job than the one of its file, {name}"
-        raise fault("job_field_invalid", message, line=line, field=f"tasks[{number}].job")
+        raise fault("job_field_invalid", message, line=line, field=f"tasks[{number}].job", expected=printable(name))
     return JobTask(replace(spec, job=name), body, line)
 
 
@@ -208,14 +215,18 @@ def _of_task(error: TaskFileError, source: Source, number: int, called: str, lin
 
 def _of_json(source: Source, file_name: str, rules: TaskRules) -> JobPlan:
     try:
-        facts, tasks = job_in_json(source.text)
+        facts, tasks, places = job_in_json(source.text)
     except json.JSONDecodeError as error:
         message = f"it is not valid JSON: {error.msg}"
-        raise source.fault("job_syntax", message, line=error.lineno, column=error.colno) from None
-    except (ValueError, RecursionError) as error:
-        said = str(error) if isinstance(error, UnreadableError) else "it is not valid JSON"
-        raise source.fault("job_syntax", said, expected='{"tasks": [ … ]}') from None
-    plan = _of_job(facts, source, file_name)
+        at = {"line": error.lineno, "column": error.colno}
+        raise source.fault("job_syntax", message, expected="JSON", **at) from None  # type: ignore[arg-type]
+    except UnreadableError as error:
+        line = source.position(error.offset)[0] if error.offset >= 0 else 0
+        told = {"field": error.field, "expected": error.expected or FORM}
+        raise source.fault("job_syntax", str(error), line=line, **told) from None  # type: ignore[arg-type]
+    except (ValueError, RecursionError):
+        raise source.fault("job_syntax", "it is not valid JSON", expected=FORM) from None
+    plan = _of_job(facts, source, file_name, {key: source.position(at)[0] for key, at in places.items()})
     found = (_from_json(one, number, plan, source, rules) for number, one in enumerate(tasks, 1))
     return replace(plan, tasks=tuple(found))
 
@@ -290,20 +301,23 @@ def _of_documents(source: Source, file_name: str, rules: TaskRules) -> JobPlan:
 
 def _of_head(text: str, source: Source, file_name: str, rules: TaskRules) -> JobPlan:
     if not text.strip():
-        return _of_job({}, source, file_name)
+        return _of_job({}, source, file_name, {})
     head = source_of(text, file=source.file)
     split = split_front_matter(head, rules.limits)
     if split.front < 0 or text[split.body :].strip():
         message = "what stands before the first `=== task ===` is no front matter"
         raise source.fault("job_syntax", message, line=1, expected="keys of the job between two lines `---`")
     facts: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     for entry in read_front_matter(head, split, rules.limits):
         if isinstance(entry.value, (Scalar, Many)):
-            facts[entry.key.strip().lower().replace("-", "_")] = _said(entry.value)
+            key = entry.key.strip().lower().replace("-", "_")
+            facts[key], lines[key] = _said(entry.value), entry.line
         else:
             message = f"`{printable(entry.key[:60])}` is a map"
-            raise source.fault("job_field_invalid", message, line=entry.line, column=entry.column, field=entry.key)
-    return _of_job(facts, source, file_name, line=2)
+            at = {"line": entry.line, "column": entry.column}
+            raise source.fault("job_field_invalid", message, field=entry.key, expected="text", **at)  # type: ignore[arg-type]
+    return _of_job(facts, source, file_name, lines)
 
 
 def _said(value: Scalar | Many) -> object:

@@ -14,16 +14,18 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,60}\Z")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_ -]{0,59}\Z")
 _OWN = frozenset({"name", "description", "prompt", "target_files", "criteria", "success_criteria", "context", "job"})
+ONCE = "each key once"
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 class UnreadableError(ValueError):
-    """What is not as it should be, at *field*."""
+    """What is not as it should be, at *field*. *offset* is where in the text, -1 where that is not known."""
 
-    def __init__(self, message: str, field: str = "", expected: str = "") -> None:
+    def __init__(self, message: str, field: str = "", expected: str = "", offset: int = -1) -> None:
         super().__init__(message)
         self.field = field
         self.expected = expected
+        self.offset = offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +36,24 @@ class JsonTask:
     offset: int
 
 
-def job_in_json(text: str) -> tuple[Mapping[str, Any], Sequence[JsonTask]]:
-    """Return what stands beside `tasks`, and the tasks. Raises JSONDecodeError, UnreadableError, RecursionError."""
+def job_in_json(text: str) -> tuple[Mapping[str, Any], Sequence[JsonTask], Mapping[str, int]]:
+    """Return what stands beside `tasks`, the tasks, and the offset of each key. Raises JSONDecodeError,
+    UnreadableError, RecursionError."""
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
-        raise UnreadableError("it is no JSON object")
+        raise UnreadableError("it is no JSON object", offset=at)
     facts: dict[str, Any] = {}
+    places: dict[str, int] = {}
     tasks: Sequence[JsonTask] | None = None
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
         if text[at : at + 1] != '"':
             raise JSONDecodeError("a key in quotes was expected", text, at)
+        begin = at
         key, at = _value(text, at)
-        if key in facts or (key == "tasks" and tasks is not None):
-            raise UnreadableError(f"the key {printable(str(key)[:60])} stands there twice")
+        if key in places:
+            raise UnreadableError(f"the key {printable(str(key)[:60])} stands there twice", "", ONCE, begin)
+        places[key] = begin
         at = _past(text, at, ":")
         if key == "tasks":
             tasks, at = _tasks(text, at)
@@ -60,17 +66,21 @@ def job_in_json(text: str) -> tuple[Mapping[str, Any], Sequence[JsonTask]]:
         raise JSONDecodeError("there is more behind its end", text, len(text) - len(rest))
     if tasks is None:
         raise UnreadableError("it has no key `tasks`")
-    return facts, tasks
+    return facts, tasks, places
 
 
 def _tasks(text: str, at: int) -> tuple[Sequence[JsonTask], int]:
     if text[at : at + 1] != "[":
-        raise UnreadableError("`tasks` is no list")
+        raise UnreadableError("`tasks` is no list", "tasks", "a list of tasks", at)
     found: list[JsonTask] = []
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
         begin = at
-        value, at = _value(text, at)
+        try:
+            value, at = _value(text, at)
+        except UnreadableError as error:
+            field = f"tasks[{len(found) + 1}]{error.field and '.'}{error.field}"
+            raise UnreadableError(str(error), field, error.expected, begin) from None
         if not isinstance(value, dict):
             raise JSONDecodeError("a task is no object", text, begin)
         found.append(JsonTask(value, begin))
@@ -85,7 +95,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise UnreadableError(f"the key {printable(twice[:60])} stands twice in one task")
+        raise UnreadableError(f"the key {printable(twice[:60])} stands twice in one task", printable(twice[:60]), ONCE)
     return found
 
 
@@ -155,7 +165,9 @@ def _texts(task: Mapping[str, Any], key: str) -> Sequence[str]:
 def _yaml(key: str, value: Any) -> str:
     """Return *value* as front matter has it. Keys are checked too: they come from a stranger's file."""
     if not _KEY.match(key):
-        raise UnreadableError(f"`{printable(key[:60])}` is not a key", printable(key[:60]))
+        raise UnreadableError(
+            f"`{printable(key[:60])}` is not a key", printable(key[:60]), "letters, digits, dashes and underscores"
+        )
     if isinstance(value, list):
         return f"[{', '.join(_scalar(key, one) for one in value)}]"
     return _scalar(key, value)
@@ -167,7 +179,7 @@ def _scalar(key: str, value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if not isinstance(value, str):
-        raise UnreadableError(f"`{key}` is neither a text nor a number", key)
+        raise UnreadableError(f"`{key}` is neither a text nor a number", key, "a text or a number")
     if _PLAIN.match(value) and value.lower() not in _WORDS:
         return value
     return '"' + "".join(_escaped(char) for char in value) + '"'

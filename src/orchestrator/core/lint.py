@@ -127,7 +127,13 @@ def _criteria(task: LintTask) -> list[Remark]:
     if not any(one.runs for one in criteria):
         human = sum(one.check is not None for one in criteria)
         who = "a person has to look at them" if human == len(criteria) else "nothing can run them"
-        words = f"none of its {len(criteria)} criteria has a check: {who}, and the result will be unproven"
+        who = who.replace("them", "it") if len(criteria) == 1 else who
+        none = (
+            "its only criterion has no check"
+            if len(criteria) == 1
+            else f"none of its {len(criteria)} criteria has a check"
+        )
+        words = f"{none}: {who}, and the result will be unproven"
         return [Remark(grave, "criteria_not_executable", words, HOW_TO_CHECK, task.file, criteria[0].line)]
     return [_in_words(task, one) for one in criteria if one.mandatory and not one.runs]
 

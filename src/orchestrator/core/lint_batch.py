@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 
 from orchestrator.core.agents import AgentProfile
-from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, dollars
 from orchestrator.core.dependencies import DependencyPolicy, cycle_in, spelled_out
 from orchestrator.core.events import Json
 from orchestrator.core.finding import Finding, Level
@@ -293,11 +293,12 @@ def money_remarks(money: Money) -> list[Remark]:
     """Return whether what is left of the day may not be enough."""
     if not money.day_usd or money.left_usd <= 0:
         fix = "Raise budget.per_day_usd, or: " + f"{COMMAND} resume budget"
-        spent = f"the budget of the day, ${money.day_usd:.2f}, is used up: nothing would start before the next one"
+        spent = f"the budget of the day, {dollars(money.day_usd)}, is used up: nothing would start before the next one"
         return [Remark(Weight.FAIL, "budget_used_up", spent, fix)] if money.day_usd else []
     if money.caps_usd == inf or money.caps_usd <= money.left_usd:
         return []
-    words = f"the tasks may cost ${money.caps_usd:.2f} together, and ${money.left_usd:.2f} is left of this day's budget"
+    caps, left = dollars(money.caps_usd), dollars(money.left_usd)
+    words = f"the tasks may cost {caps} together, and {left} is left of this day's budget"
     return [Remark(Weight.WARN, "budget_small", words, "Raise budget.per_day_usd, or lower budget_usd of tasks.")]
 
 
@@ -311,8 +312,8 @@ def forecast_remarks(forecast: Mapping[str, Json] | None, money: Money) -> list[
         return []
     would = "would not be enough" if middle > money.left_usd else "may not be enough"
     words = (
-        f"${money.left_usd:.2f}, which is left of this day's budget, {would}: by the forecast the tasks cost "
-        f"${middle:.2f}, in one of ten such batches more than ${most:.2f}"
+        f"{dollars(money.left_usd)}, which is left of this day's budget, {would}: by the forecast the tasks cost "
+        f"{dollars(middle)}, in one of ten such batches more than {dollars(most)}"
     )
     return [Remark(Weight.WARN, "forecast_over_budget", words, f"Raise budget.per_day_usd, or: {COMMAND} forecast")]
 

@@ -169,5 +169,6 @@ TASK_FILE_NOTICES: Mapping[str, str] = {
     "inferred_path_ignored": "a path in the text lies outside the allowed root and is not used",
     "target_missing": "a target file does not exist",
     "dependency_unknown": "it depends on an id that no task has yet; it waits until there is one",
+    "job_of_schedule": "`job` has no effect beside `schedule`: the runs of a schedule belong to no job",
     "multiple_links": "the file has another name elsewhere; its content was copied",
 }

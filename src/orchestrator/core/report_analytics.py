@@ -30,7 +30,7 @@ def _counts(counts: Row, subject: Row) -> list[str]:
     states = _part(counts, "states")
     said = ", ".join(f"{count} {state}" for state, count in states.items())
     ended, proven = counts.get("ended"), counts.get("proven")
-    lines = [f"**{counts.get('tasks')} tasks**: {said or 'none'}. {ended} ended, {proven} of them proven."]
+    lines = [f"**{_counted(counts.get('tasks'), 'task')}**: {said or 'none'}. {ended} ended, {proven} of them proven."]
     if left := subject.get("tasks_left_out"):
         lines.append(f"{left} more tasks ended in this time; the newest were looked at.")
     return lines
@@ -74,7 +74,7 @@ def _use(one: Row) -> list[str]:
         "## Used",
         "",
         f"- cost {money(cost)}",
-        f"- {attempts} {'attempt' if attempts == 1 else 'attempts'}, {_sum(parts['turns'])} turns, {tokens}",
+        f"- {_counted(attempts, 'attempt')}, {_sum(parts['turns'])} turns, {tokens}",
         f"- {span(one.get('work_s'))} of work; tasks waited {span(one.get('waited_s'))} for a slot and"
         f" {span(one.get('blocked_s'))} for other tasks",
     ]
@@ -96,8 +96,8 @@ def _groups(title: str, key: str, rows: Sequence[Row]) -> list[str]:
 
 def _agents(rows: Sequence[Row]) -> list[str]:
     lines = [
-        f"- {_plain(row.get('agent'))}: {row.get('attempts')} attempts, {span(row.get('work_s'))} of work; at most"
-        f" {row.get('at_work_most')} at once, {_number(row.get('at_work_mean'))} in the mean"
+        f"- {_plain(row.get('agent'))}: {_counted(row.get('attempts'), 'attempt')}, {span(row.get('work_s'))} of work;"
+        f" at most {row.get('at_work_most')} at once, {_number(row.get('at_work_mean'))} in the mean"
         f" ({share(row.get('utilisation'))} of that)"
         for row in rows[:SHOWN]
     ]
@@ -167,7 +167,7 @@ def money(one: Row) -> str:
     dollars = f"${known:,.2f}" if known >= 10 else f"${known:.4f}"
     if not unknown:
         return dollars
-    attempts = "1 attempt" if unknown == 1 else f"{unknown} attempts"
+    attempts = _counted(unknown, "attempt")
     return f"unknown: {dollars} and what {attempts} cost that nobody knows"
 
 
@@ -175,7 +175,12 @@ def _sum(one: Row) -> str:
     known, unknown = one.get("known"), one.get("attempts_unknown")
     if not isinstance(known, (int, float)) or (unknown and not known):
         return "an unknown number of"
-    return f"{known:,.0f} (and those of {unknown} attempts that nobody knows)" if unknown else f"{known:,.0f}"
+    attempts = _counted(unknown, "attempt")
+    return f"{known:,.0f} (and those of {attempts} that nobody knows)" if unknown else f"{known:,.0f}"
+
+
+def _counted(count: Json, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _number(value: Json) -> str:

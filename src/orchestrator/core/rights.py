@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from orchestrator.core.attempt import AttemptRecord
-from orchestrator.core.budget import spent_by
+from orchestrator.core.budget import dollars, spent_by
 from orchestrator.core.criteria import placeless, read_check
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.split import SplitRules
@@ -152,7 +152,7 @@ def limits_words(rights: Rights) -> str:
         return f"Nothing more: {why}."
     most = min(rights.most, rights.room)
     many = f"{rights.least} to {most}" if most > rights.least else f"{most}"
-    money = "no limit" if rights.left_usd == inf else f"${rights.left_usd:.2f}"
+    money = "no limit" if rights.left_usd == inf else dollars(rights.left_usd)
     deeper = "may split once more themselves" if rights.levels == 2 else "may not split themselves"
     deeper = f"may split themselves, {rights.levels - 1} levels deep" if rights.levels > 2 else deeper
     kinds = ", ".join(sorted(rights.types)) or "none"

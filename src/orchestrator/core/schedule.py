@@ -79,7 +79,7 @@ def cron_words(text: str) -> str:
         next(CronSim(_fields(words), at(_A_DAY, UTC)))
     except CronSimError as error:
         field = str(error).removeprefix("Bad ")
-        raise ValueError(f"{EXPECTED}; the {field} is none" if field in FIELD_NAMES else EXPECTED) from None
+        raise ValueError(f"{EXPECTED}; the {field} is no such one" if field in FIELD_NAMES else EXPECTED) from None
     except StopIteration:
         raise ValueError("a day that there is in that month: it would never come") from None
     return words

@@ -116,6 +116,15 @@ def source_of(text: str, *, file: str = "") -> Source:
     return Source(file, text, tuple(lines))
 
 
+def line_of_key(source: Source, *names: str) -> int:
+    """Return the number of the first line that begins with one of *names* as a key of front matter; 0: none does."""
+    for line in source.lines:
+        key, colon, _ = line.text.partition(":")
+        if colon and key.strip().strip("'\"").lower().replace("-", "_") in names:
+            return line.number
+    return 0
+
+
 def check_line_length(source: Source, start: int, limits: FileLimits) -> None:
     """Raise TaskFileError line_too_long for a line at or behind offset *start* that is longer than the limit."""
     for line in source.lines_from(start):

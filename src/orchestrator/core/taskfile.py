@@ -35,7 +35,7 @@ import frontmatter
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.fields import Fields, clean_title, read_fields
-from orchestrator.core.fields_jobs import written
+from orchestrator.core.fields_jobs import without_effect, written
 from orchestrator.core.fields_time import TIMES
 from orchestrator.core.frontmatter import Moment, TaskFrontMatter, read_front_matter, split_front_matter
 from orchestrator.core.items import criterion_line, read_criteria, read_targets, target_line
@@ -69,7 +69,7 @@ def parse_task_file(data: bytes, *, file_name: str, rules: TaskRules, utc_offset
         fields = read_fields(read_front_matter(source, split, limits), source, rules, utc_offset_minutes)
     if split.skipped:
         notices.append(Notice("text_before_front_matter", "comments before the front matter are ignored", 1))
-    notices.extend(fields.notices)
+    notices.extend((*fields.notices, *without_effect(fields.values, source)))
     body = read_body(source, split.body)
     content = _content(source, body, fields, rules)
     return _filled(content, fields, rules, file_name, tuple(notices), bare=split.front < 0)

@@ -18,7 +18,7 @@ from orchestrator.core.account import (
     trips,
     unproven_usd,
 )
-from orchestrator.core.budget import NIGHT_BUDGET, NIGHT_SCOPE, cap
+from orchestrator.core.budget import NIGHT_BUDGET, NIGHT_SCOPE, cap, dollars
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.hours import since, until
 from orchestrator.core.lifecycle import WAITING
@@ -50,7 +50,7 @@ class Accounts:
         lone = await self._is_lone(task)
         if lone and not policy.unproven_usd:
             return inf
-        if await self._tripped(task) and task.reason != JOINED:
+        if task.reason != JOINED and (await self._is_held(task) or await self._tripped(task)):
             return None
         if lone:
             return inf
@@ -64,6 +64,12 @@ class Accounts:
         if task.reason == JOINED:
             return max(share, LEAST_USD)
         return share or None
+
+    async def _is_held(self, task: Task) -> bool:
+        """Return whether its lineage was closed, perhaps a moment ago for another task that was to start with it: what
+        had been spent then counts as granted only once a person has let it go."""
+        scope = tree_scope(task.lineage)
+        return any(pause.scope == scope for pause in await self._store.pauses())
 
     async def bounds(self, task: Task) -> bool:
         """Return whether *task* belongs to a lineage whose account has a limit beside its own, and not yet reached."""
@@ -117,9 +123,11 @@ class Accounts:
             return
         used = spent - await self._granted(NIGHT_SCOPE, NIGHT_BUDGET, begins)
         if used >= policy.night_budget_usd:
-            known = "nobody knows what one attempt without a cap has cost" if spent == inf else f"${used:.2f} is spent"
+            known = (
+                f"{dollars(used)} is spent" if spent < inf else "nobody knows what one attempt without a cap has cost"
+            )
             ends = until(policy.night, now, policy.hours.zone)
-            detail = f"{known}, and the budget of this night is ${policy.night_budget_usd:.2f}"
+            detail = f"{known}, and the budget of this night is {dollars(policy.night_budget_usd)}"
             hint = "It goes on in the morning; raise budget.per_night_usd, or `resume night`, for tonight."
             await self._hold(NIGHT_SCOPE, NIGHT_BUDGET, detail, hint, spent, until_ts=ends)
 
@@ -132,7 +140,7 @@ class Accounts:
             return
         unproven = unproven_usd(await self._store.recent_attempts(limit=LOOKED_BACK))
         if trips(unproven, limit_usd=limit, granted_usd=await self._granted(EVERYTHING, UNPROVEN_SPEND)):
-            detail = f"${unproven:.2f} was spent since anything was proven; the breaker opens at ${limit:.2f}"
+            detail = f"{dollars(unproven)} was spent since anything was proven; the breaker opens at {dollars(limit)}"
             hint = "Look at what fails; `resume` lets as much be spent again (budget.unproven_total_usd)."
             await self._hold(EVERYTHING, UNPROVEN_SPEND, detail, hint, unproven)
         self._seen = newest
@@ -151,9 +159,8 @@ class Accounts:
         if not trips(unproven, limit_usd=limit, granted_usd=await self._granted(scope, UNPROVEN_SPEND)):
             return False
         root = await self._store.task(task.lineage) or task
-        detail = (
-            f"{root.spec.id} has cost ${unproven:.2f} since anything of it was proven, and the breaker is ${limit:.2f}"
-        )
+        cost = f"{root.spec.id} has cost {dollars(unproven)} since anything of it was proven"
+        detail = f"{cost}, and the breaker is {dollars(limit)}"
         hint = f"Look at what fails; `resume {scope}` lets as much be spent again (budget.unproven_usd)."
         await self._hold(scope, UNPROVEN_SPEND, detail, hint, unproven)
         return True
@@ -167,8 +174,8 @@ class Accounts:
         scope = tree_scope(root.uid)
         spent = "nobody knows what one attempt without a cap has cost"
         if account.used_usd < inf:
-            spent = f"${account.used_usd:.2f} is spent"
-        detail = f"{spent}, and the account of {root.spec.id} with all its sub-tasks is ${account.limit_usd:.2f}"
+            spent = f"{dollars(account.used_usd)} is spent"
+        detail = f"{spent}, and the account of {root.spec.id} with all its sub-tasks is {dollars(account.limit_usd)}"
         hint = f"What it has done is kept. `resume {scope}` gives as much again, `cancel {root.uid[-8:]}` ends it."
         await self._hold(scope, TREE_BUDGET, detail, hint, account.spending.spent_usd)
 

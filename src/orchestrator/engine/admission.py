@@ -10,8 +10,10 @@ from pathlib import PurePosixPath
 
 from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import Event, EventKind, Json, TaskUid
+from orchestrator.core.fields import ALIASES
 from orchestrator.core.lifecycle import ACTIVE, PENDING, State
 from orchestrator.core.ports import FileBytes, InboxEntry, NewTask, TargetFact
+from orchestrator.core.source import line_of_key, source_of
 from orchestrator.core.task import Notice, Priority, Task, TaskRules, TaskSpec
 from orchestrator.core.text import printable, slug
 from orchestrator.engine.times import revised_times, timed
@@ -50,6 +52,25 @@ def with_facts(spec: TaskSpec, read: FileBytes, targets: Sequence[TargetFact]) -
         text = f"the file has {read.links} names; its content was copied, the other names stay as they are"
         notices.append(Notice("multiple_links", text))
     return replace(spec, notices=(*spec.notices, *notices)) if notices else spec
+
+
+def with_place(error: TaskFileError, read: FileBytes) -> TaskFileError:
+    """Return *error*, which was found among tasks and knows no line, with the line of its field in *read*."""
+    source = source_of(read.body.decode("utf-8", "replace"))
+    if error.line or not (
+        line := line_of_key(source, error.field, *(k for k, v in ALIASES.items() if v == error.field))
+    ):
+        return error
+    return TaskFileError(
+        error.reason,
+        error.message,
+        file=error.file or read.entry.file_name,
+        line=line,
+        field=error.field,
+        expected=error.expected,
+        hint=error.hint,
+        excerpt=printable(source.lines[line - 1].text[:200].strip()),
+    )
 
 
 def among(spec: TaskSpec, sha256: str, others: Sequence[Task]) -> TaskUid | None:

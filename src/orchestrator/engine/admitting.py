@@ -51,7 +51,7 @@ class Admitting:
         newest: dict[str, Task],
     ) -> NewTask | TaskFileError:
         if isinstance(tie, TaskFileError):
-            return tie
+            return admission.with_place(tie, read)
         spec = tie.spec
         others = [newest[id_key(spec.id)], *stored] if id_key(spec.id) in newest else stored
         try:

@@ -6,7 +6,7 @@ from datetime import tzinfo
 from math import inf
 
 from orchestrator.core.attempt import Failed, FailureKind, Outcome
-from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, smaller, spent_by
+from orchestrator.core.budget import BUDGET_SCOPE, DAY_BUDGET, cap, day_of, dollars, smaller, spent_by
 from orchestrator.core.codec import to_json
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.policy import RunPolicy, budget_of
@@ -60,8 +60,10 @@ class Budget:
             await self._store.release(BUDGET_SCOPE, Event(EventKind.AGENT_RELEASED, now, data=data))
             closed = None
         if closed is None and limit and spent >= limit:
-            used = "nobody knows what one attempt without a cap has cost" if spent == inf else f"${spent:.2f} is spent"
-            detail = f"{used}, and the budget of this day, which ends at 00:00 {day.zone}, is ${limit:.2f}"
+            used = (
+                f"{dollars(spent)} is spent" if spent < inf else "nobody knows what one attempt without a cap has cost"
+            )
+            detail = f"{used}, and the budget of this day, which ends at 00:00 {day.zone}, is {dollars(limit)}"
             await self._close(Pause(BUDGET_SCOPE, day.ends, DAY_BUDGET, detail))
         elif closed is not None and closed.until > day.ends:  # the clock was set back
             await self._store.replan([replace(closed, until=day.ends)], [])

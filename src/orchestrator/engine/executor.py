@@ -38,11 +38,14 @@ from orchestrator.engine.holds import Holds
 from orchestrator.engine.labour import Facts, Labour
 from orchestrator.engine.orders import Orders, worded
 from orchestrator.engine.outcomes import (
+    LOOKED_BACK,
     bounded,
     ended_by_us,
+    ended_then,
     in_time,
     interruptions,
     is_cancelled,
+    last_sign,
     not_prepared,
     with_work,
 )
@@ -168,10 +171,18 @@ class Executor:
                 await self._somebody_was_first(task, order)
             return
         found = await self._agent(task).collect(order)
+        ended_ts = await self._ended_ts(task, found)
         if task.state is State.CANCELLING:
-            await self._cancelled(task, found, await self._labour.kept(order))
+            await self._cancelled(task, found, await self._labour.kept(order), ended_ts)
             return
-        await self._conclude(task, order, found or Interrupted("the daemon ended before the agent did"), prove=prove)
+        outcome = found or Interrupted("the daemon ended before the agent did")
+        await self._conclude(task, order, outcome, prove=prove, ended_ts=ended_ts)
+
+    async def _ended_ts(self, task: Task, found: Outcome | None) -> float:
+        """Return when the agent of an earlier daemon had ended; 0.0: nobody knows."""
+        attempts = await self._patiently(lambda: self._store.attempts(task.uid))
+        events = await self._patiently(lambda: self._store.events_of(task.uid, limit=LOOKED_BACK))
+        return last_sign(task, attempts, events, found.report if found else None)
 
     async def _claim(self, task: Task) -> None:
         """Move the task's file out of the inbox; one edited at the last moment is kept beside and reported."""
@@ -222,12 +233,15 @@ class Executor:
 
         return Speaker(order, clock=self._clock, holds=self.holds, commit=commit)
 
-    async def _conclude(self, task: Task, order: WorkOrder, outcome: Outcome, *, prove: bool = True) -> None:
-        """Carry an end of the agent to an end of the attempt. First of all what it has done is kept."""
+    async def _conclude(
+        self, task: Task, order: WorkOrder, outcome: Outcome, *, prove: bool = True, ended_ts: float = 0.0
+    ) -> None:
+        """Carry an end of the agent to an end of the attempt. First of all what it has done is kept. *ended_ts* is when
+        it ended where that is known and was not just now."""
         work = await self._labour.kept(order)
         try:
             if isinstance(outcome, Interrupted):
-                await self._interrupted(task, order, outcome, work)
+                await self._interrupted(task, order, outcome, work, ended_ts)
                 return
             outcome = in_time(bounded(outcome), task, self._clock.now())
             hit("finish.outcome")
@@ -240,6 +254,7 @@ class Executor:
                 "turns": usage.turns,
                 "cost_usd": usage.cost_usd,
                 "duration_s": outcome.report.duration_s,
+                **ended_then(ended_ts),
             }
             after = await self._commit(self._event(EventKind.FINISHED, order, data))
             hit("finish.committed")
@@ -312,31 +327,34 @@ class Executor:
         rest = quits(self._policy().hours, self._clock.now())
         await self._conclude(task, order, ended_by_us(await self._agent(task).collect(order), rest))
 
-    async def _interrupted(self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts) -> None:
+    async def _interrupted(
+        self, task: Task, order: WorkOrder, outcome: Interrupted, work: Facts, ended_ts: float
+    ) -> None:
         current = await self._patiently(lambda: self._store.task(task.uid))
         if is_cancelled(current, order):
-            await self._cancelled(current, outcome, work)
+            await self._cancelled(current, outcome, work, ended_ts)
             return
         before = await self._patiently(lambda: self._store.attempts(task.uid))
         times = interruptions(before)
         if times >= self._policy().max_interruptions:
-            await self._conclude(
-                task, order, Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
-            )
+            often = Failed(FailureKind.INTERRUPTED_TOO_OFTEN, f"interrupted {times} times before")
+            await self._conclude(task, order, often, ended_ts=ended_ts)
             return
         if spent := await self._budget.used_up(task, outcome):
-            await self._conclude(task, order, Failed(FailureKind.BUDGET, f"{spent}; interrupted", outcome.report))
+            broke = Failed(FailureKind.BUDGET, f"{spent}; interrupted", outcome.report)
+            await self._conclude(task, order, broke, ended_ts=ended_ts)
             return
         data: dict[str, Json] = {
             "reason": self._splits.reason_again(self._orders.type(task), before) or "interrupted",
             "detail": outcome.reason,
             "outcome": with_work(outcome, work),
             "agent": order.agent,
+            **ended_then(ended_ts),
         }
         await self._commit(self._event(EventKind.INTERRUPTED, order, data))
         hit("finish.interrupted")
 
-    async def _cancelled(self, task: Task, outcome: Outcome | None, work: Facts) -> None:
+    async def _cancelled(self, task: Task, outcome: Outcome | None, work: Facts, ended_ts: float = 0.0) -> None:
         """The attempt's record keeps what is known of it; what had ended by itself is told as it ended."""
         unpaid_usd = await self._examiner.unpaid(self._orders.order(task, resume=False))
         if not isinstance(outcome, (Finished, Failed)):
@@ -346,6 +364,7 @@ class Executor:
             "reason": "cancelled",
             "detail": "cancelled while it ran",
             "outcome": with_cost(with_work(bounded(outcome), work), unpaid_usd),
+            **ended_then(ended_ts),
         }
         ended = Event(EventKind.CANCELLED, self._clock.now(), task.uid, task.attempt, task.epoch, self._clean(data))
         await self._commit(ended)

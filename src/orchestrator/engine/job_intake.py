@@ -16,9 +16,10 @@ from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
 from orchestrator.core.failpoint import hit
 from orchestrator.core.job import ENDED_JOB, Job
 from orchestrator.core.job_progress import progress_of
-from orchestrator.core.jobfile import MAX_BYTES, JobPlan, JobTask, paths_of, read_job_file, unknown_id
+from orchestrator.core.jobfile import MAX_BYTES, NO_CYCLE, JobPlan, JobTask, paths_of, read_job_file, unknown_id
 from orchestrator.core.lifecycle import State
 from orchestrator.core.ports import Clock, FileBytes, Inbox, InboxEntry, NewTask, Store
+from orchestrator.core.reasons import TASK_FILE_REASONS
 from orchestrator.core.task import Priority, Task, TaskRules, TaskSpec
 from orchestrator.core.text import slug
 from orchestrator.engine import admission
@@ -120,8 +121,15 @@ class JobIntake:
         if closed := await closing(self._store, specs) if plan.outside else {}:
             number, cycle = next(iter(closed.items()))
             message = f"it would wait for itself: {' → '.join(cycle)}"
-            at = {"file": read.entry.file_name, "line": plan.tasks[number].line}
-            raise TaskFileError("dependency_cycle", message, field=f"tasks[{number + 1}].depends_on", **at)  # type: ignore[arg-type]
+            raise TaskFileError(
+                "dependency_cycle",
+                message,
+                file=read.entry.file_name,
+                line=plan.tasks[number].line,
+                field=f"tasks[{number + 1}].depends_on",
+                expected=NO_CYCLE,
+                hint=TASK_FILE_REASONS["dependency_cycle"].hint,
+            )
         digests = [admission.digest(task.body) for task in plan.tasks]
         found = await self._store.namesakes([(spec.id, "") for spec in specs])
         seconds = await self._seconds()

@@ -83,7 +83,8 @@ class Jobs:
         job = await self.find(key)
         open_ones = [task for task in await self._store.job_tasks(job.uid) if task.state not in TERMINAL]
         if not open_ones:
-            raise ConflictError(f"the job {job.name} has already ended")
+            hint = f"`python main.py job show {job.short}` shows how; `job retry {job.short}` does again what failed."
+            raise ConflictError(f"the job {job.name} has already ended", hint=hint)
         waiting = [task for task in reversed(open_ones) if task.state in PENDING]  # first: nothing more is started
         for begin in range(0, len(waiting), TOGETHER):
             await self._cancel_waiting(waiting[begin : begin + TOGETHER])

@@ -16,7 +16,7 @@ from orchestrator.core.attempt import (
     not_begun,
 )
 from orchestrator.core.codec import to_json
-from orchestrator.core.events import Json
+from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.hours import QUITTING
 from orchestrator.core.lifecycle import State
 from orchestrator.core.shortage import is_shortage
@@ -24,6 +24,8 @@ from orchestrator.core.task import Task
 from orchestrator.core.zones import shown
 
 MAX_ANSWER_CHARS = 200_000
+LOOKED_BACK = 50  # events of a task, for the last one by its agent
+_SIGNS = frozenset({EventKind.STARTED, EventKind.PROGRESS})
 Ended = TypeVar("Ended", bound=Outcome)
 
 
@@ -59,6 +61,25 @@ def interruptions(before: Sequence[AttemptRecord]) -> int:
     """Return how often a task was interrupted; a hold is none, nor is quitting time, which comes every day."""
     ends = [record.outcome for record in before if record.outcome.get("kind") == "interrupted"]
     return sum(not str(end.get("reason", "")).startswith(f"{QUITTING}:") for end in ends)
+
+
+def last_sign(
+    task: Task, attempts: Sequence[AttemptRecord], events: Sequence[Event], report: AgentReport | None
+) -> float:
+    """Return when the current attempt of *task*, which nobody watched to its end, had ended: as its supervisor says,
+    else when it was last heard of. 0.0 without an attempt."""
+    current = [record for record in attempts if record.number == task.attempt]
+    if not current or current[-1].ended_ts:
+        return 0.0
+    began_ts = current[-1].started_ts
+    heard = [event.ts for event in events if event.attempt == task.attempt and event.kind in _SIGNS]
+    told = report.duration_s if report is not None else None
+    return max([began_ts + (told or 0.0), *heard])
+
+
+def ended_then(ended_ts: float) -> Mapping[str, Json]:
+    """Return what an event says of an attempt that had ended before it."""
+    return {"ended_ts": ended_ts} if ended_ts else {}
 
 
 def with_work(outcome: Outcome, work: Mapping[str, Json]) -> Json:

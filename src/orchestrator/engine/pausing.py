@@ -4,7 +4,7 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 
-from orchestrator.core.budget import BUDGET_SCOPE
+from orchestrator.core.budget import BUDGET_SCOPE, NIGHT_SCOPE
 from orchestrator.core.errors import ConflictError, IllegalEventError, NotFoundError
 from orchestrator.core.events import Event, EventKind, Json
 from orchestrator.core.lifecycle import ACTIVE, TERMINAL, State
@@ -89,7 +89,13 @@ class Pausing:
         """
         pauses = await self._store.pauses()
         if not self._is_scope(scope, pauses):
-            return await self._of_task(scope, self._resume_task)
+            try:
+                return await self._of_task(scope, self._resume_task)
+            except NotFoundError as error:
+                if scope not in (BUDGET_SCOPE, NIGHT_SCOPE):
+                    raise
+                hint = f"`python main.py status` shows what is held. {error.hint}"
+                raise NotFoundError(f"nothing is held for the {scope}, and no task is called so", hint=hint) from None
         freed = await self._free_tasks_of(scope)  # first: a crash between the two leaves the agent held, not the tasks
         known = next((pause for pause in pauses if pause.scope == scope), None)
         if known is not None:

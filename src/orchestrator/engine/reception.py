@@ -266,7 +266,7 @@ class Reception:
         if sha256 == task.sha256:
             known.stamp, known.entry = read.entry.stamp, read.entry
             return
-        tie = await self._placed(spec, sha256, task)
+        tie = await self._placed(spec, read, task)
         if isinstance(tie, TaskFileError):
             await self._withdraw(name, tie, read.entry, sha256, taken)
             return
@@ -282,9 +282,10 @@ class Reception:
         known.stamp, known.entry = read.entry.stamp, read.entry
         taken.updated += 1
 
-    async def _placed(self, spec: TaskSpec | TaskFileError, sha256: str, task: Task) -> Tie | TaskFileError:
+    async def _placed(self, spec: TaskSpec | TaskFileError, read: FileBytes, task: Task) -> Tie | TaskFileError:
         if isinstance(spec, TaskFileError):
             return spec
+        sha256 = admission.digest(read.body)
         (found,) = await self._store.namesakes([(spec.id, sha256)])
         others = [one for one in found if one.uid != task.uid]
         try:
@@ -294,7 +295,7 @@ class Reception:
         (tie,), jobs = await self._ties.of([spec], door=DOOR, besides=task.uid)
         if jobs:
             await self._store.accept((), jobs)
-        return tie
+        return admission.with_place(tie, read) if isinstance(tie, TaskFileError) else tie
 
     async def _withdraw(self, name: str, error: TaskFileError, entry: InboxEntry, sha256: str, taken: Taken) -> None:
         """End a queued task whose edited file is refused: what its author no longer wants is not run."""

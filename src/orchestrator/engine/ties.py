@@ -12,6 +12,7 @@ from orchestrator.core.errors import TaskFileError
 from orchestrator.core.events import NOBODY, Event, EventKind, Json, TaskUid
 from orchestrator.core.job import ENDED_JOB, Job
 from orchestrator.core.job_progress import progress_of
+from orchestrator.core.jobfile import NO_CYCLE
 from orchestrator.core.lifecycle import TERMINAL, State
 from orchestrator.core.ports import Clock, NewTask, Store
 from orchestrator.core.task import Notice, Task, TaskSpec, id_key
@@ -124,7 +125,7 @@ def _cycle(cycle: Sequence[str]) -> TaskFileError:
         "dependency_cycle",
         f"it would wait for itself: {spelled_out(cycle)}",
         field="depends_on",
-        expected="tasks that do not wait for this one",
+        expected=NO_CYCLE,
         hint="Remove one of these dependencies; the other tasks wait as they are.",
     )
 
