@@ -188,7 +188,8 @@ async def test_a_result_that_may_be_merged_brings_the_buttons_for_it(teller: Tel
     (task,) = await teller.store.accept([new(1)])
     running = await go(teller.store, task, K.STARTED, K.FINISHED)
     work: Json = {"head": "c0ffee", "branch": "orchestrator/task_1", "delivered": True}
-    judged = event(K.VALIDATED, running, passed=True, work=work)
+    proven: Json = [{"text": "it adds", "verdict": "proven", "mandatory": True}]
+    judged = event(K.VALIDATED, running, passed=True, work=work, criteria=proven)
     await teller.store.commit([judged, event(K.SUCCEEDED, running, ts=teller.clock.now())])
     await teller.titles(done, 1)
     told = done.taken[0].notice

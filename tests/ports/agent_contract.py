@@ -96,7 +96,8 @@ class AgentContract:
             assert await world.next_daemon().collect(order) == ended, "asking changes nothing"
 
     async def test_an_attempt_that_never_was_left_nothing(self, world: AgentWorld, tmp_path: Path) -> None:
-        assert await world.agent.collect(new_order(tmp_path)) is None
+        found = await world.agent.collect(new_order(tmp_path))
+        assert found is None or (isinstance(found, Interrupted) and found.report.usage.cost_usd == 0.0)
 
     async def test_a_cancelled_run_leaves_nothing_alive_and_says_afterwards_how_it_ended(
         self, world: AgentWorld, tmp_path: Path
