@@ -26,7 +26,7 @@ def after_task(task, result):
 def own(facts):
     return Choice(Act.GIVE_UP, why="a person looks at " + facts.kind)
 """
-BEGIN = "echo begun $ORCHESTRATOR_TASK_ID >> begun; cat > last.json"
+BEGIN = "echo begun $ORCHESTRATOR_TASK_ID >> begun; cat > $ORCHESTRATOR_TASK_ID.json"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_hooks_and_strategies_of_ones_own_keep_their_promises_over_a_kill(root: 
     assert held["state"] == "held"
     assert "the freeze is on" in root.call("show", "freeze").stdout
     assert {"begun good", "begun bad", "begun freeze"} <= set((root.path / "begun").read_text().splitlines())
-    assert json.loads((root.path / "last.json").read_text())["hook"] == "before_task"
+    assert json.loads((root.path / "freeze.json").read_text())["hook"] == "before_task"
     (failure,) = root.events("task_failed")
     assert failure["data"]["strategy"] == "careful"
     assert failure["data"]["why"] == "a person looks at agent_error"

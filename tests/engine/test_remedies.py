@@ -322,7 +322,8 @@ async def test_a_reassignment_outlives_the_daemon(open_engine: Open) -> None:
         await engine.recover()
         await engine.run_until(lambda: engine.archived("t"), "the end of t")
         assert (await engine.task(uid)).agent == "local"
-        assert [order.agent for order in agent.starts] == ["claude", "local"]
+        first, *others = [order.agent for order in agent.starts]
+        assert (first, set(others)) == ("claude", {"local"})  # one that had begun when the daemon ended is begun again
 
 
 async def test_a_strategy_of_the_users_own_that_is_not_told_how_often_does_not_decide_for_ever(
