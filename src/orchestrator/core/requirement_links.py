@@ -34,7 +34,6 @@ _CHECKING = re.compile(r"\b(?:tests?|cover|document|docs|documentation|benchmark
 
 
 _ENDINGS = ("ations", "ation", "ating", "ated", "ates", "ate", "ions", "ion", "ings", "ing", "ed", "es", "e", "s")
-_CHECKS = frozenset({"test", "doc", "document", "cover", "benchmark"})  # as _stem leaves them
 
 
 def links(said: Sequence[Clause]) -> tuple[Link, ...]:

@@ -6,7 +6,7 @@ another one. Nothing of it is run or stored. docs/requirements.md says how well 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.core.reader import infer_paths, infer_type
 from orchestrator.core.reader_title import cut_title, title_of
@@ -162,11 +162,6 @@ def in_order(items: Sequence[Item], dependencies: Sequence[Dependency]) -> Mappi
     for one in dependencies:
         found[one.item].append(one.on)
     return {number: tuple(sorted(on)) for number, on in found.items()}
-
-
-def renumbered(items: Sequence[Item]) -> tuple[Item, ...]:
-    """Return *items* counted from 1 in their order."""
-    return tuple(replace(one, number=number) for number, one in enumerate(items, 1))
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-ORCHESTRATE = "orchestrate"  # the type of a task that is planned, not done
 APPROVE_PLAN = "plan"  # what `approve` of a task says where a person is to approve its plan
 APPROVED = "given"  # and where a person has said yes beforehand; no task file can say so
 
